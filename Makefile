@@ -1,0 +1,41 @@
+# make train                    the chapter's net on Fashion-MNIST, in minutes, on a CPU
+# make train ARGS="--epochs 1"  the same with options (see: make help)
+# make train EXTRA=gpu          with the GPU build of MXNet
+# make test                     install what the tests need, check the style, run them
+# make notebooks                open the notebooks in JupyterLab
+# make test-gpu-wheel           import the GPU build for real, without a GPU (downloads about 2.5 GB)
+
+PYTHON ?= python3
+VENV   ?= .venv
+EXTRA  ?= cpu
+ARGS   ?=
+BIN    := $(VENV)/bin
+
+.PHONY: help train test notebooks test-gpu-wheel
+
+help: $(VENV)/.installed-$(EXTRA)
+	@sed -n 's/^# //p' Makefile
+	@$(BIN)/python -m nin_gluon.train --help
+
+train: $(VENV)/.installed-$(EXTRA)
+	$(BIN)/python -m nin_gluon.train --preset quick $(ARGS)
+
+test: $(VENV)/.installed-cpu,test
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest $(ARGS)
+
+notebooks: $(VENV)/.installed-$(EXTRA),notebooks
+	$(BIN)/jupyter lab notebooks
+
+# A second environment, because the two builds of MXNet share one package name.
+test-gpu-wheel:
+	$(MAKE) $(VENV)-gpu/.installed-gpu,test VENV=$(VENV)-gpu
+	$(VENV)-gpu/bin/python -m pytest -m gpu_wheel -rA $(ARGS)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of extras: the second time there is nothing to do.
+$(VENV)/.installed-%: setup.py pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$*]"
+	@touch $@

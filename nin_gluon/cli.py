@@ -1,0 +1,75 @@
+"""What the commands share, and ``nin-gluon <verb>``, which reaches all of them."""
+
+import argparse
+import functools
+import importlib
+import logging
+import os
+import sys
+
+from nin_gluon.errors import InputError
+from nin_gluon.runtime import MXNetUnavailable
+
+__all__ = ["ArgumentParser", "command", "main"]
+
+VERBS = {
+    "train": "train a net and leave a run folder",
+    "shapes": "print the output shape of each layer of a net",
+}
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse's parser, saying what is wrong in one line."""
+
+    def __init__(self, *args, **kwargs):
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def command(main):
+    """Turn a command's ``main(argv)`` into one that reports errors as the project does.
+
+    What the user can mend (`InputError`, no usable MXNet, a file system that refuses) becomes one
+    line on stderr and exit status 2; Ctrl-C becomes status 130. Notices of the library go to
+    stderr as well.
+    """
+
+    @functools.wraps(main)
+    def wrapped(argv=None):
+        logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        try:
+            return main(argv) or 0
+        except BrokenPipeError:  # `... | head`: the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except (InputError, MXNetUnavailable, OSError) as error:
+            # __spec__ knows the module's name even when it runs as __main__.
+            print(f"{main.__globals__['__spec__'].name}: error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+
+    return wrapped
+
+
+def main(argv=None):
+    """``nin-gluon <verb> ...`` is ``python -m nin_gluon.<verb> ...``."""
+    width = max(map(len, VERBS))
+    parser = ArgumentParser(
+        prog="nin-gluon",
+        description="The Network in Network chapter of Dive into Deep Learning, running today.",
+        epilog="\n".join(["verbs:", *(f"  {verb:{width}}  {what}" for verb, what in VERBS.items())]),
+    )
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="one of those below")
+    parser.add_argument("options", nargs=argparse.REMAINDER, metavar="...",
+                        help="the verb's own; see nin-gluon VERB --help")
+    args = parser.parse_args(argv)
+    return importlib.import_module(f"nin_gluon.{args.verb}").main(args.options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

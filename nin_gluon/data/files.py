@@ -1,0 +1,265 @@
+"""Finding, verifying and downloading the files of an image set.
+
+Written for image sets in general: an `ImageSet` says which files there are, what their checksums
+are and where they come from; nothing here knows about a particular one.
+"""
+
+import contextlib
+import hashlib
+import logging
+import os
+import zlib
+from pathlib import Path
+from typing import Callable, Dict, NamedTuple, Tuple
+from urllib.parse import urlsplit
+
+import filelock
+import requests
+from tqdm import tqdm
+
+from nin_gluon.errors import InputError
+
+__all__ = ["DataFile", "DownloadError", "ImageSet", "load_arrays", "locate"]
+
+log = logging.getLogger("nin_gluon")
+
+TIMEOUT = (5, 30)  # seconds to connect, seconds without a byte
+TRIES = 3  # a source; each takes up where the last stopped
+CHUNK = 1 << 16  # bytes
+
+
+class DataFile(NamedTuple):
+    """One file of an image set."""
+
+    name: str  # as it is published
+    # Hex digests (MD5 or SHA-1) of every form that is accepted: as published, as compressed
+    # again by others, and of the uncompressed content.
+    checksums: Tuple[str, ...]
+
+
+class ImageSet(NamedTuple):
+    """Description of an image set."""
+
+    name: str  # also the name of its folder
+    title: str
+    classes: Tuple[str, ...]
+    splits: Dict[str, Tuple[DataFile, ...]]  # the files of "train" and of "test"
+    # (paths of a split's files, split) -> images (n, height, width, channels) uint8 and labels
+    # (n,) uint8; raises InputError for files that are not of the right form.
+    read: Callable
+    sources: Tuple[str, ...]  # addresses that a file's name is appended to
+
+
+class DownloadError(InputError):
+    """A file is not at hand and could not be downloaded.
+
+    Attributes
+    ----------
+    reason : str
+        Why not, in a few words.
+    """
+
+    def __init__(self, message, reason):
+        super().__init__(message)
+        self.reason = reason
+
+
+def load_arrays(image_set, split, root=None):
+    """Find (or download), check and read one split of an image set.
+
+    Parameters
+    ----------
+    image_set : ImageSet
+    split : {"train", "test"}
+    root : str or Path, optional
+        The user's own folder; see `folders`.
+
+    Returns
+    -------
+    images : numpy.ndarray, (n, height, width, channels), uint8
+    labels : numpy.ndarray, (n,), uint8
+
+    Raises
+    ------
+    InputError
+        A file is damaged, truncated or foreign.
+    DownloadError
+        A file is missing and cannot be downloaded.
+    """
+    files = image_set.splits[split]
+    paths = locate(image_set, files, root)
+    images_and_labels = image_set.read(paths, split)
+    for file, path in zip(files, paths):
+        if not is_genuine(path, file):
+            raise InputError(
+                f"{path} has the form of a file of {image_set.title} but not its content; "
+                f"expected checksum {file.checksums[0]}. Put the right file there, or move this "
+                "one away so that it is looked for elsewhere and downloaded."
+            )
+    return images_and_labels
+
+
+# ------------------------------------------------------------------ finding
+
+
+def folders(image_set, root=None):
+    """Where files are looked for, in this order.
+
+    `root` (``--data-dir``), the environment variable ``NIN_GLUON_DATA``, and MXNet's own data
+    folder. The first two may be the folder of the files or the one above it.
+    """
+    for place, said_by in ((root, "the data folder"),
+                           (os.environ.get("NIN_GLUON_DATA"), "NIN_GLUON_DATA")):
+        if place:
+            folder = Path(place).expanduser()
+            if folder.exists() and not folder.is_dir():
+                raise InputError(f"{said_by} {folder} is a file; give the folder that holds the "
+                                 f"files of {image_set.title}.")
+            yield from (folder / image_set.name, folder)
+    yield mxnet_folder(image_set)
+
+
+def mxnet_folder(image_set):
+    """MXNet's own folder for this set, where Gluon's data set classes keep their files."""
+    home = os.environ.get("MXNET_HOME") or Path("~", ".mxnet").expanduser()
+    return Path(home, "datasets", image_set.name)
+
+
+def find(file, places):
+    """The first path that holds the file, compressed as published or not; None if none does."""
+    names = (file.name, file.name[:-3]) if file.name.endswith(".gz") else (file.name,)
+    paths = (place / name for place in places for name in names)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def locate(image_set, files, root=None):
+    """Paths of the files, in their order; what is nowhere is downloaded.
+
+    Downloads go to `root` if the user named one, else to MXNet's data folder.
+    """
+    places = list(folders(image_set, root))
+    paths = [find(file, places) for file in files]
+    if root and any(path and Path(root).expanduser() not in path.parents for path in paths):
+        elsewhere = next(path for path in paths if path)
+        log.warning("%s does not hold all of %s; using %s", root, image_set.title, elsewhere.parent)
+    if None in paths:
+        folder = Path(root).expanduser() if root else mxnet_folder(image_set)
+        missing = ", ".join(file.name for file, path in zip(files, paths) if path is None)
+        try:
+            paths = [path or download(image_set, file, folder) for file, path in zip(files, paths)]
+        except DownloadError as error:
+            where = f"{root} or the other places" if root else ", ".join(map(str, places))
+            error.args = (
+                f"no {image_set.title}: {missing} not found in {where}, and {error} Put the files "
+                "there, or name their folder with --data-dir or NIN_GLUON_DATA.",
+            )
+            raise
+    return paths
+
+
+# ------------------------------------------------------------------ verifying
+
+
+def is_genuine(path, file):
+    """Whether the file, or what it decompresses to, has one of the accepted checksums."""
+
+    def accepted(chunks):
+        sums = hashlib.md5(), hashlib.sha1()
+        for chunk in chunks:
+            for checksum in sums:
+                checksum.update(chunk)
+        return any(checksum.hexdigest() in file.checksums for checksum in sums)
+
+    with open(path, "rb") as stream:
+        raw = iter(lambda: stream.read(CHUNK), b"")
+        if accepted(raw):
+            return True
+        stream.seek(0)
+        inflate = zlib.decompressobj(wbits=31)  # 31: a gzip header is expected
+        raw = iter(lambda: stream.read(CHUNK), b"")
+        with contextlib.suppress(zlib.error):
+            return accepted(inflate.decompress(chunk) for chunk in raw)
+    return False
+
+
+# ------------------------------------------------------------------ downloading
+
+
+def download(image_set, file, folder):
+    """Fetch one file into the folder and return its path.
+
+    It is written beside its place, taken up again where it broke off, and renamed into place once
+    its checksum holds. A lock keeps two processes from fetching the same file at once.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target, failures = folder / file.name, {}
+    with filelock.FileLock(folder / ".download.lock"):
+        if target.exists():  # another process was faster
+            return target
+        for source in image_set.sources:
+            part = folder / f"{file.name}.{zlib.crc32(source.encode()):08x}.part"
+            try:
+                fetch(source + file.name, part)
+                if is_genuine(part, file):
+                    os.replace(part, target)
+                    return target
+                part.unlink()
+                failures[urlsplit(source).netloc] = "sent another file"
+            except requests.RequestException as error:
+                failures[urlsplit(source).netloc] = short(error)
+    reasons = "; ".join(f"{host}: {reason}" for host, reason in failures.items())
+    raise DownloadError(f"{file.name} could not be downloaded ({reasons}).",
+                        ", ".join(dict.fromkeys(failures.values())))
+
+
+def fetch(url, part):
+    """Download `url` into the file `part`, going on from what is already in it."""
+    # `identity`: the file as it is, for its length and its checksum are what we check.
+    for attempt in range(1, TRIES + 1):
+        have = part.stat().st_size if part.exists() else 0
+        try:
+            with requests.get(url, stream=True, timeout=TIMEOUT,
+                              headers={"Accept-Encoding": "identity", "Range": f"bytes={have}-"},
+                              ) as reply:
+                if reply.status_code == 416:  # nothing beyond what we have: it was complete
+                    return
+                reply.raise_for_status()
+                resumed = reply.status_code == 206
+                left = int(reply.headers.get("Content-Length") or 0)
+                receive(reply, part, have if resumed else 0, left)
+            return
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            # Cut off: go on from there. Never connected at all: no second try will help.
+            now = part.stat().st_size if part.exists() else 0
+            if attempt == TRIES or now == have:
+                raise
+        except requests.HTTPError as error:
+            if attempt == TRIES or error.response.status_code < 500:
+                raise
+
+
+def receive(reply, part, have, left):
+    """Append the reply's bytes to the first `have` bytes of `part`, under a progress bar."""
+    name = part.name.split(".")[0]
+    with open(part, "r+b" if have else "wb") as out:
+        out.truncate(have)
+        out.seek(have)
+        with tqdm(total=have + left or None, initial=have, unit="B", unit_scale=True,
+                  desc=f"downloading {name}", disable=None) as bar:
+            for chunk in reply.iter_content(CHUNK):
+                out.write(chunk)
+                bar.update(len(chunk))
+                left -= len(chunk)
+    if left > 0:
+        raise requests.ConnectionError("the connection closed early")
+
+
+def short(error):
+    """A request's failure in a few words; the library's own text is a page of nested reprs."""
+    if isinstance(error, requests.HTTPError):
+        return f"HTTP status {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return "timed out"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy did not answer"
+    return "no connection"

@@ -1,0 +1,101 @@
+"""The image sets, each a short description."""
+
+import os
+
+import numpy as np
+
+from nin_gluon.data.files import DataFile, ImageSet, load_arrays
+from nin_gluon.data.idx import read_idx
+from nin_gluon.data.sample import draw_sample
+from nin_gluon.errors import InputError
+
+__all__ = ["DATASETS", "FASHION_MNIST", "get_fashion_mnist_labels", "load_image_set"]
+
+# d2lzh's English names, in the order of the labels.
+GARMENTS = ("t-shirt", "trouser", "pullover", "dress", "coat",
+            "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+
+def read_fashion_mnist(paths, split):
+    """Read the images' file and the labels' file of one split."""
+    n = 60000 if split == "train" else 10000
+    images = read_idx(paths[0], (n, 28, 28))
+    labels = read_idx(paths[1], (n,), classes=10)
+    return images[..., np.newaxis], labels
+
+
+# Where Gluon keeps its copies; the variable is Gluon's own.
+GLUON = os.environ.get(
+    "MXNET_GLUON_REPO", "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/"
+).rstrip("/")
+
+# Checksums, in this order: MD5 as published by Zalando, SHA-1 of Gluon's re-compressed copy as
+# mxnet.gluon.data.vision.FashionMNIST states it, MD5 of the uncompressed content.
+FASHION_MNIST = ImageSet(
+    name="fashion-mnist",
+    title="Fashion-MNIST",
+    classes=GARMENTS,
+    splits={
+        "train": (
+            DataFile("train-images-idx3-ubyte.gz", (
+                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "0cf37b0d40ed5169c6b3aba31069a9770ac9043d",
+                "f4a8712d7a061bf5bd6d2ca38dc4d50a")),
+            DataFile("train-labels-idx1-ubyte.gz", (
+                "25c81989df183df01b3e8a0aad5dffbe",
+                "236021d52f1e40852b06a4c3008d8de8aef1e40b",
+                "9018921c3c673c538a1fc5bad174d6f9")),
+        ),
+        "test": (
+            DataFile("t10k-images-idx3-ubyte.gz", (
+                "bef4ecab320f06d8554ea6380940ec79",
+                "626ed6a7c06dd17c0eec72fa3be1740f146a2863",
+                "8181f5470baa50b63fa0f6fddb340f0a")),
+            DataFile("t10k-labels-idx1-ubyte.gz", (
+                "bb300cfdad3c16e7a12a480ee83cd310",
+                "17f9ab60e7257a1620f4ad76bbbaf857c3920701",
+                "15d484375f8d13e6eb1aabb0c3f46965")),
+        ),
+    },
+    read=read_fashion_mnist,
+    sources=(
+        f"{GLUON}/gluon/dataset/fashion-mnist/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+    ),
+)
+
+
+def load_fashion_mnist(split, root=None):
+    return load_arrays(FASHION_MNIST, split, root)
+
+
+def load_sample(split, root=None):
+    """The drawn stand-in: 20,000 training and 2,000 test images, the same every time."""
+    images, labels = draw_sample(20000, seed=0) if split == "train" else draw_sample(2000, seed=1)
+    return images[..., np.newaxis], labels
+
+
+# Name -> (title for people, class names, function of (split, root)).
+DATASETS = {
+    "fashion-mnist": (FASHION_MNIST.title, GARMENTS, load_fashion_mnist),
+    "sample": ("the built-in sample (drawn garments, not Fashion-MNIST)", GARMENTS, load_sample),
+}
+
+
+def load_image_set(name, split, root=None):
+    """Images (n, height, width, channels) uint8 and labels (n,) uint8 of a split, by name.
+
+    Raises
+    ------
+    InputError
+        The name is unknown, or what `nin_gluon.data.files.load_arrays` raises.
+    """
+    if name not in DATASETS:
+        raise InputError(f"unknown data set {name!r}; the data sets are: {', '.join(DATASETS)}.")
+    return DATASETS[name][2](split, root)
+
+
+def get_fashion_mnist_labels(labels):
+    """Names of the classes, for a sequence of labels 0 to 9; as in d2lzh."""
+    return [GARMENTS[int(label)] for label in labels]

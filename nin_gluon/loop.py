@@ -1,0 +1,214 @@
+"""The chapter's loop: `train_ch5` and `evaluate_accuracy`, with d2lzh's signatures and lines.
+
+MXNet queues work and returns at once. d2lzh asks for the loss after every batch and so waits for
+the device each time; here loss and accuracy stay on the device until the epoch ends.
+"""
+
+import math
+import time
+
+import mxnet as mx
+import numpy as np
+from mxnet import autograd, gluon, nd
+
+from nin_gluon.history import EpochRecord
+
+__all__ = ["NonFiniteLoss", "Tally", "evaluate_accuracy", "train_ch5"]
+
+# Python runs ahead of the device, and every queued batch takes memory: wait for the device when
+# the batches in the queue come to this many bytes.
+QUEUE_BYTES = 256 * 2**20
+
+
+class NonFiniteLoss(ArithmeticError):
+    """Training has diverged: the loss or a parameter is no longer a finite number."""
+
+
+def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
+              history=(), tally=None, watch=None):
+    """Train and evaluate a net; print d2lzh's lines.
+
+    The first seven parameters are d2lzh's. The others let a run be watched, stopped and resumed.
+
+    Parameters
+    ----------
+    net : Block
+        Initialized on `ctx`. X (batch, channels, height, width) -> scores (batch, classes).
+    train_iter, test_iter : iterable of (X, y)
+    batch_size : int
+        What the gradient is divided by, for the last, smaller batch too, as in d2lzh.
+    trainer : gluon.Trainer
+    ctx : mxnet.Context or list of mxnet.Context
+        Of several devices each takes a part of every batch.
+    num_epochs : int
+    history : sequence of EpochRecord
+        The epochs that are done already; their lines are printed again and training goes on
+        after them.
+    tally : Tally, optional
+        Of the epoch that was stopped half way, if one was; `train_iter` then gives its rest.
+    watch : object, optional
+        Its ``step(tally)`` is called after every training step, ``evaluating()`` after every
+        test batch, and ``epoch(history)`` after every epoch. What they raise ends the run.
+
+    Returns
+    -------
+    list of EpochRecord
+        `history` and what was added to it.
+
+    Raises
+    ------
+    NonFiniteLoss
+        The loss or a parameter is no longer finite.
+    """
+    devices = ctx if isinstance(ctx, (list, tuple)) else [ctx]
+    print("training on", ctx if isinstance(ctx, mx.Context) else ", ".join(map(str, ctx)),
+          flush=True)
+    loss = gluon.loss.SoftmaxCrossEntropyLoss()
+    history = list(history)
+    for record in history:
+        print(record)
+    for epoch in range(len(history) + 1, num_epochs + 1):
+        tally = tally or Tally(epoch)
+        tally.start_clock()
+        for X, y in train_iter:
+            Xs, ys = split(X, devices), split(y, devices)
+            with autograd.record():
+                y_hats = [net(X) for X in Xs]
+                ls = [loss(y_hat, y) for y_hat, y in zip(y_hats, ys)]
+            autograd.backward(ls)
+            trainer.step(batch_size)
+            tally.add(X, ls, y_hats, ys)
+            if watch:
+                watch.step(tally)
+        tally.collect(net)
+        test_acc = evaluate_accuracy(test_iter, net, ctx, watch and watch.evaluating)
+        history.append(EpochRecord(epoch, tally.loss, tally.accuracy, test_acc, tally.seconds))
+        tally = None
+        print(history[-1], flush=True)
+        if watch:
+            watch.epoch(history)
+    return history
+
+
+def evaluate_accuracy(data_iter, net, ctx=None, after_batch=None):
+    """Fraction of the images in `data_iter` that `net` classifies right, in [0, 1].
+
+    Parameters
+    ----------
+    data_iter : iterable of (X, y)
+    net : Block
+    ctx : mxnet.Context or list of mxnet.Context
+        The device or devices of `net`; the CPU by default.
+    after_batch : callable, optional
+        Called without arguments after each batch.
+    """
+    devices = ctx if isinstance(ctx, (list, tuple)) else [ctx or mx.cpu()]
+    counts, images, pace = [], 0, Pace()
+    for X, y in data_iter:
+        for X_part, y_part in zip(split(X, devices), split(y, devices)):
+            counts.append(count_correct(net(X_part), y_part))
+        images += len(X)
+        pace.keep(X, counts[-1])
+        if after_batch:
+            after_batch()
+    return int(to_host(counts).sum()) / images if images else 0.0
+
+
+def split(batch, devices):
+    """One part of the batch for each device; with one device, the batch itself."""
+    return gluon.utils.split_and_load(batch, devices, even_split=False)
+
+
+def count_correct(y_hat, y):
+    """How many scores (batch, classes) are highest at the label: NDArray of shape (1,)."""
+    return (y_hat.argmax(axis=1) == y.astype("float32")).sum()
+
+
+def to_host(arrays):
+    """NDArrays of one shape, from any devices, as one NumPy array; the only wait there is."""
+    return nd.stack(*[a.as_in_context(mx.cpu()) for a in arrays]).asnumpy() if arrays else np.empty(0)
+
+
+class Pace:
+    """Keeps Python from queueing more than `QUEUE_BYTES` of batches ahead of the device."""
+
+    queued = 0
+
+    def keep(self, X, result):
+        """Note that X was queued; once it is too much, wait for the result of this last one."""
+        self.queued += X.size * 4
+        if self.queued > QUEUE_BYTES:
+            result.wait_to_read()
+            self.queued = 0
+
+
+class Tally:
+    """Running sums of an epoch, kept on the device until `collect` brings them to the host."""
+
+    def __init__(self, epoch=1, step=0, loss_sum=0.0, correct=0, images=0, seconds=0.0):
+        self.epoch, self.step = epoch, step  # step: batches done in this epoch
+        self.loss_sum, self.correct, self.images = loss_sum, correct, images
+        self.seconds_before, self.started = seconds, None
+        self.pending, self.pace, self.devices = [], Pace(), 1
+
+    def state(self):
+        """The sums as a dict that the constructor takes, JSON-ready; call after `collect`."""
+        return {"epoch": self.epoch, "step": self.step, "loss_sum": self.loss_sum,
+                "correct": self.correct, "images": self.images, "seconds": self.seconds}
+
+    def start_clock(self):
+        self.started = time.time()
+
+    @property
+    def seconds(self):
+        """Wall-clock seconds since `start_clock`, and those of the parts run before."""
+        return self.seconds_before + (time.time() - self.started if self.started else 0)
+
+    @property
+    def loss(self):
+        """Mean loss of the images collected so far."""
+        return self.loss_sum / max(self.images, 1)
+
+    @property
+    def accuracy(self):
+        """Fraction of the images collected so far that were classified right."""
+        return self.correct / max(self.images, 1)
+
+    def add(self, X, losses, y_hats, ys):
+        """Take in one batch, without waiting for it; the lists have one entry a device."""
+        for l, y_hat, y in zip(losses, y_hats, ys):
+            self.pending.append(nd.stack(l.sum(), count_correct(y_hat, y)))
+        self.devices = len(ys)
+        self.step += 1
+        self.images += len(X)
+        self.pace.keep(X, self.pending[-1])
+
+    def collect(self, net=None):
+        """Wait for the device, once, and add up what was pending.
+
+        Raises
+        ------
+        NonFiniteLoss
+            The loss of a batch, or a parameter of `net` after the last one, is not finite. The
+            parameters must be looked at too: MXNet's ReLU turns NaN into 0, and a ruined net
+            may go on reporting a loss of ln 10.
+        """
+        if self.pending:
+            sums = to_host(self.pending).reshape(-1, 2).tolist()
+            first = self.step - len(sums) // self.devices + 1
+            self.pending = []
+            for i, (loss, correct) in enumerate(sums):
+                if not math.isfinite(loss):
+                    raise NonFiniteLoss(f"the loss became {loss} in epoch {self.epoch}, "
+                                        f"step {first + i // self.devices}")
+                self.loss_sum += loss
+                self.correct += int(correct)
+        if net is not None and not parameters_are_finite(net):
+            raise NonFiniteLoss(f"a parameter stopped being finite in epoch {self.epoch}, "
+                                f"by step {self.step}")
+
+
+def parameters_are_finite(net):
+    """Whether every parameter of the net is finite; waits for the device."""
+    arrays = [p.list_data()[0] for p in net.collect_params().values()]
+    return bool(nd.multi_all_finite(*arrays, num_arrays=len(arrays)).asscalar())

@@ -1,0 +1,115 @@
+"""What can be told of a net by arithmetic: layer shapes, parameters, MACs, smallest input."""
+
+from math import prod
+from typing import NamedTuple, Tuple
+
+import mxnet as mx
+from mxnet.gluon import nn
+
+from nin_gluon.errors import InputError
+
+__all__ = ["LayerRow", "NiN", "layer_table", "smallest_input"]
+
+
+class LayerRow(NamedTuple):
+    """One layer of a net for one input shape."""
+
+    name: str
+    output: Tuple[int, ...]
+    parameters: int
+    macs: int  # multiply-adds of its convolutions and dense layers; FLOPs are twice that
+
+
+def leaves(block):
+    """The layers without layers inside, in the order in which they were added."""
+    children = list(block._children.values())
+    # An activation inside a convolution is a child of it, yet the convolution is the layer.
+    if not children or hasattr(block, "weight"):
+        return [block]
+    return [leaf for child in children for leaf in leaves(child)]
+
+
+def layer_table(net, input_shape):
+    """Shapes, parameters and MACs of each layer, without computing or allocating anything.
+
+    Parameters
+    ----------
+    net : HybridSequential
+        Need not be initialized.
+    input_shape : tuple of int
+        (batch, channels, height, width).
+
+    Returns
+    -------
+    list of LayerRow
+        One for each child of `net`.
+
+    Raises
+    ------
+    InputError
+        Height or width is below `smallest_input`.
+    """
+    check_size(net, input_shape)
+    rows, x, macs_before = [], mx.sym.var("data"), 0
+    for layer in net:
+        x = layer(x)
+        internals = x.get_internals()
+        arguments, outputs, _ = internals.infer_shape(data=input_shape)
+        shapes = dict(zip(internals.list_outputs(), outputs))
+        shapes.update(zip(internals.list_arguments(), arguments))
+        macs = 0
+        for leaf in leaves(layer):
+            if hasattr(leaf, "weight"):
+                batch, _, *pixels = shapes[leaf.name + "_fwd_output"]
+                macs += batch * prod(pixels) * prod(shapes[leaf.weight.name])
+        parameters = sum(prod(shapes[name]) for name in layer.collect_params())
+        rows.append(LayerRow(layer.name, outputs[-1], parameters, macs))
+    return rows
+
+
+def smallest_input(net):
+    """Smallest (height, width) in pixels that leaves at least one pixel in every layer of `net`.
+
+    Computed backwards: k pixels of kernel, s of stride and p of padding make n outputs from
+    (n - 1) s + k - 2 p inputs.
+    """
+    size = (1, 1)
+    for leaf in reversed(leaves(net)):
+        window = getattr(leaf, "_kwargs", {})
+        if "kernel" not in window:
+            continue
+        if window.get("global_pool"):
+            size = (1, 1)
+        else:
+            per_axis = zip(size, window["kernel"], window["stride"], window["pad"])
+            size = tuple(max(1, (n - 1) * s + k - 2 * p) for n, k, s, p in per_axis)
+    return size
+
+
+def check_size(net, input_shape):
+    """Raise `InputError` unless (batch, channels, height, width) is large enough for `net`."""
+    smallest = smallest_input(net)
+    if len(input_shape) != 4:
+        raise InputError(f"the net takes (batch, channels, height, width), not {input_shape}.")
+    if any(n < least for n, least in zip(input_shape[2:], smallest)):
+        raise InputError(
+            f"an input of {input_shape[2]}x{input_shape[3]} pixels is too small for this net: "
+            f"nothing would be left before the average; the smallest is "
+            f"{smallest[0]}x{smallest[1]}."
+        )
+
+
+class NiN(nn.HybridSequential):
+    """A HybridSequential that says so when its input is too small for it.
+
+    Raises `InputError` where a plain one would fail deep inside MXNet. (A forward hook would do
+    the same, were hooks not dropped, with a warning, when a net is hybridized.)
+    """
+
+    def __call__(self, x, *args):
+        if isinstance(x, mx.nd.NDArray):  # a symbol has no shape yet
+            check_size(self, x.shape)
+        return super().__call__(x, *args)
+
+    def _alias(self):
+        return "hybridsequential"  # layers and parameters are named as in a plain one

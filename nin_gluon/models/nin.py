@@ -1,0 +1,71 @@
+"""The chapter's net.
+
+Source: Lin, Chen and Yan, "Network In Network", arXiv 1312.4400 (2013); layer sizes as in Dive
+into Deep Learning, section 7.3, which takes its first kernels from AlexNet.
+"""
+
+from mxnet.gluon import nn
+
+from nin_gluon.models.geometry import NiN
+
+__all__ = ["nin", "nin_block"]
+
+
+def nin_block(num_channels, kernel_size, strides, padding):
+    """One convolution, then two 1x1 convolutions: a dense net of two layers at every pixel.
+
+    Parameters
+    ----------
+    num_channels : int
+        Output channels of each of the three convolutions.
+    kernel_size, strides, padding : int or (int, int)
+        Of the first convolution, in pixels.
+
+    Returns
+    -------
+    HybridSequential
+        (batch, channels, height, width) -> (batch, num_channels, height', width'), ReLU after
+        each convolution.
+    """
+    blk = nn.HybridSequential()
+    blk.add(
+        nn.Conv2D(num_channels, kernel_size, strides, padding, activation="relu"),
+        nn.Conv2D(num_channels, kernel_size=1, activation="relu"),
+        nn.Conv2D(num_channels, kernel_size=1, activation="relu"),
+    )
+    return blk
+
+
+def nin(classes=10, dropout=0.5):
+    """The Network in Network of the chapter: ten layers, 1,992,166 parameters for 10 classes.
+
+    Parameters
+    ----------
+    classes : int
+        Number of classes; the last block has one channel for each.
+    dropout : float
+        Share of the values that dropout sets to zero in training, in [0, 1).
+
+    Returns
+    -------
+    HybridSequential
+        (batch, channels, height, width) float32 -> scores (batch, classes). The published input
+        is (batch, 1, 224, 224); since the head averages over whatever map is left, any height
+        and width from 67 pixels on will do, and a smaller one raises `InputError`.
+    """
+    net = NiN()
+    net.add(
+        nin_block(96, kernel_size=11, strides=4, padding=0),
+        nn.MaxPool2D(pool_size=3, strides=2),
+        nin_block(256, kernel_size=5, strides=1, padding=2),
+        nn.MaxPool2D(pool_size=3, strides=2),
+        nin_block(384, kernel_size=3, strides=1, padding=1),
+        nn.MaxPool2D(pool_size=3, strides=2),
+        nn.Dropout(dropout),
+        # As many channels as classes: each becomes the map of one class ...
+        nin_block(classes, kernel_size=3, strides=1, padding=1),
+        # ... and the average of the map its score, in place of dense layers.
+        nn.GlobalAvgPool2D(),
+        nn.Flatten(),
+    )
+    return net

@@ -1,0 +1,112 @@
+"""Every picture. Functions return a matplotlib Figure; `save` writes one."""
+
+from matplotlib.figure import Figure
+
+from nin_gluon.files import replacing
+
+__all__ = ["draw_curves", "draw_predictions", "save", "show_fashion_mnist"]
+
+LOSS, TRAIN, TEST = "#4c4c4c", "#1f77b4", "#d95f02"
+RIGHT, WRONG = "#1b7837", "#b2182b"
+
+
+def save(figure, path):
+    """Write the figure as a file, whole or not at all."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=120)
+
+
+def draw_curves(history, title="", marks=()):
+    """Loss and accuracies by epoch.
+
+    Parameters
+    ----------
+    history : list of EpochRecord
+    title : str
+    marks : list of dict, optional
+        Loss and training accuracy within the epochs, as thin lines: each has ``epochs`` (how many
+        were done, with a fraction), ``loss`` and ``train_acc``.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [record.epoch for record in history]
+    within = [mark["epochs"] for mark in marks]
+    left.plot(within, [mark["loss"] for mark in marks], color=LOSS, lw=0.7, alpha=0.7)
+    right.plot(within, [mark["train_acc"] for mark in marks], color=TRAIN, lw=0.7, alpha=0.7)
+    left.plot(epochs, [r.loss for r in history], "o-", color=LOSS, label="mean of the epoch")
+    left.axhline(LN_10, color=LOSS, lw=0.8, ls=":")
+    left.annotate("ln 10: guessing", (1, LN_10), (0, 3), xycoords=("axes fraction", "data"),
+                  textcoords="offset points", ha="right", fontsize=8, color=LOSS)
+    left.set(xlabel="epoch", ylabel="training loss (nats)")
+    left.set_ylim(0, max(2.5, 1.05 * max(r.loss for r in history)))
+    right.plot(epochs, [r.train_acc for r in history], "o-", color=TRAIN, label="training")
+    right.plot(epochs, [r.test_acc for r in history], "s--", color=TEST, label="test")
+    right.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1))
+    right.legend(loc="lower right", frameon=False)
+    for axes in (left, right):
+        axes.set_xlim(0 if marks else epochs[0] - 0.3, epochs[-1] + 0.03 * len(epochs) + 0.02)
+        axes.set_xticks(([0] if marks else []) + epochs[:: max(1, len(epochs) // 10)])
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+LN_10 = 2.302585  # the loss of a net that gives each of ten classes the same probability
+
+
+def draw_predictions(images, labels, predictions, names, title="", columns=8):
+    """Images with their true and predicted classes, the wrong predictions marked.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, (n, height, width, channels), uint8
+    labels, predictions : sequences of int, (n,)
+    names : sequence of str
+        Class names.
+    title : str
+    columns : int
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.35 * columns, 1.75 * rows + 0.5), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.axis("off")
+    for axes, image, label, predicted in zip(grid, images, labels, predictions):
+        label, predicted = int(label), int(predicted)
+        draw_image(axes, image)
+        right = label == predicted
+        said = names[predicted] if right else f"{names[predicted]}, not\n{names[label]}"
+        axes.set_title(said, fontsize=8, color=RIGHT if right else WRONG, va="bottom")
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def draw_image(axes, image):
+    """One uint8 image, (height, width, channels), grey when it has one channel."""
+    axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
+
+
+def show_fashion_mnist(images, labels):
+    """Plot images in a row with their labels; as in d2lzh, returning the figure.
+
+    Parameters
+    ----------
+    images : NDArray or numpy.ndarray, (n, 28, 28, 1) or (n, 1, 28, 28)
+    labels : sequence of str, (n,)
+    """
+    figure = Figure(figsize=(1.3 * len(images), 1.6), layout="constrained")
+    for axes, image, label in zip(figure.subplots(1, len(images), squeeze=False)[0], images, labels):
+        axes.imshow(image.reshape((28, 28)).asnumpy() if hasattr(image, "asnumpy")
+                    else image.reshape(28, 28), cmap="gray")
+        axes.set_title(label, fontsize=9)
+        axes.axis("off")
+    return figure

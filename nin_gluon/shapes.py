@@ -1,0 +1,69 @@
+"""``python -m nin_gluon.shapes``: the output shape of each layer, as the chapter prints them."""
+
+import re
+import sys
+
+from nin_gluon.cli import ArgumentParser, command
+from nin_gluon.errors import InputError
+
+DESCRIPTION = """\
+Print the output shape of each layer of a net, in the chapter's form. Nothing is computed but
+shapes, so any size is quick.
+
+  python -m nin_gluon.shapes                       the chapter's (1, 1, 224, 224)
+  python -m nin_gluon.shapes --size 96x128 --table with parameters and MACs (multiply-adds)
+"""
+
+
+def build_parser():
+    parser = ArgumentParser(prog="python -m nin_gluon.shapes", description=DESCRIPTION)
+    parser.add_argument("--model", default="nin", help="net (default: %(default)s)")
+    parser.add_argument("--size", default="224", metavar="N|HxW",
+                        help="input height and width in pixels (default: %(default)s)")
+    parser.add_argument("--channels", type=int, default=1, help="of the input (default: 1)")
+    parser.add_argument("--batch", type=int, default=1, help="images (default: 1)")
+    parser.add_argument("--table", action="store_true", help="a table with parameters and MACs")
+    return parser
+
+
+@command
+def main(argv=None):
+    args = build_parser().parse_args(argv)
+    size = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", args.size)
+    if not size:
+        raise InputError(f"--size {args.size!r} is not a size; use 224 or 96x128 (height x width).")
+    if args.channels < 1 or args.batch < 1:
+        raise InputError("--channels and --batch must be at least 1.")
+    height, width = int(size[1]), int(size[2] or size[1])
+
+    from nin_gluon.models import get_model
+    from nin_gluon.models.geometry import layer_table
+
+    rows = layer_table(get_model(args.model), (args.batch, args.channels, height, width))
+    print(format_table(rows) if args.table else format_textbook(rows))
+
+
+def book_name(row):
+    """The layer's name as the book prints it, which has Sequential where we have its hybrid."""
+    return row.name.replace("hybridsequential", "sequential")
+
+
+def format_textbook(rows):
+    """One line a layer, as the chapter's loop over the net prints it."""
+    return "\n".join(f"{book_name(row)} output shape:\t {row.output}" for row in rows)
+
+
+def format_table(rows):
+    """The same as a table with parameters and MACs, and their sums."""
+    cells = [(book_name(r), str(r.output), f"{r.parameters:,}", f"{r.macs:,}") for r in rows]
+    total = ("total", "", f"{sum(r.parameters for r in rows):,}", f"{sum(r.macs for r in rows):,}")
+    lines = [("layer", "output shape", "parameters", "MACs"), *cells, total]
+    widths = [max(len(line[i]) for line in lines) for i in range(4)]
+    text = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip()
+            for a, b, c, d in lines]
+    rule = "-" * (sum(widths) + 6)
+    return "\n".join([text[0], rule, *text[1:-1], rule, text[-1]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,299 @@
+"""``python -m nin_gluon.train``: options -> objects -> loop -> run folder."""
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+from nin_gluon.cli import ArgumentParser, command
+from nin_gluon.errors import InputError
+
+DESCRIPTION = """\
+Train the chapter's Network in Network and print the textbook's log.
+
+  python -m nin_gluon.train                        the textbook's run: hours on a CPU
+  python -m nin_gluon.train --preset quick         a recipe that learns in minutes on a CPU
+  python -m nin_gluon.train --ctx gpu              on the first GPU
+  python -m nin_gluon.train --limit 1280 --epochs 1   a quick look at the textbook's run
+  python -m nin_gluon.train --resume runs/...      go on with a run that was stopped
+"""
+
+EPILOG = """\
+A run leaves a folder with config.json, history.jsonl, curves.png, predictions.png, the model
+(model-symbol.json, model-NNNN.params) and a checkpoint. Ctrl-C finishes the step, saves and says
+how to go on. Exit status: 0 done, 1 diverged, 2 wrong request or input, 130 or 143 stopped.
+"""
+
+# The textbook's settings: Dive into Deep Learning, section 7.3. The others say what they change.
+TEXTBOOK = {
+    "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128, "resize": 224, "limit": None,
+    "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier", "schedule": "constant",
+    "dtype": "float32", "seed": 0, "ctx": "auto", "data_dir": None,
+}
+BETTER = {"init": "he", "lr": 0.02, "momentum": 0.9, "schedule": "cosine"}
+PRESETS = {
+    "textbook": TEXTBOOK,
+    # 67 pixels is the smallest input this net takes.
+    "quick": {**TEXTBOOK, **BETTER, "epochs": 4, "batch_size": 32, "resize": 67, "limit": 10000},
+    "tuned": {**TEXTBOOK, **BETTER, "epochs": 10, "wd": 5e-4},
+}
+
+# What --resume may change: where the run goes on, not what it computes.
+FREE_ON_RESUME = {"ctx", "data_dir", "epochs"}
+
+
+def build_parser():
+    parser = ArgumentParser(prog="python -m nin_gluon.train", description=DESCRIPTION,
+                            epilog=EPILOG)
+    add = parser.add_argument_group("recipe (each overrides the preset's)").add_argument
+    add("--preset", choices=PRESETS, default=None,
+        help="textbook: SGD lr 0.1, Xavier, 5 epochs of 224x224 (the default); quick: He "
+             "initialization, momentum, cosine schedule on 10,000 images of 67x67; tuned: the "
+             "same on all images of 224x224, 10 epochs")
+    add("--model", help="net (default: nin)")
+    add("--epochs", type=positive(int), metavar="N", help="passes over the training images")
+    add("--batch-size", type=positive(int), metavar="N", help="images a step")
+    add("--lr", type=positive(float), help="learning rate")
+    add("--momentum", type=fraction, help="of SGD, 0 to below 1")
+    add("--wd", type=not_negative(float), help="weight decay")
+    add("--init", choices=["xavier", "he"], help="initialization of the weights")
+    add("--schedule", choices=["constant", "cosine"],
+        help="of the learning rate; cosine rises over the first tenth of the steps, then falls "
+             "to 0")
+    add("--dtype", choices=["float32", "bfloat16"],
+        help="arithmetic; bfloat16 needs a CPU that has it (avx512_bf16 or amx_bf16)")
+    add("--seed", type=not_negative(int), metavar="N",
+        help="of initialization, order and dropout (default: 0)")
+
+    add = parser.add_argument_group("data").add_argument
+    add("--dataset", help="fashion-mnist, or sample: drawn garments that need no download "
+                          "(default: fashion-mnist, or the sample where that cannot be had)")
+    add("--data-dir", metavar="DIR",
+        help="folder with the data set's files (default: $NIN_GLUON_DATA, then MXNet's own data "
+             "folder; what is missing is downloaded)")
+    add("--resize", type=positive(int), metavar="N", help="edge length in pixels")
+    add("--limit", type=positive(int), metavar="N",
+        help="use only the first N training images and the first N test images")
+
+    add = parser.add_argument_group("run").add_argument
+    add("--ctx", metavar="DEVICE",
+        help="auto, cpu, gpu, gpu(1), or several: 'gpu(0),gpu(1)' (default: auto)")
+    add("--out", metavar="DIR", help="run folder (default: runs/<time>-<model>-<preset>)")
+    add("--resume", metavar="RUN", help="go on with the run in this folder; of the options above "
+                                        "only --ctx, --data-dir and --epochs (constant schedule) "
+                                        "may differ")
+    add("--checkpoint-every", type=positive(int), metavar="STEPS",
+        help="save so often (default: every two minutes), besides after each epoch")
+    add("--no-progress", action="store_true", help="no progress bars")
+    return parser
+
+
+def positive(kind):
+    return number(kind, lambda value: value > 0, "above 0")
+
+
+def not_negative(kind):
+    return number(kind, lambda value: value >= 0, "0 or above")
+
+
+def number(kind, accept, wanted):
+    """An argparse type: a finite number of a kind that is accepted, or a sentence about it."""
+
+    def parse(text):
+        import argparse
+
+        noun = "a whole number" if kind is int else "a number"
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or not accept(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {noun} {wanted}")
+        return value
+
+    return parse
+
+
+fraction = number(float, lambda value: 0 <= value < 1, "from 0 to below 1")
+
+
+@command
+def main(argv=None):
+    args = build_parser().parse_args(argv)
+    run, config = open_run(args) if args.resume else plan_run(args)
+
+    from nin_gluon import runtime
+
+    contexts = runtime.parse_ctx(config["ctx"])
+    runtime.use_dtype(config["dtype"], contexts)
+    return train(run, config, contexts, args)
+
+
+def plan_run(args):
+    """Settings and folder of a new run."""
+    config = {"preset": args.preset or "textbook"}
+    for name, value in PRESETS[config["preset"]].items():
+        given = getattr(args, name)
+        config[name] = value if given is None else given
+    if not args.out:
+        started = time.strftime("%Y-%m-%d_%H%M%S")
+        names = (f"runs/{started}-{config['model']}-{config['preset']}{n}" for n in ("", "-2", "-3"))
+        return next((Path(name) for name in names if not Path(name).exists())), config
+    run = Path(args.out)
+    if run.exists() and not (run.is_dir() and not any(run.iterdir())):
+        raise InputError(f"--out {run} is there already; choose another folder, or go on with the "
+                         f"run in it by --resume {run}.")
+    return run, config
+
+
+def open_run(args):
+    """Settings and folder of a run that is to go on."""
+    run = Path(args.resume)
+    try:
+        config = json.loads((run / "config.json").read_text("utf-8"))
+        settings = {name: config[name] for name in ("preset", *TEXTBOOK)}
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"--resume {run} is not a run folder: it has no config.json.") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run / 'config.json'} cannot be read ({error}).") from None
+    if args.out:
+        raise InputError("--resume goes on in the run's own folder; leave out --out.")
+    for name in ("preset", *TEXTBOOK):
+        given = getattr(args, name)
+        if given is None or given == settings[name]:
+            continue
+        if name not in FREE_ON_RESUME:
+            raise InputError(f"--resume goes on with the run's own settings ({name} is "
+                             f"{settings[name]}); leave out --{name.replace('_', '-')}.")
+        if name == "epochs" and settings["schedule"] != "constant":
+            raise InputError(f"the {settings['schedule']} schedule of this run is made for "
+                             f"{settings['epochs']} epochs; leave out --epochs.")
+        settings[name] = given
+    return run, settings
+
+
+def train(run, config, contexts, args):
+    """Run the loop with these settings; return the exit status."""
+    import filelock
+    import mxnet as mx
+    import numpy as np
+    from mxnet import gluon
+
+    from nin_gluon import checkpoint, models, watch
+    from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
+
+    mx.random.seed(config["seed"])
+    np.random.seed(config["seed"] % 2**32)
+    net = models.get_model(config["model"])
+    train_iter, test_iter = load_data(config, contexts)
+    net.initialize(initializer(config["init"]), ctx=contexts)
+    net.hybridize(static_alloc=True, static_shape=True)
+    height, width, channels = *2 * [config["resize"]], train_iter.images.shape[3]
+    for ctx in contexts:  # one pass creates the parameters, before any dropout mask is drawn
+        net(mx.nd.zeros((1, channels, height, width), ctx=ctx))
+    trainer = gluon.Trainer(net.collect_params(), "sgd",
+                            optimizer_settings(config, config["epochs"] * len(train_iter)))
+
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = filelock.FileLock(run / ".lock", timeout=0).acquire()
+    except filelock.Timeout:
+        raise InputError(f"another process is training in {run}; wait for it or stop it.") from None
+    with lock:
+        history, tally = [], Tally()
+        if args.resume:
+            tally, history = checkpoint.load(checkpoint.latest(run), net, trainer, contexts)
+            train_iter.skip = tally.step
+        write_config(run, config)
+        watcher = watch.Watch(run, config, net, trainer, train_iter, test_iter, history, tally,
+                              args.checkpoint_every, progress=not args.no_progress)
+        try:
+            with watcher.signals():
+                train_ch5(net, train_iter, test_iter, config["batch_size"], trainer,
+                          contexts[0] if len(contexts) == 1 else contexts, config["epochs"],
+                          history, tally, watcher)
+        except watch.Stopped as stopped:
+            watcher.save()
+            print(f"stopped in epoch {watcher.tally.epoch} after step {watcher.tally.step}; "
+                  f"go on with: python -m nin_gluon.train --resume {run}", file=sys.stderr)
+            return 128 + stopped.signum
+        except NonFiniteLoss as error:
+            print(f"{error}; {watcher.keep_last_good()}. Try a lower --lr than {config['lr']}.",
+                  file=sys.stderr)
+            return 1
+        draw_predictions(net, test_iter, contexts[0], config, run / "predictions.png")
+    print(f"run folder: {run}")
+    print(f"pictures: {run / 'curves.png'} {run / 'predictions.png'}")
+    return 0
+
+
+def load_data(config, contexts):
+    """The iterators of a run; settles which data set it is where the user left that open."""
+    from nin_gluon import data
+    from nin_gluon.data.files import DownloadError
+
+    # Batches go to the device at once; with several the loop splits them.
+    where = contexts[0] if len(contexts) == 1 else None
+    options = (config["batch_size"], config["resize"], config["data_dir"], where, config["limit"])
+    name = config["dataset"] or "fashion-mnist"
+    try:
+        iterators = data.load_data(name, *options)
+    except DownloadError as error:
+        if config["dataset"] or config["data_dir"]:
+            raise
+        name = "sample"
+        print("Fashion-MNIST is not at hand and cannot be downloaded "
+              f"({error.reason}): training on the built-in sample of drawn garments instead. For "
+              "the real thing, name its folder with --data-dir or NIN_GLUON_DATA.",
+              file=sys.stderr)
+        iterators = data.load_data(name, *options)
+    config["dataset"] = name
+    return iterators
+
+
+def initializer(name):
+    """Xavier as Gluon has it by default, or He's for ReLU."""
+    from mxnet import init
+
+    return init.Xavier() if name == "xavier" else init.MSRAPrelu(factor_type="in", slope=0)
+
+
+def optimizer_settings(config, steps):
+    """What `gluon.Trainer` passes to its SGD, for a run of so many steps."""
+    import mxnet as mx
+
+    settings = {"learning_rate": config["lr"], "momentum": config["momentum"], "wd": config["wd"]}
+    if config["schedule"] == "cosine":
+        settings["lr_scheduler"] = mx.lr_scheduler.CosineScheduler(
+            steps, base_lr=config["lr"], final_lr=0, warmup_steps=steps // 10)
+    return settings
+
+
+def write_config(run, config):
+    """The run's settings, with the machine and the versions they met."""
+    from nin_gluon.files import write_text
+    from nin_gluon.runtime import describe_machine
+
+    write_text(run / "config.json",
+               json.dumps({**config, "machine": describe_machine()}, indent=1) + "\n")
+
+
+def draw_predictions(net, test_iter, ctx, config, path):
+    """Draw the first test images with what they are and what the net takes them for."""
+    from nin_gluon import plots
+    from nin_gluon.data.sets import DATASETS
+
+    X, y = next(iter(test_iter))
+    predicted = net(X.as_in_context(ctx)).argmax(axis=1).asnumpy()
+    labels = y.asnumpy()
+    shown = min(32, len(labels))
+    images = test_iter.images[:shown].asnumpy()
+    title, names, _ = DATASETS[config["dataset"]]
+    right = int((predicted[:shown] == labels[:shown]).sum())
+    plots.save(plots.draw_predictions(images, labels[:shown], predicted[:shown], names,
+                                      f"{title}: {right} of these {shown} test images right"), path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,253 @@
+"""What the train command does around the loop: progress, checkpoints, stopping, run folder."""
+
+import contextlib
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from nin_gluon import checkpoint, plots
+from nin_gluon.files import replacing, write_text
+from nin_gluon.history import write_history
+from nin_gluon.loop import Tally
+
+__all__ = ["Stopped", "Watch", "duration", "export"]
+
+LOOK_EVERY = 0.25  # seconds between two waits for the device to show progress
+COPY_EVERY = 2.0  # seconds between two copies of the parameters, for a run that diverges
+CHECKPOINT_EVERY = 120.0  # seconds, unless the user counts in steps
+
+
+class Stopped(Exception):
+    """Ctrl-C or SIGTERM came; the run is saved."""
+
+    def __init__(self, signum):
+        super().__init__(signum)
+        self.signum = signum
+
+
+class Watch:
+    """Watches `nin_gluon.train_ch5` for the train command.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+    config : dict
+        The run's settings.
+    net, trainer
+        As given to the loop.
+    train_iter, test_iter : BatchLoader
+    history : list of EpochRecord
+    tally : Tally
+        Where the run starts: the beginning of an epoch, or where it was stopped.
+    checkpoint_every : int or None
+        Steps between checkpoints; None for one every two minutes. One is written at the start
+        and after every epoch in any case.
+    progress : bool
+        Whether to show progress bars where stderr is a terminal.
+    """
+
+    def __init__(self, run, config, net, trainer, train_iter, test_iter, history, tally,
+                 checkpoint_every, progress):
+        self.run, self.config = Path(run), config
+        self.net, self.trainer = net, trainer
+        self.train_iter, self.test_iter = train_iter, test_iter
+        self.history, self.tally = list(history), tally
+        self.checkpoint_every, self.progress = checkpoint_every, progress
+        self.stop = None  # the signal that came
+        self.bar, self.evaluated = None, 0  # progress bar; test batches done in this evaluation
+        # Of the epoch under way, from before its order is drawn.
+        self.order_state = np.random.get_state()
+        checkpoint.seed_step(config["seed"], tally.epoch, tally.step)
+        self.save()
+        self.copy_parameters()
+        self.clock = None  # (time, steps) of the first look, to estimate the run's length
+        self.told = config["ctx"].startswith("gpu")
+        self.last_look, self.steps, self.look_at = time.time(), 0, 1
+        self.marks = read_marks(self.run / "progress.jsonl")
+        self.marked = tally.state()
+
+    @contextlib.contextmanager
+    def signals(self):
+        """While the block runs, Ctrl-C and SIGTERM are noted and heeded after the step."""
+
+        def note(signum, frame):
+            if self.stop:  # asked again: at once, then
+                raise KeyboardInterrupt
+            self.stop = signum
+            print("\nstopping after this step ...", file=sys.stderr, flush=True)
+
+        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+            self.close_bar()
+
+    # ---------------------------------------------------------- called by the loop
+
+    def step(self, tally):
+        """After a training step."""
+        self.tally = tally
+        self.steps += 1
+        checkpoint.seed_step(self.config["seed"], tally.epoch, tally.step)  # for the next step
+        due = self.checkpoint_every and self.steps % self.checkpoint_every == 0
+        if self.stop or due or self.steps >= self.look_at:
+            self.look()
+        if due or (not self.checkpoint_every and time.time() - self.saved > CHECKPOINT_EVERY):
+            self.save()
+        if self.stop:
+            raise Stopped(self.stop)
+
+    def evaluating(self):
+        """After a batch of the test set."""
+        if not self.evaluated:
+            self.open_bar("evaluating", len(self.test_iter), 0, "batches")
+        self.evaluated += 1
+        self.bar.update()
+        if self.evaluated == len(self.test_iter):
+            self.close_bar()  # the epoch's line comes next
+        if self.stop:
+            raise Stopped(self.stop)
+
+    def epoch(self, history):
+        """After an epoch and its evaluation."""
+        self.evaluated = 0
+        self.history = list(history)
+        self.tally = Tally(len(history) + 1)
+        self.order_state = np.random.get_state()
+        checkpoint.seed_step(self.config["seed"], self.tally.epoch, 0)
+        self.save()
+        self.copy_parameters()
+        export(self.net, self.run, len(history))
+        title = "{model} on {dataset}, {resize}x{resize}, {dtype}".format(**self.config)
+        plots.save(plots.draw_curves(history, title, self.marks), self.run / "curves.png")
+        if self.stop and len(history) < self.config["epochs"]:
+            raise Stopped(self.stop)
+
+    # ---------------------------------------------------------- what they need
+
+    def look(self):
+        """Wait for the device, check that all is finite, show where the run is."""
+        self.tally.collect(self.net)
+        now = time.time()
+        if now - self.copied > COPY_EVERY:
+            self.copy_parameters()
+        if self.clock is None:  # the first step pays for compilation; time from after it
+            self.clock = now, self.steps
+        elif not self.told and now - self.clock[0] > 1.5:
+            self.tell_length((self.steps - self.clock[1]) / (now - self.clock[0]))
+        if self.bar is None:
+            images = len(self.train_iter.labels)
+            epoch = f"epoch {self.tally.epoch}/{self.config['epochs']}"
+            self.open_bar(epoch, images, self.tally.images, "images")
+        self.bar.set_postfix_str(f"loss {self.tally.loss:.4f}, train acc {self.tally.accuracy:.3f}",
+                                 refresh=False)
+        self.bar.update(self.tally.images - self.bar.n)
+        self.mark()
+        # A few looks a second at most, each a wait for the device.
+        pace = (now - self.last_look) / max(1, self.steps - (self.look_at - self.stride))
+        self.stride = max(1, int(LOOK_EVERY / max(pace, 1e-6)))
+        self.last_look, self.look_at = now, self.steps + self.stride
+
+    stride = 1
+
+    def mark(self):
+        """Note loss and accuracy within the epoch, for the curves, a hundred times an epoch."""
+        tally, before = self.tally, self.marked
+        if before["epoch"] != tally.epoch:
+            before = Tally(tally.epoch).state()
+        images = tally.images - before["images"]
+        size = len(self.train_iter.labels)
+        if images >= size / 100:
+            self.marks.append({"epochs": tally.epoch - 1 + tally.images / size,
+                               "loss": (tally.loss_sum - before["loss_sum"]) / images,
+                               "train_acc": (tally.correct - before["correct"]) / images})
+            self.marked = tally.state()
+
+    def tell_length(self, steps_per_second):
+        """Say about how long the run will take; a test batch costs about 0.3 training steps."""
+        self.told = True
+        epochs = self.config["epochs"]
+        an_epoch = len(self.train_iter) + 0.3 * len(self.test_iter)
+        left = (epochs - len(self.history)) * an_epoch - self.tally.step
+        images = steps_per_second * self.config["batch_size"]
+        print(f"about {duration(left / steps_per_second)} to go at {images:.3g} images/s; "
+              "Ctrl-C saves and stops, --resume goes on", file=sys.stderr, flush=True)
+
+    def save(self):
+        """Write a checkpoint and the history."""
+        self.tally.collect(self.net)
+        checkpoint.save(self.run, self.net, self.trainer, self.tally, self.history,
+                        self.order_state)
+        write_history(self.run / "history.jsonl", self.history)
+        write_text(self.run / "progress.jsonl", "".join(json.dumps(m) + "\n" for m in self.marks))
+        self.saved = time.time()
+
+    def copy_parameters(self):
+        """Remember the parameters, which have just been found finite, and where that was."""
+        parameters = self.net.collect_params().values()
+        self.good = self.tally.epoch, self.tally.step, [p.data(p.list_ctx()[0]).copy()
+                                                        for p in parameters]
+        self.copied = time.time()
+
+    def keep_last_good(self):
+        """After divergence: export the last parameters known to be finite; say where they are."""
+        epoch, step, values = self.good
+        for parameter, value in zip(self.net.collect_params().values(), values):
+            parameter.set_data(value)
+        path = export(self.net, self.run, epoch - 1)
+        return f"the parameters of epoch {epoch}, step {step} are in {path}"
+
+    def open_bar(self, what, total, done, unit):
+        self.close_bar()
+        self.bar = tqdm(total=total, initial=done, desc=what, unit=" " + unit, leave=False,
+                        disable=None if self.progress else True, dynamic_ncols=True)
+        # A disabled bar does not count.
+        self.bar.n = done
+
+    def close_bar(self):
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+def export(net, run, epoch):
+    """Write ``model-symbol.json`` and ``model-EEEE.params``, removing an earlier epoch's.
+
+    Returns the parameters' path. ``gluon.SymbolBlock.imports`` reads the pair.
+    """
+    target = Path(run, f"model-{epoch:04d}.params")
+    older = [path for path in Path(run).glob("model-*.params") if path != target]
+    with replacing(target) as parameters:
+        with replacing(Path(run, "model-symbol.json")) as symbol:
+            net.export(str(parameters.with_name("model")), epoch)
+            parameters.with_name("model-symbol.json").rename(symbol)
+    for path in older:
+        path.unlink()
+    return target
+
+
+def read_marks(path):
+    """The marks of a run that goes on; none yet for a new one."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def duration(seconds):
+    """Seconds as people say them: '35 s', '1 min 40 s', '6 h 50 min'."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s" if minutes < 10 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
