@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "nin_gluon/__init__.py").read_text("utf-8"), re.M)
+PACKAGE = (HERE / "nin_gluon/__init__.py").read_text("utf-8")
 
 # The CUDA 11 libraries that libmxnet.so asks for by name; `nin_gluon.runtime` loads them.
 CUDA_11_WHEELS = [
@@ -26,8 +26,8 @@ NOTEBOOKS = ["d2lzh==1.0.0", "jupyterlab>=4", "ipykernel>=6", "nbclient>=0.8"]
 
 setup(
     name="nin_gluon",
-    version=VERSION[1],
-    description="The Network in Network chapter of Dive into Deep Learning (MXNet Gluon), running today",
+    version=re.search(r'^__version__ = "(.+)"$', PACKAGE, re.M)[1],
+    description="The Network in Network chapter of Dive into Deep Learning, running today",
     long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",

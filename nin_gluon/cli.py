@@ -59,10 +59,11 @@ def command(main):
 def main(argv=None):
     """``nin-gluon <verb> ...`` is ``python -m nin_gluon.<verb> ...``."""
     width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:{width}}  {what}" for verb, what in VERBS.items())
     parser = ArgumentParser(
         prog="nin-gluon",
         description="The Network in Network chapter of Dive into Deep Learning, running today.",
-        epilog="\n".join(["verbs:", *(f"  {verb:{width}}  {what}" for verb, what in VERBS.items())]),
+        epilog=f"verbs:\n{verbs}",
     )
     parser.add_argument("verb", choices=VERBS, metavar="VERB", help="one of those below")
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="...",

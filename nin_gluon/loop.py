@@ -126,7 +126,9 @@ def count_correct(y_hat, y):
 
 def to_host(arrays):
     """NDArrays of one shape, from any devices, as one NumPy array; the only wait there is."""
-    return nd.stack(*[a.as_in_context(mx.cpu()) for a in arrays]).asnumpy() if arrays else np.empty(0)
+    if not arrays:
+        return np.empty(0)
+    return nd.stack(*[array.as_in_context(mx.cpu()) for array in arrays]).asnumpy()
 
 
 class Pace:

@@ -104,9 +104,10 @@ def show_fashion_mnist(images, labels):
     labels : sequence of str, (n,)
     """
     figure = Figure(figsize=(1.3 * len(images), 1.6), layout="constrained")
-    for axes, image, label in zip(figure.subplots(1, len(images), squeeze=False)[0], images, labels):
-        axes.imshow(image.reshape((28, 28)).asnumpy() if hasattr(image, "asnumpy")
-                    else image.reshape(28, 28), cmap="gray")
+    row = figure.subplots(1, len(images), squeeze=False)[0]
+    for axes, image, label in zip(row, images, labels):
+        image = image.asnumpy() if hasattr(image, "asnumpy") else image
+        axes.imshow(image.reshape(28, 28), cmap="gray")
         axes.set_title(label, fontsize=9)
         axes.axis("off")
     return figure

@@ -137,9 +137,9 @@ def plan_run(args):
         given = getattr(args, name)
         config[name] = value if given is None else given
     if not args.out:
-        started = time.strftime("%Y-%m-%d_%H%M%S")
-        names = (f"runs/{started}-{config['model']}-{config['preset']}{n}" for n in ("", "-2", "-3"))
-        return next((Path(name) for name in names if not Path(name).exists())), config
+        name = f"{time.strftime('%Y-%m-%d_%H%M%S')}-{config['model']}-{config['preset']}"
+        runs = (Path("runs", name + suffix) for suffix in ("", "-2", "-3", "-4"))
+        return next(run for run in runs if not run.exists()), config
     run = Path(args.out)
     if run.exists() and not (run.is_dir() and not any(run.iterdir())):
         raise InputError(f"--out {run} is there already; choose another folder, or go on with the "

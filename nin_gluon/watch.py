@@ -61,16 +61,16 @@ class Watch:
         self.checkpoint_every, self.progress = checkpoint_every, progress
         self.stop = None  # the signal that came
         self.bar, self.evaluated = None, 0  # progress bar; test batches done in this evaluation
+        self.steps, self.next_look, self.stride = 0, 1, 1
+        self.last_look = time.time()
+        self.clock = None  # (time, steps) of the first look, to estimate the run's length
+        self.told = net.collect_params().list_ctx()[0].device_type == "gpu"
+        self.marks, self.marked = read_marks(self.run / "progress.jsonl"), tally.state()
         # Of the epoch under way, from before its order is drawn.
         self.order_state = np.random.get_state()
         checkpoint.seed_step(config["seed"], tally.epoch, tally.step)
         self.save()
         self.copy_parameters()
-        self.clock = None  # (time, steps) of the first look, to estimate the run's length
-        self.told = config["ctx"].startswith("gpu")
-        self.last_look, self.steps, self.look_at = time.time(), 0, 1
-        self.marks = read_marks(self.run / "progress.jsonl")
-        self.marked = tally.state()
 
     @contextlib.contextmanager
     def signals(self):
@@ -98,7 +98,7 @@ class Watch:
         self.steps += 1
         checkpoint.seed_step(self.config["seed"], tally.epoch, tally.step)  # for the next step
         due = self.checkpoint_every and self.steps % self.checkpoint_every == 0
-        if self.stop or due or self.steps >= self.look_at:
+        if self.stop or due or self.steps >= self.next_look:
             self.look()
         if due or (not self.checkpoint_every and time.time() - self.saved > CHECKPOINT_EVERY):
             self.save()
@@ -152,11 +152,9 @@ class Watch:
         self.bar.update(self.tally.images - self.bar.n)
         self.mark()
         # A few looks a second at most, each a wait for the device.
-        pace = (now - self.last_look) / max(1, self.steps - (self.look_at - self.stride))
-        self.stride = max(1, int(LOOK_EVERY / max(pace, 1e-6)))
-        self.last_look, self.look_at = now, self.steps + self.stride
-
-    stride = 1
+        seconds_a_step = (now - self.last_look) / self.stride
+        self.stride = max(1, int(LOOK_EVERY / max(seconds_a_step, 1e-6)))
+        self.last_look, self.next_look = now, self.steps + self.stride
 
     def mark(self):
         """Note loss and accuracy within the epoch, for the curves, a hundred times an epoch."""

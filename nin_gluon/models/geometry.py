@@ -50,7 +50,7 @@ def layer_table(net, input_shape):
         Height or width is below `smallest_input`.
     """
     check_size(net, input_shape)
-    rows, x, macs_before = [], mx.sym.var("data"), 0
+    rows, x = [], mx.sym.var("data")
     for layer in net:
         x = layer(x)
         internals = x.get_internals()
