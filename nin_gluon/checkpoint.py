@@ -8,6 +8,7 @@ start). It is written under another name and renamed, so a folder of that name i
 
 import json
 import os
+import pickle
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -108,7 +109,7 @@ def load(path, net, trainer, ctx):
         np.random.set_state((name, np.array(key, np.uint32), *rest))
         return Tally(**state["tally"]), [EpochRecord(**r) for r in state["history"]]
     except (OSError, ValueError, KeyError, TypeError, EOFError, AssertionError,
-            mx.base.MXNetError) as error:
+            pickle.UnpicklingError, mx.base.MXNetError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(f"the checkpoint {path} cannot be read ({reason}); if there is a copy of "
                          "the run folder use that, else start a new run.") from error

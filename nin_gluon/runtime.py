@@ -193,6 +193,13 @@ def is_gpu_build():
 
 def load_cuda_libraries():
     """Load the CUDA 11 libraries from their wheels, so that libmxnet.so finds them by name."""
+    # The driver first: without it the libraries, 2 GB to install, would be of no use.
+    if load_driver() is None:
+        raise MXNetUnavailable(
+            "the GPU build of MXNet is installed, but this machine has no NVIDIA driver "
+            "(libcuda.so.1 does not load); install the driver, or use the CPU build: "
+            "pip uninstall mxnet-cu112 && pip install 'nin_gluon[cpu]'"
+        )
     spec = importlib.util.find_spec("nvidia")
     roots = [Path(p) for p in (spec.submodule_search_locations if spec else ())]
     for folder, name in CUDA_LIBRARIES:
@@ -205,12 +212,6 @@ def load_cuda_libraries():
                 f"the GPU build of MXNet needs {name}, which does not load ({error}); "
                 "run: pip install 'nin_gluon[gpu]'"
             ) from None
-    if load_driver() is None:
-        raise MXNetUnavailable(
-            "the GPU build of MXNet is installed, but this machine has no NVIDIA driver "
-            "(libcuda.so.1 does not load); install the driver, or use the CPU build: "
-            "pip uninstall mxnet-cu112 && pip install 'nin_gluon[cpu]'"
-        )
 
 
 # ------------------------------------------------------------------ devices

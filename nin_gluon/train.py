@@ -192,7 +192,9 @@ def train(run, config, contexts, args):
     height, width, channels = *2 * [config["resize"]], train_iter.images.shape[3]
     for ctx in contexts:  # one pass creates the parameters, before any dropout mask is drawn
         net(mx.nd.zeros((1, channels, height, width), ctx=ctx))
-    trainer = gluon.Trainer(net.collect_params(), "sgd",
+    # A list, in the net's order: a dict would be sorted by names that depend on what other nets
+    # this process has built (conv10 before conv9), and a resumed trainer mix up its momenta.
+    trainer = gluon.Trainer(list(net.collect_params().values()), "sgd",
                             optimizer_settings(config, config["epochs"] * len(train_iter)))
 
     run.mkdir(parents=True, exist_ok=True)
@@ -291,8 +293,9 @@ def draw_predictions(net, test_iter, ctx, config, path):
     images = test_iter.images[:shown].asnumpy()
     title, names, _ = DATASETS[config["dataset"]]
     right = int((predicted[:shown] == labels[:shown]).sum())
-    plots.save(plots.draw_predictions(images, labels[:shown], predicted[:shown], names,
-                                      f"{title}: {right} of these {shown} test images right"), path)
+    title += f": {right} of these {shown} test images right (in red: predicted, not true)"
+    plots.save(plots.draw_predictions(images, labels[:shown], predicted[:shown], names, title),
+               path)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ are and where they come from; nothing here knows about a particular one.
 """
 
 import contextlib
+import gzip
 import hashlib
 import logging
 import os
@@ -121,8 +122,8 @@ def folders(image_set, root=None):
 
 def mxnet_folder(image_set):
     """MXNet's own folder for this set, where Gluon's data set classes keep their files."""
-    home = os.environ.get("MXNET_HOME") or Path("~", ".mxnet").expanduser()
-    return Path(home, "datasets", image_set.name)
+    home = os.environ.get("MXNET_HOME") or "~/.mxnet"
+    return Path(home, "datasets", image_set.name).expanduser()
 
 
 def find(file, places):
@@ -139,9 +140,10 @@ def locate(image_set, files, root=None):
     """
     places = list(folders(image_set, root))
     paths = [find(file, places) for file in files]
-    if root and any(path and Path(root).expanduser() not in path.parents for path in paths):
-        elsewhere = next(path for path in paths if path)
-        log.warning("%s does not hold all of %s; using %s", root, image_set.title, elsewhere.parent)
+    elsewhere = [path.parent for path in paths
+                 if root and path and Path(root).expanduser() not in path.parents]
+    if elsewhere:
+        log.warning("%s does not hold all of %s; using %s", root, image_set.title, elsewhere[0])
     if None in paths:
         folder = Path(root).expanduser() if root else mxnet_folder(image_set)
         missing = ", ".join(file.name for file, path in zip(files, paths) if path is None)
@@ -171,14 +173,13 @@ def is_genuine(path, file):
         return any(checksum.hexdigest() in file.checksums for checksum in sums)
 
     with open(path, "rb") as stream:
-        raw = iter(lambda: stream.read(CHUNK), b"")
-        if accepted(raw):
+        if accepted(iter(lambda: stream.read(CHUNK), b"")):
             return True
         stream.seek(0)
-        inflate = zlib.decompressobj(wbits=31)  # 31: a gzip header is expected
-        raw = iter(lambda: stream.read(CHUNK), b"")
-        with contextlib.suppress(zlib.error):
-            return accepted(inflate.decompress(chunk) for chunk in raw)
+        # To its very end, as it will be read: a cut or an addition there is no part of the content.
+        with contextlib.suppress(gzip.BadGzipFile, EOFError, zlib.error):
+            content = gzip.GzipFile(fileobj=stream)
+            return accepted(iter(lambda: content.read(CHUNK), b""))
     return False
 
 
@@ -199,11 +200,13 @@ def download(image_set, file, folder):
         for source in image_set.sources:
             part = folder / f"{file.name}.{zlib.crc32(source.encode()):08x}.part"
             try:
-                fetch(source + file.name, part)
-                if is_genuine(part, file):
-                    os.replace(part, target)
-                    return target
-                part.unlink()
+                # What an earlier run left may be the wrong part: then once more, from nothing.
+                for _ in range(1 + part.exists()):
+                    fetch(source + file.name, part)
+                    if is_genuine(part, file):
+                        os.replace(part, target)
+                        return target
+                    part.unlink()
                 failures[urlsplit(source).netloc] = "sent another file"
             except requests.RequestException as error:
                 failures[urlsplit(source).netloc] = short(error)
@@ -221,7 +224,7 @@ def fetch(url, part):
             with requests.get(url, stream=True, timeout=TIMEOUT,
                               headers={"Accept-Encoding": "identity", "Range": f"bytes={have}-"},
                               ) as reply:
-                if reply.status_code == 416:  # nothing beyond what we have: it was complete
+                if reply.status_code == 416 and have:  # nothing beyond that: it was complete
                     return
                 reply.raise_for_status()
                 resumed = reply.status_code == 206
@@ -251,15 +254,18 @@ def receive(reply, part, have, left):
                 bar.update(len(chunk))
                 left -= len(chunk)
     if left > 0:
-        raise requests.ConnectionError("the connection closed early")
+        raise requests.exceptions.ChunkedEncodingError("the connection closed early")
 
 
 def short(error):
     """A request's failure in a few words; the library's own text is a page of nested reprs."""
     if isinstance(error, requests.HTTPError):
         return f"HTTP status {error.response.status_code}"
-    if isinstance(error, requests.Timeout):
+    # Silence in the middle of a file is no Timeout to the library.
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return "timed out"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection was cut off"
     if isinstance(error, requests.exceptions.ProxyError):
         return "the proxy did not answer"
     return "no connection"

@@ -72,7 +72,9 @@ def read_idx(path, shape, classes=None):
             if header[3] != len(shape):
                 raise bad(f"has {header[3]} dimensions, not {len(shape)}")
             sizes = stream.read(4 * len(shape))
-            found = tuple(int(n) for n in np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4"))
+            if len(sizes) < 4 * len(shape):
+                raise bad("ends early, within its header")
+            found = tuple(int(n) for n in np.frombuffer(sizes, ">u4"))
             if found != shape:
                 raise bad(f"says that it holds {' x '.join(f'{n:,}' for n in found)} bytes")
             values = np.empty(prod(shape), np.uint8)

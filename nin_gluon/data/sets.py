@@ -71,8 +71,8 @@ def load_fashion_mnist(split, root=None):
 
 
 def load_sample(split, root=None):
-    """The drawn stand-in: 20,000 training and 2,000 test images, the same every time."""
-    images, labels = draw_sample(20000, seed=0) if split == "train" else draw_sample(2000, seed=1)
+    """The drawn stand-in: 10,000 training and 2,000 test images, the same every time."""
+    images, labels = draw_sample(10000, seed=0) if split == "train" else draw_sample(2000, seed=1)
     return images[..., np.newaxis], labels
 
 

@@ -1,0 +1,51 @@
+"""The images that tests use: real Fashion-MNIST through NIN_GLUON_DATA, else the sample."""
+
+import os
+
+import numpy as np
+import pytest
+
+import nin_gluon  # noqa: F401  (makes mxnet importable)
+from nin_gluon.data.sets import load_image_set
+
+DATASET = "fashion-mnist" if os.environ.get("NIN_GLUON_DATA") else "sample"
+
+
+def pytest_report_header():
+    if DATASET == "sample":
+        return "images: the built-in sample (set NIN_GLUON_DATA to test on real Fashion-MNIST)"
+    return "images: real Fashion-MNIST, through NIN_GLUON_DATA"
+
+
+@pytest.fixture(scope="session")
+def garments():
+    """Function of (split, n): the first n images (n, 28, 28, 1) and labels (n,) of a split."""
+    loaded = {}
+
+    def take(split, n):
+        if split not in loaded:
+            loaded[split] = load_image_set(DATASET, split)
+        images, labels = loaded[split]
+        return images[:n], labels[:n]
+
+    return take
+
+
+@pytest.fixture
+def few_images(garments, monkeypatch):
+    """Make every data set, by whatever name, consist of 48 training and 32 test images."""
+    import nin_gluon.data
+
+    def load(name, split, root=None):
+        return garments(split, 48 if split == "train" else 32)
+
+    monkeypatch.setattr(nin_gluon.data, "load_image_set", load)
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers():
+    """Each test starts from the same random state, whatever ran before it."""
+    import mxnet as mx
+
+    mx.random.seed(7)
+    np.random.seed(7)

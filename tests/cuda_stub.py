@@ -1,0 +1,129 @@
+"""A stand-in for the CUDA driver, and fresh interpreters to use it in.
+
+The driver is found by the dynamic loader, which reads ``LD_LIBRARY_PATH`` once, when a process
+starts: whatever depends on the driver can only be tested in a process of its own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# What mxnet-cu112 1.9.1's libmxnet.so takes from libcuda.so.1 (`nm -D --undefined-only`), all of
+# which must be there for it to load, then what `nin_gluon.runtime` asks.
+SOURCE = r"""
+#include <stdlib.h>
+#include <string.h>
+
+enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100 };
+
+#define MISSING(name) int name() { return NO_DEVICE; }
+MISSING(cuDeviceGet)
+MISSING(cuDevicePrimaryCtxRetain)
+MISSING(cuGetErrorString)
+MISSING(cuGraphKernelNodeGetParams)
+MISSING(cuGraphNodeGetType)
+MISSING(cuLaunchKernel)
+MISSING(cuModuleGetFunction)
+MISSING(cuModuleLoadData)
+MISSING(cuModuleLoadDataEx)
+MISSING(cuModuleUnload)
+
+/* "8.6,9.0": two devices and their compute capabilities; unset or empty: no device. */
+static const char *devices(void) {
+    const char *list = getenv("CUDA_STUB_CAPABILITIES");
+    return list ? list : "";
+}
+
+int cuInit(unsigned flags) {
+    return *devices() ? SUCCESS : NO_DEVICE;
+}
+
+int cuDeviceGetCount(int *count) {
+    *count = 0;
+    for (const char *at = devices(); at && *at; at = strchr(at + 1, ','))
+        ++*count;
+    return *count ? SUCCESS : NO_DEVICE;
+}
+
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
+    const char *at = devices();
+    while (at && device--)
+        if ((at = strchr(at, ',')))
+            ++at;
+    if (!at || !*at || (attribute != 75 && attribute != 76))
+        return INVALID_VALUE;
+    *value = atoi(attribute == 75 ? at : strchr(at, '.') + 1);
+    return SUCCESS;
+}
+"""
+
+
+def build_cuda_stub(folder):
+    """Compile the stand-in into ``folder/libcuda.so.1`` and return the folder.
+
+    Its devices are those of the environment variable ``CUDA_STUB_CAPABILITIES``, for example
+    ``8.6,9.0``. Skips the test where there is no C compiler.
+    """
+    compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+    if compiler is None:
+        pytest.skip("no C compiler to build a CUDA driver stub with")
+    folder = Path(folder)
+    source = folder / "cuda_stub.c"
+    source.write_text(SOURCE, "utf-8")
+    command = [compiler, "-std=gnu99", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1",
+               "-o", str(folder / "libcuda.so.1"), str(source)]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+def build_broken_driver(folder):
+    """Put a ``libcuda.so.1`` that does not load into the folder and return the folder.
+
+    The loader gives up at it, so that it hides the driver of a machine that has one.
+    """
+    folder = Path(folder)
+    (folder / "libcuda.so.1").write_text("not a library\n", "utf-8")
+    return folder
+
+
+def run_python(*arguments, cwd=None, only_root=False, **environment):
+    """Run this interpreter anew, with nothing left of what nin_gluon set in this process.
+
+    Parameters
+    ----------
+    *arguments : str
+        Of the interpreter, for example ``"-c", "print(1)"``.
+    cwd : path, optional
+        Folder to run in.
+    only_root : bool
+        Leave a PYTHONPATH of the caller out; the checkout is on it in any case.
+    **environment : str or None
+        Variables to set, or with None to unset.
+
+    Returns
+    -------
+    subprocess.CompletedProcess
+        With stdout and stderr as text.
+    """
+    path = [str(ROOT)]
+    if not only_root and os.environ.get("PYTHONPATH"):
+        path.append(os.environ["PYTHONPATH"])
+    settings = {"OMP_NUM_THREADS": None, "DNNL_MAX_CPU_ISA": None, "PYTHONWARNINGS": None,
+                "MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(path), **environment}
+    variables = {k: v for k, v in {**os.environ, **settings}.items() if v is not None}
+    return subprocess.run([sys.executable, *arguments], cwd=cwd, env=variables, text=True,
+                          capture_output=True, timeout=120)
+
+
+def output(*arguments, **options):
+    """What `run_python` prints on stdout; an error where it fails."""
+    done = run_python(*arguments, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

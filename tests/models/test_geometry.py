@@ -1,0 +1,53 @@
+"""Shapes, parameters and MACs by arithmetic, against what MXNet really computes."""
+
+import mxnet as mx
+import pytest
+from mxnet import nd
+from mxnet.gluon import nn
+
+import nin_gluon
+from nin_gluon.models.geometry import layer_table, smallest_input
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 224, 224), (2, 3, 67, 90)])
+def test_table_equals_what_the_net_does(shape):
+    net = nin_gluon.nin()
+    rows = layer_table(net, shape)
+    net.initialize()
+    X = nd.zeros(shape)
+    for layer, row in zip(net, rows):
+        X = layer(X)
+        assert row.output == X.shape
+        assert row.parameters == sum(p.data().size for p in layer.collect_params().values())
+
+
+def test_macs_of_the_chapters_net_by_hand():
+    rows = layer_table(nin_gluon.nin(), (1, 1, 224, 224))
+    pixels, channels, kernels = (54, 26, 12, 5), (1, 96, 256, 384, 10), (11, 5, 3, 3)
+    macs = [n * n * out * (k * k * before + 2 * out)
+            for n, k, before, out in zip(pixels, kernels, channels, channels[1:])]
+    assert [row.macs for row in rows if row.macs] == macs
+    assert sum(row.parameters for row in rows) == 1_992_166
+
+
+def test_macs_grow_with_the_batch_and_count_dense_layers():
+    net = nn.HybridSequential()
+    net.add(nn.Flatten(), nn.Dense(5))
+    assert [row.macs for row in layer_table(net, (3, 2, 4, 4))] == [0, 3 * 32 * 5]
+
+
+def test_smallest_input_is_the_smallest_that_runs():
+    def runs(net, height, width):
+        try:
+            return 0 not in net(nd.zeros((1, 1, height, width))).shape
+        except mx.base.MXNetError:
+            return False
+
+    for kernel, stride, pad in ((3, 2, 0), (5, 1, 2), (11, 4, 0), ((3, 5), (2, 1), (0, 1))):
+        net = nn.HybridSequential()
+        net.add(nn.Conv2D(2, kernel, stride, pad), nn.MaxPool2D(3, 2), nn.Conv2D(2, 3))
+        net.initialize()
+        height, width = smallest_input(net)
+        assert runs(net, height, width)
+        assert not runs(net, height - 1, width)
+        assert not runs(net, height, width - 1)

@@ -1,0 +1,34 @@
+"""Pictures: what is in them, as far as matplotlib can tell, and that they are written whole."""
+
+import numpy as np
+
+from nin_gluon import plots
+from nin_gluon.history import EpochRecord
+
+
+def test_curves_show_every_epoch_and_the_marks_within(tmp_path):
+    history = [EpochRecord(1, 2.2, 0.2, 0.3, 1.0), EpochRecord(2, 1.5, 0.5, 0.6, 1.0)]
+    marks = [{"epochs": 0.5, "loss": 2.3, "train_acc": 0.1}]
+    left, right = plots.draw_curves(history, "a title", marks).axes
+    assert [list(line.get_ydata()) for line in left.lines[:2]] == [[2.3], [2.2, 1.5]]
+    assert [list(line.get_ydata()) for line in right.lines] == [[0.1], [0.2, 0.5], [0.3, 0.6]]
+    plots.save(plots.draw_curves(history), tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_predictions_name_what_was_said_and_what_is_true():
+    images = np.zeros((3, 28, 28, 1), np.uint8)
+    names = ["shirt", "bag", "coat"]
+    figure = plots.draw_predictions(images, [0, 1, 2], [0, 2, 2], names, columns=2)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["shirt", "coat, not\nbag", "coat", ""]
+    colours = [axes.title.get_color() for axes in figure.axes[:3]]
+    assert colours[0] == colours[2] != colours[1]
+
+
+def test_show_fashion_mnist_takes_d2lzhs_arguments():
+    images = np.random.randint(0, 256, (2, 28, 28, 1))
+    figure = plots.show_fashion_mnist(images, ["coat", "bag"])
+    assert [axes.get_title() for axes in figure.axes] == ["coat", "bag"]
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), images[1, ..., 0])

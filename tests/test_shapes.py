@@ -1,0 +1,40 @@
+"""The shapes command."""
+
+import pytest
+
+from nin_gluon.cli import main as nin_gluon_command
+from nin_gluon.shapes import main
+
+
+def test_textbook_form(capsys):
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    shapes = [line.split(" output shape:\t ") for line in lines]
+    assert [shape for _, shape in shapes][::9] == ["(1, 96, 54, 54)", "(1, 10)"]
+    assert shapes[0][0].startswith("sequential")
+
+
+def test_table_sums_parameters_and_macs(capsys):
+    assert main(["--table", "--size", "224"]) == 0
+    total = capsys.readouterr().out.splitlines()[-1]
+    assert total.split() == ["total", "1,992,166", "762,297,352"]
+
+
+def test_sizes_and_the_console_script(capsys):
+    assert nin_gluon_command(["shapes", "--size", "67x100", "--batch", "3", "--channels", "3"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("(3, 96, 15, 23)")
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["--size", "66"], "66x66 pixels is too small"),
+    (["--size", "big"], "'big' is not a size"),
+    (["--size", "0"], "too small"),
+    (["--model", "lenet"], "unknown model 'lenet'; the models are: nin"),
+    (["--batch", "0"], "at least 1"),
+])
+def test_bad_requests_get_one_line_and_status_2(arguments, sentence, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1

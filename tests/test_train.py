@@ -1,0 +1,316 @@
+"""The train command, from options to run folder, on a few images."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import gluon, nd
+
+from nin_gluon import train, watch
+from nin_gluon.history import parse_log, read_history
+
+# The smallest input, so that a step takes milliseconds.
+SMALL = ["--resize", "67", "--batch-size", "8", "--epochs", "2", "--init", "he", "--lr", "0.01",
+         "--momentum", "0.9", "--dataset", "fashion-mnist"]
+
+
+def outcome(run):
+    """What must not depend on how a run was stopped: parameters' bytes and log without times."""
+    log = [(r.epoch, r.loss, r.train_acc, r.test_acc) for r in read_history(run / "history.jsonl")]
+    return log, list(nd.load(str(run / "model-0002.params")).values())
+
+
+def assert_same_outcome(one, other):
+    (log, parameters), (other_log, other_parameters) = outcome(one), outcome(other)
+    assert log == other_log
+    assert len(parameters) == len(other_parameters) == 24
+    for value, other_value in zip(parameters, other_parameters):
+        np.testing.assert_array_equal(value.asnumpy(), other_value.asnumpy())
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Leave the pictures out, which take longer than the training here."""
+    monkeypatch.setattr(train, "draw_predictions", lambda *args: None)
+    monkeypatch.setattr(watch.plots, "draw_curves", lambda *args: None)
+    monkeypatch.setattr(watch.plots, "save", lambda *args: None)
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Function of (step, signal): make the next run behave as if the signal came in that step."""
+
+    def arrange(step, signum=signal.SIGINT, method="step"):
+        original, calls = getattr(watch.Watch, method), []
+
+        def stopping(self, *args):
+            calls.append(1)
+            if len(calls) == step:
+                os.kill(os.getpid(), signum)
+            return original(self, *args)
+
+        monkeypatch.setattr(watch.Watch, method, stopping)
+
+    return arrange
+
+
+def test_a_run_prints_the_textbooks_lines_and_fills_its_folder(few_images, tmp_path, capsys):
+    run = tmp_path / "run 图"
+    assert train.main([*SMALL, "--out", str(run)]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0] == "training on cpu(0)"
+    assert [str(r) for r in parse_log(out)] == lines[1:3]
+    assert str(run) in lines[3]
+    names = {path.name for path in run.iterdir()}
+    assert names >= {"config.json", "history.jsonl", "curves.png", "predictions.png",
+                     "model-symbol.json", "model-0002.params", "checkpoint"}
+    assert "model-0001.params" not in names
+    config = json.loads((run / "config.json").read_text())
+    assert (config["resize"], config["seed"], config["preset"]) == (67, 0, "textbook")
+    assert config["machine"]["mxnet"] == "1.9.1"
+    assert [str(r) for r in read_history(run / "history.jsonl")] == lines[1:3]
+
+
+def test_the_exported_model_computes_what_was_trained(few_images, garments, tmp_path):
+    assert train.main([*SMALL, "--out", str(tmp_path)]) == 0
+    net = gluon.SymbolBlock.imports(str(tmp_path / "model-symbol.json"), ["data"],
+                                    str(tmp_path / "model-0002.params"))
+    from nin_gluon.data.loader import BatchLoader
+    from nin_gluon.loop import evaluate_accuracy
+
+    accuracy = evaluate_accuracy(BatchLoader(*garments("test", 32), 8, resize=67), net, mx.cpu())
+    assert accuracy == read_history(tmp_path / "history.jsonl")[-1].test_acc
+
+
+def test_one_seed_gives_one_run_and_another_gives_another(few_images, no_pictures, tmp_path):
+    for name, seed in (("a", "5"), ("b", "5"), ("c", "6")):
+        assert train.main([*SMALL, "--seed", seed, "--out", str(tmp_path / name)]) == 0
+    assert_same_outcome(tmp_path / "a", tmp_path / "b")
+    assert outcome(tmp_path / "a")[0] != outcome(tmp_path / "c")[0]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+@pytest.mark.parametrize("step, signum, method", [
+    (1, signal.SIGINT, "step"),  # the first step
+    (4, signal.SIGTERM, "step"),
+    (6, signal.SIGINT, "step"),  # the last step of the first epoch
+    (2, signal.SIGTERM, "evaluating"),
+    (1, signal.SIGINT, "epoch"),
+    (9, signal.SIGINT, "step"),
+])
+def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_path, stop_at,
+                                                 capsys, schedule, step, signum, method):
+    options = [*SMALL, "--schedule", schedule]
+    assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
+    capsys.readouterr()
+    stop_at(step, signum, method)
+    assert train.main([*options, "--out", str(tmp_path / "parts")]) == 128 + signum
+    error = capsys.readouterr().err
+    assert f"--resume {tmp_path / 'parts'}" in error
+    assert train.main(["--resume", str(tmp_path / "parts")]) == 0
+    assert len(parse_log(capsys.readouterr().out)) == 2  # the log is whole again
+    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_stopped_after_every_few_steps(few_images, no_pictures, tmp_path, stop_at):
+    assert train.main([*SMALL, "--out", str(tmp_path / "whole")]) == 0
+    stop_at(3)
+    status, tries = train.main([*SMALL, "--out", str(tmp_path / "parts")]), 1
+    while status and tries < 10:
+        stop_at(3)
+        status, tries = train.main(["--resume", str(tmp_path / "parts")]), tries + 1
+    assert tries > 3
+    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_killed_without_warning_goes_on_from_the_last_checkpoint(few_images, no_pictures, tmp_path,
+                                                                 monkeypatch):
+    assert train.main([*SMALL, "--out", str(tmp_path / "whole")]) == 0
+
+    class Killed(BaseException):
+        pass
+
+    original = watch.Watch.step
+
+    def step(self, tally):
+        original(self, tally)
+        if (tally.epoch, tally.step) == (2, 5):
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.Watch, "step", step)
+        with pytest.raises(Killed):
+            train.main([*SMALL, "--checkpoint-every", "2", "--out", str(tmp_path / "parts")])
+    names = [path.name for path in (tmp_path / "parts" / "checkpoint").iterdir()]
+    assert names == ["epoch-0002-step-000004"]
+    assert train.main(["--resume", str(tmp_path / "parts")]) == 0
+    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_finished_run_can_be_given_more_epochs(few_images, no_pictures, tmp_path, capsys):
+    one = [*SMALL[:4], "--epochs", "1", *SMALL[6:]]
+    assert train.main([*SMALL, "--out", str(tmp_path / "whole")]) == 0
+    assert train.main([*one, "--out", str(tmp_path / "parts")]) == 0
+    assert train.main(["--resume", str(tmp_path / "parts"), "--epochs", "2"]) == 0
+    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+    cosine = [*one, "--schedule", "cosine", "--out", str(tmp_path / "cosine")]
+    assert train.main(cosine) == 0
+    capsys.readouterr()
+    assert train.main(["--resume", str(tmp_path / "cosine"), "--epochs", "2"]) == 2
+    assert "cosine schedule of this run is made for 1 epochs" in capsys.readouterr().err
+
+
+def test_divergence_ends_the_run_and_keeps_the_last_good_parameters(few_images, no_pictures,
+                                                                    tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train.main([*SMALL, "--lr", "1e6", "--out", str(run)]) == 1
+    error = capsys.readouterr().err
+    assert "epoch 1, " in error and "step" in error and "lower --lr" in error
+    kept = nd.load(str(run / "model-0000.params"))
+    assert len(kept) == 24
+    assert all(np.isfinite(value.asnumpy()).all() for value in kept.values())
+    assert read_history(run / "history.jsonl") == []
+
+
+def test_several_devices(few_images, no_pictures, tmp_path, capsys):
+    options = [*SMALL, "--ctx", "cpu(0),cpu(1)", "--out", str(tmp_path / "run")]
+    assert train.main(options) == 0
+    assert capsys.readouterr().out.startswith("training on cpu(0), cpu(1)\n")
+
+
+def test_the_presets_keep_what_they_promise():
+    def planned(*options):
+        return train.plan_run(train.build_parser().parse_args([*options, "--out", "nowhere"]))[1]
+
+    assert planned() == {
+        "preset": "textbook", "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128,
+        "resize": 224, "limit": None, "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier",
+        "schedule": "constant", "dtype": "float32", "seed": 0, "ctx": "auto", "data_dir": None}
+    quick = planned("--preset", "quick", "--epochs", "9", "--momentum", "0")
+    assert (quick["preset"], quick["epochs"], quick["momentum"]) == ("quick", 9, 0)
+    assert planned("--preset", "tuned")["resize"] == 224
+
+
+def refused(options, capsys):
+    """The one line that a wrong request gets."""
+    try:
+        status = train.main(options)
+    except SystemExit as end:
+        status = end.code
+    out, error = capsys.readouterr()
+    assert status == 2
+    assert error.count("\n") == 1 and out == ""
+    return error
+
+
+@pytest.mark.parametrize("options, sentence", [
+    (["--epochs", "0"], "argument --epochs: '0' is not a whole number above 0"),
+    (["--lr", "nan"], "argument --lr: 'nan' is not a number above 0"),
+    (["--momentum", "1"], "from 0 to below 1"),
+    (["--batch-size", "1.5"], "'1.5' is not a whole number"),
+    (["--preset", "fast"], "invalid choice: 'fast'"),
+    (["--wd", "-1"], "'-1' is not a number 0 or above"),
+    (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+    (["--model", "alexnet"], "unknown model 'alexnet'; the models are: nin"),
+    (["--dataset", "mnist"], "unknown data set 'mnist'; the data sets are: fashion-mnist, sample"),
+    (["--ctx", "tpu"], "'tpu' is not a device"),
+    (["--ctx", "gpu"], "gpu(0) cannot be used: this is the CPU build"),
+    (["--resume", "no/such/run"], "is not a run folder: it has no config.json"),
+])
+def test_wrong_requests_get_one_line_and_status_2(few_images_or_known, options, sentence, capsys):
+    assert sentence in refused(options, capsys)
+
+
+@pytest.fixture
+def few_images_or_known(garments, monkeypatch):
+    """Few images, but unknown data sets stay unknown."""
+    import nin_gluon.data
+    from nin_gluon.data import sets
+
+    def load(name, split, root=None):
+        if name not in sets.DATASETS:
+            return sets.load_image_set(name, split, root)
+        return garments(split, 32)
+
+    monkeypatch.setattr(nin_gluon.data, "load_image_set", load)
+
+
+def test_an_input_too_small_is_refused_before_a_folder_is_made(few_images, tmp_path, capsys):
+    error = refused([*SMALL, "--resize", "28", "--out", str(tmp_path / "run")], capsys)
+    assert "the smallest is 67x67" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_files_is_never_written_into(few_images, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert "is there already" in refused([*SMALL, "--out", str(tmp_path)], capsys)
+    assert "is there already" in refused([*SMALL, "--out", str(tmp_path / "mine.txt")], capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_resume_keeps_to_the_runs_settings(few_images, no_pictures, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train.main([*SMALL, "--out", str(run)]) == 0
+    capsys.readouterr()
+    assert "(lr is 0.01); leave out --lr" in refused(["--resume", str(run), "--lr", "1"], capsys)
+    assert "leave out --batch-size" in refused(["--resume", str(run), "--batch-size", "4"], capsys)
+    assert "leave out --out" in refused(["--resume", str(run), "--out", "x"], capsys)
+    (run / "config.json").write_text("{")
+    assert "config.json cannot be read" in refused(["--resume", str(run)], capsys)
+
+
+def test_one_process_at_a_time_in_a_run(few_images, no_pictures, tmp_path, capsys):
+    import filelock
+
+    run = tmp_path / "run"
+    assert train.main([*SMALL, "--out", str(run)]) == 0
+    capsys.readouterr()
+    with filelock.FileLock(run / ".lock"):
+        error = refused(["--resume", str(run)], capsys)
+    assert "another process is training" in error
+
+
+def test_without_data_and_network_it_trains_on_the_sample_and_says_so(tmp_path):
+    """For real, in a process of its own; a closed port as proxy stands for no network."""
+    offline = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"),
+                            "http://127.0.0.1:9")
+    environment = {**os.environ, **offline, "MXNET_HOME": str(tmp_path / "mxnet")}
+    environment.pop("NIN_GLUON_DATA", None)
+    command = [sys.executable, "-m", "nin_gluon.train", "--limit", "64", "--epochs", "1",
+               "--resize", "67"]
+    run = subprocess.run([*command, "--out", "run"], cwd=tmp_path, env=environment, text=True,
+                         capture_output=True)
+    assert run.returncode == 0, run.stderr
+    notices = [line for line in run.stderr.splitlines() if "sample" in line]
+    assert len(notices) == 1
+    assert "Fashion-MNIST is not at hand" in notices[0]
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["dataset"] == "sample"
+
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    run = subprocess.run([*command, "--data-dir", str(empty)], cwd=tmp_path, env=environment,
+                         text=True, capture_output=True)
+    assert run.returncode == 2
+    assert run.stderr.count("\n") == 1
+    assert "train-images-idx3-ubyte.gz" in run.stderr and "--data-dir" in run.stderr
+    assert [path.name for path in empty.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_signals_reach_a_real_process(tmp_path):
+    command = [sys.executable, "-m", "nin_gluon.train", "--preset", "quick", "--dataset", "sample",
+               "--limit", "2000", "--no-progress", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "training on cpu(0)\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert f"--resume {tmp_path / 'run'}" in error
+    assert len(list((tmp_path / "run" / "checkpoint").iterdir())) == 1
