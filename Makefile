@@ -30,7 +30,7 @@ notebooks: $(VENV)/.installed-$(EXTRA),notebooks
 # A second environment, because the two builds of MXNet share one package name.
 test-gpu-wheel:
 	$(MAKE) $(VENV)-gpu/.installed-gpu,test VENV=$(VENV)-gpu
-	$(VENV)-gpu/bin/python -m pytest -m gpu_wheel -rA $(ARGS)
+	$(VENV)-gpu/bin/python -m pytest tests/test_gpu_wheel.py -rA $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -90,7 +90,9 @@ def prepare_mxnet():
     if importlib.machinery.PathFinder.find_spec("mxnet") is None:
         raise MXNetUnavailable(missing_mxnet_message())
     alias_numpy()
+    # Before any library that reads it is loaded.
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
+    check_system_libraries()
     if is_gpu_build():
         load_cuda_libraries()
 
@@ -111,6 +113,20 @@ def missing_mxnet_message(system=None, machine=None):
     )
 
 
+def check_system_libraries():
+    """MXNet's Linux wheels bring libgfortran but not what that needs; slim images lack it."""
+    if platform.system() != "Linux":
+        return
+    for name, package in (("libgomp.so.1", "libgomp1"), ("libquadmath.so.0", "libquadmath0")):
+        if name.startswith("libquadmath") and platform.machine() != "x86_64":
+            continue  # Arm's libgfortran does without
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            raise MXNetUnavailable(f"MXNet needs the system library {name}; install it, on Debian "
+                                   f"and Ubuntu by: apt-get install {package}") from None
+
+
 def alias_numpy():
     """Give NumPy back the names that MXNet 1.9.1 uses and NumPy 1.24 removed."""
     import numpy as np
@@ -122,8 +138,10 @@ def alias_numpy():
 
 def give_ipython_its_old_name():
     """d2lzh calls ``IPython.display.set_matplotlib_formats``, which has moved."""
-    from IPython import display
-
+    try:
+        from IPython import display
+    except ImportError:  # then d2lzh is not there either, and its own import says so
+        return
     if not hasattr(display, "set_matplotlib_formats"):
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 

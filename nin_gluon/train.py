@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
+from nin_gluon.presets import PRESETS, TEXTBOOK, initializer, optimizer_settings
 
 DESCRIPTION = """\
 Train the chapter's Network in Network and print the textbook's log.
@@ -24,20 +25,6 @@ A run leaves a folder with config.json, history.jsonl, curves.png, predictions.p
 (model-symbol.json, model-NNNN.params) and a checkpoint. Ctrl-C finishes the step, saves and says
 how to go on. Exit status: 0 done, 1 diverged, 2 wrong request or input, 130 or 143 stopped.
 """
-
-# The textbook's settings: Dive into Deep Learning, section 7.3. The others say what they change.
-TEXTBOOK = {
-    "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128, "resize": 224, "limit": None,
-    "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier", "schedule": "constant",
-    "dtype": "float32", "seed": 0, "ctx": "auto", "data_dir": None,
-}
-BETTER = {"init": "he", "lr": 0.02, "momentum": 0.9, "schedule": "cosine"}
-PRESETS = {
-    "textbook": TEXTBOOK,
-    # 67 pixels is the smallest input this net takes.
-    "quick": {**TEXTBOOK, **BETTER, "epochs": 4, "batch_size": 32, "resize": 67, "limit": 10000},
-    "tuned": {**TEXTBOOK, **BETTER, "epochs": 10, "wd": 5e-4},
-}
 
 # What --resume may change: where the run goes on, not what it computes.
 FREE_ON_RESUME = {"ctx", "data_dir", "epochs"}
@@ -252,24 +239,6 @@ def load_data(config, contexts):
         iterators = data.load_data(name, *options)
     config["dataset"] = name
     return iterators
-
-
-def initializer(name):
-    """Xavier as Gluon has it by default, or He's for ReLU."""
-    from mxnet import init
-
-    return init.Xavier() if name == "xavier" else init.MSRAPrelu(factor_type="in", slope=0)
-
-
-def optimizer_settings(config, steps):
-    """What `gluon.Trainer` passes to its SGD, for a run of so many steps."""
-    import mxnet as mx
-
-    settings = {"learning_rate": config["lr"], "momentum": config["momentum"], "wd": config["wd"]}
-    if config["schedule"] == "cosine":
-        settings["lr_scheduler"] = mx.lr_scheduler.CosineScheduler(
-            steps, base_lr=config["lr"], final_lr=0, warmup_steps=steps // 10)
-    return settings
 
 
 def write_config(run, config):

@@ -11,6 +11,10 @@ from nin_gluon.data.sets import load_image_set
 DATASET = "fashion-mnist" if os.environ.get("NIN_GLUON_DATA") else "sample"
 
 
+def pytest_configure(config):
+    config.dataset = DATASET
+
+
 def pytest_report_header():
     if DATASET == "sample":
         return "images: the built-in sample (set NIN_GLUON_DATA to test on real Fashion-MNIST)"

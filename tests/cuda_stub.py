@@ -20,7 +20,7 @@ SOURCE = r"""
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUCCESS = 0, INVALID_VALUE = 1, NO_DEVICE = 100 };
+enum { SUCCESS = 0, INVALID_VALUE = 1, NOT_INITIALIZED = 3, NO_DEVICE = 100 };
 
 #define MISSING(name) int name() { return NO_DEVICE; }
 MISSING(cuDeviceGet)
@@ -40,15 +40,20 @@ static const char *devices(void) {
     return list ? list : "";
 }
 
+static int initialized = 0;
+
 int cuInit(unsigned flags) {
-    return *devices() ? SUCCESS : NO_DEVICE;
+    initialized = *devices() != 0;
+    return initialized ? SUCCESS : NO_DEVICE;
 }
 
 int cuDeviceGetCount(int *count) {
+    if (!initialized)
+        return NOT_INITIALIZED;
     *count = 0;
     for (const char *at = devices(); at && *at; at = strchr(at + 1, ','))
         ++*count;
-    return *count ? SUCCESS : NO_DEVICE;
+    return SUCCESS;
 }
 
 int cuDeviceGetAttribute(int *value, int attribute, int device) {

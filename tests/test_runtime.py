@@ -1,6 +1,7 @@
 """The tests of `nin_gluon.runtime`: what happens around ``import mxnet``."""
 
 import ast
+import ctypes
 import importlib.util
 import json
 import os
@@ -55,6 +56,23 @@ def test_d2lzh_draws_after_the_package():
             "d2lzh.semilogy([1, 2], [3, 4], 'x', 'y', figsize=(3, 2)); "
             "print(plt.gca().get_yscale(), plt.gcf().get_size_inches())")
     assert output("-c", code) == "log [3. 2.]"
+
+
+@on_linux
+@pytest.mark.parametrize("library, package", [("libgomp.so.1", "libgomp1"),
+                                              ("libquadmath.so.0", "libquadmath0")])
+def test_a_missing_system_library_is_named_with_its_package(monkeypatch, library, package):
+    load = ctypes.CDLL
+
+    def without(name, *args, **kwargs):
+        if name == library:
+            raise OSError(f"{name}: cannot open shared object file")
+        return load(name, *args, **kwargs)
+
+    monkeypatch.setattr(runtime.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(runtime.ctypes, "CDLL", without)
+    with pytest.raises(runtime.MXNetUnavailable, match=f"{library}.*apt-get install {package}"):
+        runtime.check_system_libraries()
 
 
 # ------------------------------------------------------------------ threads

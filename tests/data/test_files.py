@@ -303,7 +303,7 @@ def changed(content):
     ("names.gz", gzip.compress(changed(PLAIN["names.gz"])), "not its content"),
     ("names.gz", changed(PLAIN["names.gz"]), "not its content"),
     ("names.gz", gzip.compress(PLAIN["names.gz"][:-1] + b"\3"), "holds the label 3"),
-])
+], ids=["truncated", "html", "empty", "labels", "pixel", "label", "label unpacked", "out of range"])
 @pytest.mark.parametrize("place", ["root", "NIN_GLUON_DATA", "MXNet"])
 def test_a_bad_file_is_named_and_left_alone(server, tmp_path, monkeypatch, mxnet_toys, place,
                                             name, content, says):
@@ -466,6 +466,13 @@ def test_a_busy_server_is_asked_again_and_a_refusing_one_is_not(server):
     with pytest.raises(DownloadError, match=r"127\.0\.0\.1.*HTTP status 404"):
         load_arrays(toy_set(server.address + "/gone/"), "test")
     assert [path for path, _ in server.asked] == ["/gone/pictures.idx"]
+
+
+def test_a_server_that_hangs_up_without_a_word_is_asked_once(server):
+    source = server.offer(lambda content: lambda handler: None)
+    with pytest.raises(DownloadError) as caught:
+        load_arrays(toy_set(source), "train")
+    assert caught.value.reason == "no connection" and len(server.asked) == 1
 
 
 def test_a_server_that_falls_silent(server, mxnet_toys, monkeypatch):

@@ -1,13 +1,12 @@
 """BatchLoader against Gluon's DataLoader with the transforms that it stands in for."""
 
-from nin_gluon.data.loader import BatchLoader  # before mxnet, which it makes importable
-
-# isort: split
 import mxnet as mx
 import numpy as np
 import pytest
 from mxnet.gluon import data as gdata
 from mxnet.gluon.data.vision import transforms
+
+from nin_gluon.data.loader import BatchLoader
 
 RANDOM = np.random.RandomState(0)
 

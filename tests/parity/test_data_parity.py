@@ -1,12 +1,10 @@
 """The iterators against d2lzh's own, untouched, on the same images: batch for batch, bit for bit.
 
 d2lzh takes its images from Gluon's FashionMNIST class, which fetches files from the network. Here
-only that fetching is replaced: small files of real images (or of the built-in sample, where
-NIN_GLUON_DATA names no folder) lie where it looks. d2lzh's function, Gluon's reading and its
-loader with four worker processes are what they are.
+only that fetching is replaced: small files lie where it looks. d2lzh's function, Gluon's reading
+and its loader with four worker processes are what they are.
 """
 
-import gc
 import gzip
 import multiprocessing
 import os
@@ -17,27 +15,15 @@ import numpy as np
 import pytest
 
 import nin_gluon
-from nin_gluon.data.sample import draw_sample
-from nin_gluon.data.sets import load_image_set
 
 SIZES = {"train": 1000, "test": 300}
 PREFIX = {"train": "train", "test": "t10k"}
 
 
-@pytest.fixture(scope="module")
-def subset():
-    """The first images and labels of each split."""
-    if os.environ.get("NIN_GLUON_DATA"):
-        whole = {split: load_image_set("fashion-mnist", split) for split in SIZES}
-        return {split: (images[: SIZES[split]], labels[: SIZES[split]])
-                for split, (images, labels) in whole.items()}
-    drawn = {split: draw_sample(n, seed) for seed, (split, n) in enumerate(SIZES.items())}
-    return {split: (images[..., np.newaxis], labels) for split, (images, labels) in drawn.items()}
-
-
 @pytest.fixture
-def iterators(subset, tmp_path, monkeypatch):
+def iterators(garments, tmp_path, monkeypatch):
     """A function of the textbook's arguments: d2lzh's two iterators, and ours."""
+    subset = {split: garments(split, n) for split, n in SIZES.items()}
     for split, (images, labels) in subset.items():
         for kind, array in (("images-idx3", images[..., 0]), ("labels-idx1", labels)):
             header = struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
@@ -50,18 +36,20 @@ def iterators(subset, tmp_path, monkeypatch):
     monkeypatch.setattr("mxnet.gluon.data.vision.datasets.download", download)
     monkeypatch.setattr("nin_gluon.data.load_image_set", lambda name, split, root: subset[split])
 
+    pools = []
+
     def iterators(batch_size, **options):
-        return (d2lzh.load_data_fashion_mnist(batch_size, root=str(tmp_path), **options),
-                nin_gluon.load_data_fashion_mnist(batch_size, **options))
+        theirs = d2lzh.load_data_fashion_mnist(batch_size, root=str(tmp_path), **options)
+        pools.extend(loader._worker_pool for loader in theirs)
+        return theirs, nin_gluon.load_data_fashion_mnist(batch_size, **options)
 
     yield iterators
-    # Gluon's workers end when their loader is collected; none may outlive its test.
-    gc.collect()
-    workers = multiprocessing.active_children()
-    for worker in workers:
-        worker.terminate()
-        worker.join(10)
-    assert not workers
+    # Gluon ends its workers when the loader is collected, which a failed test's traceback would
+    # put off to the exit of the process, where it hangs.
+    for pool in pools:
+        pool.terminate()
+        pool.join()
+    assert not multiprocessing.active_children()
 
 
 def arrays(batches):

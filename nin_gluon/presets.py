@@ -1,0 +1,38 @@
+"""The recipes: the textbook's, and what we found to learn better.
+
+MXNet is imported only when a recipe is put to use, so that ``--help`` can name them at once.
+"""
+
+__all__ = ["PRESETS", "TEXTBOOK", "initializer", "optimizer_settings"]
+
+# The textbook's settings: Dive into Deep Learning, section 7.3. The others say what they change.
+TEXTBOOK = {
+    "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128, "resize": 224, "limit": None,
+    "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier", "schedule": "constant",
+    "dtype": "float32", "seed": 0, "ctx": "auto", "data_dir": None,
+}
+BETTER = {"init": "he", "lr": 0.02, "momentum": 0.9, "schedule": "cosine"}
+PRESETS = {
+    "textbook": TEXTBOOK,
+    # 67 pixels is the smallest input this net takes.
+    "quick": {**TEXTBOOK, **BETTER, "epochs": 4, "batch_size": 32, "resize": 67, "limit": 10000},
+    "tuned": {**TEXTBOOK, **BETTER, "epochs": 10, "wd": 5e-4},
+}
+
+
+def initializer(name):
+    """Xavier as Gluon has it by default, or He's for ReLU."""
+    from mxnet import init
+
+    return init.Xavier() if name == "xavier" else init.MSRAPrelu(factor_type="in", slope=0)
+
+
+def optimizer_settings(config, steps):
+    """What `gluon.Trainer` passes to its SGD, for a run of so many steps."""
+    import mxnet as mx
+
+    settings = {"learning_rate": config["lr"], "momentum": config["momentum"], "wd": config["wd"]}
+    if config["schedule"] == "cosine":
+        settings["lr_scheduler"] = mx.lr_scheduler.CosineScheduler(
+            steps, base_lr=config["lr"], final_lr=0, warmup_steps=steps // 10)
+    return settings

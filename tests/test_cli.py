@@ -1,0 +1,68 @@
+"""What all commands share."""
+
+import subprocess
+import sys
+
+import pytest
+
+from nin_gluon import InputError, cli
+
+
+def run(error, capsys):
+    @cli.command
+    def main(argv=None):
+        raise error
+
+    status = main([])
+    return status, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [
+    InputError("what is wrong; what to do"),
+    PermissionError(13, "Permission denied", "/some/folder"),
+    OSError(28, "No space left on device", "/some/folder"),
+])
+def test_what_the_user_can_mend_is_one_line_and_status_2(error, capsys):
+    status, line = run(error, capsys)
+    assert status == 2
+    assert line.endswith(f"error: {error}\n") and line.count("\n") == 1
+
+
+def test_our_own_bugs_keep_their_traceback(capsys):
+    with pytest.raises(ZeroDivisionError):
+        run(ZeroDivisionError(), capsys)
+
+
+def test_ctrl_c_is_status_130(capsys):
+    assert run(KeyboardInterrupt(), capsys) == (130, "interrupted\n")
+
+
+def test_a_command_that_returns_nothing_has_succeeded():
+    assert cli.command(lambda argv: None)([]) == 0
+
+
+def test_the_console_script_names_its_verbs(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    assert end.value.code == 0
+    assert all(f"  {verb}" in capsys.readouterr().out for verb in ["train"])
+    with pytest.raises(SystemExit) as end:
+        cli.main(["fly"])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert "'fly'" in error and error.count("\n") == 1
+
+
+def test_every_verb_is_a_command():
+    for verb in cli.VERBS:
+        with pytest.raises(SystemExit) as end:
+            cli.main([verb, "--help"])
+        assert end.value.code == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    shapes = [sys.executable, "-m", "nin_gluon.shapes", "--table"]
+    process = subprocess.Popen(shapes, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 0

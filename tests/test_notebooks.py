@@ -1,0 +1,46 @@
+"""Every notebook runs from start to end, on small settings, and keeps the outputs it was given."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+# Goes after the cell tagged "parameters": a few images, the smallest size.
+SMALL = """
+from nin_gluon import presets
+preset, dataset = "quick", {dataset!r}
+presets.PRESETS["quick"].update(epochs=2, limit=64, batch_size=16)
+"""
+
+
+def test_there_are_notebooks():
+    assert "nin.ipynb" in [path.name for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_from_start_to_end(path, request):
+    from nin_gluon.data.sets import DATASETS
+
+    dataset = request.config.dataset
+    assert dataset in DATASETS
+    notebook = nbformat.read(path, as_version=4)
+    at = [i for i, cell in enumerate(notebook.cells)
+          if "parameters" in cell.metadata.get("tags", [])]
+    assert len(at) == 1
+    notebook.cells.insert(at[0] + 1, nbformat.v4.new_code_cell(SMALL.format(dataset=dataset)))
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    printed = "".join(output.get("text", "") for cell in notebook.cells
+                      if cell.cell_type == "code" for output in cell.outputs)
+    assert "epoch 2, loss " in printed
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_its_kept_outputs_come_from_one_run_without_errors(path):
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert [output for output in outputs if "image/png" in output.get("data", {})]
