@@ -109,14 +109,18 @@ def folders(image_set, root=None):
     `root` (``--data-dir``), the environment variable ``NIN_GLUON_DATA``, and MXNet's own data
     folder. The first two may be the folder of the files or the one above it.
     """
-    for place, said_by in ((root, "the data folder"),
-                           (os.environ.get("NIN_GLUON_DATA"), "NIN_GLUON_DATA")):
-        if place:
-            folder = Path(place).expanduser()
-            if folder.exists() and not folder.is_dir():
-                raise InputError(f"{said_by} {folder} is a file; give the folder that holds the "
-                                 f"files of {image_set.title}.")
-            yield from (folder / image_set.name, folder)
+    said = {"the data folder": root, "NIN_GLUON_DATA": os.environ.get("NIN_GLUON_DATA")}
+    for said_by, place in said.items():
+        if not place:
+            continue
+        folder = Path(place).expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{said_by} {folder} is a file; give the folder that holds the "
+                             f"files of {image_set.title}.")
+        if said_by == "NIN_GLUON_DATA" and not folder.exists():
+            raise InputError(f"NIN_GLUON_DATA names {folder}, which does not exist; correct it or "
+                             "take it out of the environment.")
+        yield from (folder / image_set.name, folder)
     yield mxnet_folder(image_set)
 
 
@@ -192,27 +196,37 @@ def download(image_set, file, folder):
     It is written beside its place, taken up again where it broke off, and renamed into place once
     its checksum holds. A lock keeps two processes from fetching the same file at once.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     target, failures = folder / file.name, {}
-    with filelock.FileLock(folder / ".download.lock"):
-        if target.exists():  # another process was faster
-            return target
-        for source in image_set.sources:
-            part = folder / f"{file.name}.{zlib.crc32(source.encode()):08x}.part"
-            try:
-                # What an earlier run left may be the wrong part: then once more, from nothing.
-                for _ in range(1 + part.exists()):
-                    fetch(source + file.name, part)
-                    if is_genuine(part, file):
-                        os.replace(part, target)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".download.lock"):
+            if target.exists():  # another process was faster
+                return target
+            for source in image_set.sources:
+                try:
+                    if fetch_genuine(source, file, target):
                         return target
-                    part.unlink()
-                failures[urlsplit(source).netloc] = "sent another file"
-            except requests.RequestException as error:
-                failures[urlsplit(source).netloc] = short(error)
-    reasons = "; ".join(f"{host}: {reason}" for host, reason in failures.items())
+                    failures[urlsplit(source).netloc] = "sent another file"
+                except requests.RequestException as error:
+                    failures[urlsplit(source).netloc] = short(error)
+    except OSError as error:  # a read-only folder, a full disk
+        failures[str(folder)] = error.strerror or str(error)
+    reasons = "; ".join(f"{place}: {reason}" for place, reason in failures.items())
     raise DownloadError(f"{file.name} could not be downloaded ({reasons}).",
                         ", ".join(dict.fromkeys(failures.values())))
+
+
+def fetch_genuine(source, file, target):
+    """Download the file beside `target` and move it there; False if it is not the right one."""
+    part = target.with_name(f"{file.name}.{zlib.crc32(source.encode()):08x}.part")
+    # What an earlier run left may be the wrong part: then once more, from nothing.
+    for _ in range(1 + part.exists()):
+        fetch(source + file.name, part)
+        if is_genuine(part, file):
+            os.replace(part, target)
+            return True
+        part.unlink()
+    return False
 
 
 def fetch(url, part):
@@ -245,7 +259,6 @@ def receive(reply, part, have, left):
     """Append the reply's bytes to the first `have` bytes of `part`, under a progress bar."""
     name = part.name.split(".")[0]
     with open(part, "r+b" if have else "wb") as out:
-        out.truncate(have)
         out.seek(have)
         with tqdm(total=have + left or None, initial=have, unit="B", unit_scale=True,
                   desc=f"downloading {name}", disable=None) as bar:

@@ -486,18 +486,25 @@ def test_a_server_that_falls_silent(server, mxnet_toys, monkeypatch):
 
 
 def test_no_network(tmp_path, mxnet_toys, monkeypatch, closed_port):
-    monkeypatch.setenv("NIN_GLUON_DATA", str(tmp_path / "nowhere"))
+    (tmp_path / "bare").mkdir()
+    monkeypatch.setenv("NIN_GLUON_DATA", str(tmp_path / "bare"))
     second = closed_port.replace("127.0.0.1", "localhost")
     with pytest.raises(DownloadError) as caught:
         load_arrays(toy_set(closed_port, second), "train")
     message = str(caught.value)
     assert caught.value.reason == "no connection"
     for told in ("no Toys", "pictures.gz, names.gz not found", closed_port[7:-1], second[7:-1],
-                 "--data-dir", "NIN_GLUON_DATA", str(mxnet_toys), str(tmp_path / "nowhere")):
+                 "--data-dir", "NIN_GLUON_DATA", str(mxnet_toys), str(tmp_path / "bare")):
         assert told in message
     assert "\n" not in message and "Traceback" not in message and "object at" not in message
     assert data_files(mxnet_toys) == []
-    assert not (tmp_path / "nowhere").exists()
+    assert list((tmp_path / "bare").iterdir()) == []
+
+
+def test_a_folder_in_the_environment_that_is_not_there(tmp_path, mxnet_toys, monkeypatch):
+    monkeypatch.setenv("NIN_GLUON_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="NIN_GLUON_DATA names .*nowhere, which does not exist"):
+        load_arrays(toy_set(), "train")
 
 
 def test_no_network_names_the_users_folder(tmp_path, closed_port):
