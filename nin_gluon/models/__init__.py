@@ -1,9 +1,10 @@
 """The nets, by name."""
 
 from nin_gluon.errors import InputError
+from nin_gluon.models.initializer import initializer
 from nin_gluon.models.nin import nin, nin_block
 
-__all__ = ["MODELS", "get_model", "nin", "nin_block"]
+__all__ = ["MODELS", "get_model", "initializer", "nin", "nin_block"]
 
 MODELS = {"nin": nin}
 
