@@ -2,19 +2,14 @@
 
 import math
 
+from nin_gluon import textbook
 from nin_gluon.history import EpochRecord, parse_log, read_history, write_history
-
-PUBLISHED = """\
-training on gpu(0)
-epoch 1, loss 2.2627, train acc 0.154, test acc 0.362, time 24.1 sec
-epoch 2, loss 1.6522, train acc 0.381, test acc 0.578, time 22.9 sec
-"""
 
 
 def test_the_published_log_is_read_and_written_alike():
-    records = parse_log(PUBLISHED)
+    records = parse_log(textbook.LOG_TEXT)
     assert records[0] == EpochRecord(1, 2.2627, 0.154, 0.362, 24.1)
-    assert "\n".join(["training on gpu(0)", *map(str, records), ""]) == PUBLISHED
+    assert "\n".join(["training on gpu(0)", *map(str, records), ""]) == textbook.LOG_TEXT
 
 
 def test_files_keep_full_precision(tmp_path):

@@ -7,13 +7,7 @@ from mxnet import nd
 from mxnet.gluon import nn
 
 import nin_gluon
-from nin_gluon import InputError
-
-# Dive into Deep Learning, section 7.3, MXNet edition: the shapes it prints for (1, 1, 224, 224).
-PUBLISHED_SHAPES = [
-    (1, 96, 54, 54), (1, 96, 26, 26), (1, 256, 26, 26), (1, 256, 12, 12), (1, 384, 12, 12),
-    (1, 384, 5, 5), (1, 384, 5, 5), (1, 10, 5, 5), (1, 10, 1, 1), (1, 10),
-]
+from nin_gluon import InputError, textbook
 
 
 @pytest.fixture
@@ -29,7 +23,7 @@ def test_walking_the_layers_gives_the_published_shapes(net):
     for layer in net:
         X = layer(X)
         shapes.append(X.shape)
-    assert shapes == PUBLISHED_SHAPES
+    assert shapes == [shape for _, shape in textbook.SHAPES]
 
 
 def test_parameter_count(net):
