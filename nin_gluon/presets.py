@@ -11,11 +11,11 @@ TEXTBOOK = {
     "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier", "schedule": "constant",
     "dtype": "float32", "seed": 0, "ctx": "auto", "data_dir": None,
 }
-BETTER = {"init": "identity", "lr": 0.01, "momentum": 0.9, "schedule": "cosine"}
+BETTER = {"init": "identity", "lr": 0.02, "momentum": 0.9, "schedule": "cosine"}
 PRESETS = {
     "textbook": TEXTBOOK,
     # 67 pixels is the smallest input this net takes.
-    "quick": {**TEXTBOOK, **BETTER, "epochs": 2, "batch_size": 32, "resize": 67, "limit": 30000},
+    "quick": {**TEXTBOOK, **BETTER, "epochs": 2, "batch_size": 64, "resize": 67, "limit": 25000},
     "tuned": {**TEXTBOOK, **BETTER, "epochs": 10, "wd": 5e-4},
 }
 

@@ -36,7 +36,7 @@ def build_parser():
     add = parser.add_argument_group("recipe (each overrides the preset's)").add_argument
     add("--preset", choices=PRESETS, default=None,
         help="textbook: SGD lr 0.1, Xavier, 5 epochs of 224x224 (the default); quick: identity "
-             "initialization, momentum and a cosine schedule, 2 epochs of 30,000 images of 67x67; "
+             "initialization, momentum and a cosine schedule, 2 epochs of 25,000 images of 67x67; "
              "tuned: much the same for 10 epochs of all images at 224x224")
     add("--model", help="net (default: nin)")
     add("--epochs", type=positive(int), metavar="N", help="passes over the training images")
@@ -46,7 +46,7 @@ def build_parser():
     add("--wd", type=not_negative(float), help="weight decay")
     add("--init", choices=["xavier", "he", "identity"],
         help="initialization of the weights; identity is He's, but 1x1 convolutions start as the "
-             "identity")
+             "identity and the classes alike")
     add("--schedule", choices=["constant", "cosine"],
         help="of the learning rate; cosine rises over the first tenth of the steps, then falls "
              "to 0")

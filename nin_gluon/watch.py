@@ -176,8 +176,8 @@ class Watch:
         an_epoch = len(self.train_iter) + 0.3 * len(self.test_iter)
         left = (epochs - len(self.history)) * an_epoch - self.tally.step
         images = steps_per_second * self.config["batch_size"]
-        print(f"about {duration(left / steps_per_second)} to go at {images:.3g} images/s; "
-              "Ctrl-C saves and stops, --resume goes on", file=sys.stderr, flush=True)
+        tqdm.write(f"about {duration(left / steps_per_second)} to go at {images:.3g} images/s; "
+                   "Ctrl-C saves and stops, --resume goes on", file=sys.stderr)
 
     def save(self):
         """Write a checkpoint and the history."""

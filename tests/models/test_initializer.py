@@ -16,6 +16,12 @@ def net_of(name):
     return net
 
 
+def sixty_four(garments):
+    """Test images as the net takes them: (64, 1, 67, 67)."""
+    X = nd.array(garments("test", 64)[0].transpose(0, 3, 1, 2)).astype("float32") / 255
+    return nd.contrib.BilinearResize2D(X, height=67, width=67)
+
+
 def weights(net):
     return [p.data().asnumpy() for n, p in net.collect_params().items() if n.endswith("weight")]
 
@@ -39,20 +45,25 @@ def test_identity_passes_the_signal_through_every_1x1_convolution():
     X = nd.random.uniform(shape=(2, 1, 67, 67))
     for layer in net:
         if len(layer._children) == 3:  # a block
-            first, second, third = layer
-            after_first = first(X)
-            assert after_first.max().asscalar() > 0
-            assert (layer(X) == after_first).min().asscalar() == 1
-            assert first.weight.data().asnumpy().std() == pytest.approx(
-                np.sqrt(2 / first.weight.data()[0].size), rel=0.05)
+            first = layer[0](X)
+            assert first.max().asscalar() > 0
+            assert (layer(X) == first).min().asscalar() == 1
         X = layer(X)
+    for block in (net[0], net[2], net[4]):
+        weight = block[0].weight.data()
+        assert weight.asnumpy().std() == pytest.approx(np.sqrt(2 / weight[0].size), rel=0.05)
+
+
+def test_identity_starts_without_an_opinion_and_with_no_class_lost(garments):
+    scores = net_of("identity")(sixty_four(garments)).asnumpy()
+    assert (scores > 0.5).all()
+    np.testing.assert_array_equal(scores, scores[:, :1].repeat(10, axis=1))
+    # With random weights some classes are zero for every image: that is what it is for.
+    assert (net_of("he")(sixty_four(garments)).asnumpy() == 0).all(axis=0).any()
 
 
 def test_the_signal_dies_under_xavier_and_lives_under_the_others(garments):
-    images, _ = garments("test", 64)
-    X = nd.array(images.transpose(0, 3, 1, 2)).astype("float32") / 255
-    X = nd.contrib.BilinearResize2D(X, height=67, width=67)
-    spread = {name: net_of(name)(X).asnumpy().std(axis=0).max()
+    spread = {name: net_of(name)(sixty_four(garments)).asnumpy().std(axis=0).max()
               for name in ("xavier", "he", "identity")}
     assert spread["xavier"] < 0.005
     assert min(spread["he"], spread["identity"]) > 0.05
