@@ -151,7 +151,7 @@ class Tally:
         self.epoch, self.step = epoch, step  # step: batches done in this epoch
         self.loss_sum, self.correct, self.images = loss_sum, correct, images
         self.seconds_before, self.started = seconds, None
-        self.pending, self.pace, self.devices = [], Pace(), 1
+        self.pending, self.pace = [], Pace()  # pending: (sums on each device, images)
 
     def state(self):
         """The sums as a dict that the constructor takes, JSON-ready; call after `collect`."""
@@ -178,33 +178,41 @@ class Tally:
 
     def add(self, X, losses, y_hats, ys):
         """Take in one batch, without waiting for it; the lists have one entry a device."""
-        for l, y_hat, y in zip(losses, y_hats, ys):
-            self.pending.append(nd.stack(l.sum(), count_correct(y_hat, y)))
-        self.devices = len(ys)
+        sums = [nd.stack(l.sum(), count_correct(y_hat, y))
+                for l, y_hat, y in zip(losses, y_hats, ys)]
+        self.pending.append((sums, len(X)))
         self.step += 1
-        self.images += len(X)
-        self.pace.keep(X, self.pending[-1])
+        self.pace.keep(X, sums[-1])
 
-    def collect(self, net=None):
+    def collect(self, net=None, keep=0):
         """Wait for the device, once, and add up what was pending.
+
+        Parameters
+        ----------
+        net : Block, optional
+            Its parameters are to be looked at too.
+        keep : int
+            Leave so many of the last batches pending, for the device to go on with.
 
         Raises
         ------
         NonFiniteLoss
             The loss of a batch, or a parameter of `net` after the last one, is not finite. The
-            parameters must be looked at too: MXNet's ReLU turns NaN into 0, and a ruined net
+            parameters must be looked at because MXNet's ReLU turns NaN into 0, and a ruined net
             may go on reporting a loss of ln 10.
         """
-        if self.pending:
-            sums = to_host(self.pending).reshape(-1, 2).tolist()
-            first = self.step - len(sums) // self.devices + 1
-            self.pending = []
-            for i, (loss, correct) in enumerate(sums):
-                if not math.isfinite(loss):
-                    raise NonFiniteLoss(f"the loss became {loss} in epoch {self.epoch}, "
-                                        f"step {first + i // self.devices}")
-                self.loss_sum += loss
-                self.correct += int(correct)
+        first = self.step - len(self.pending) + 1
+        split_at = max(0, len(self.pending) - keep)
+        done, self.pending = self.pending[:split_at], self.pending[split_at:]
+        sums = to_host([sums_on_device for batch, _ in done for sums_on_device in batch])
+        for i, (loss, correct) in enumerate(sums.reshape(-1, 2).tolist()):
+            if not math.isfinite(loss):
+                step = first + i * len(done) // len(sums)
+                raise NonFiniteLoss(f"the loss became {loss} in epoch {self.epoch}, step {step}")
+            self.loss_sum += loss
+            self.correct += int(correct)
+        self.images += sum(images for _, images in done)
+        self.pace.queued = 0
         if net is not None and not parameters_are_finite(net):
             raise NonFiniteLoss(f"a parameter stopped being finite in epoch {self.epoch}, "
                                 f"by step {self.step}")

@@ -98,16 +98,18 @@ class Watch:
         self.steps += 1
         checkpoint.seed_step(self.config["seed"], tally.epoch, tally.step)  # for the next step
         due = self.checkpoint_every and self.steps % self.checkpoint_every == 0
-        if self.stop or due or self.steps >= self.next_look:
+        if self.steps >= self.next_look:
             self.look()
         if due or (not self.checkpoint_every and time.time() - self.saved > CHECKPOINT_EVERY):
             self.save()
         if self.stop:
+            tally.collect(self.net)
             raise Stopped(self.stop)
 
     def evaluating(self):
         """After a batch of the test set."""
         if not self.evaluated:
+            self.mark()  # the epoch's last batches
             self.open_bar("evaluating", len(self.test_iter), 0, "batches")
         self.evaluated += 1
         self.bar.update()
@@ -134,10 +136,14 @@ class Watch:
     # ---------------------------------------------------------- what they need
 
     def look(self):
-        """Wait for the device, check that all is finite, show where the run is."""
-        self.tally.collect(self.net)
+        """See how far the device is, check that all is finite, show where the run is.
+
+        The last batch is left to the device, so that it has work while the host looks.
+        """
+        self.tally.collect(keep=1)
         now = time.time()
         if now - self.copied > COPY_EVERY:
+            self.tally.collect(self.net)
             self.copy_parameters()
         if self.clock is None:  # the first step pays for compilation; time from after it
             self.clock = now, self.steps
