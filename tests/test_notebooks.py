@@ -10,9 +10,8 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 # Goes after the cell tagged "parameters": a few images, the smallest size.
 SMALL = """
-from nin_gluon import presets
 preset, dataset = "quick", {dataset!r}
-presets.PRESETS["quick"].update(epochs=2, limit=64, batch_size=16)
+changes = {{"epochs": 2, "limit": 64, "batch_size": 16}}
 """
 
 
