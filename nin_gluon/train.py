@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -207,7 +208,8 @@ def train(run, config, contexts, args):
         except watch.Stopped as stopped:
             watcher.save()
             print(f"stopped in epoch {watcher.tally.epoch} after step {watcher.tally.step}; "
-                  f"go on with: python -m nin_gluon.train --resume {run}", file=sys.stderr)
+                  f"go on with: python -m nin_gluon.train --resume {shlex.quote(str(run))}",
+                  file=sys.stderr)
             return 128 + stopped.signum
         except NonFiniteLoss as error:
             print(f"{error}; {watcher.keep_last_good()}. Try a lower --lr than {config['lr']}.",

@@ -61,9 +61,9 @@ class Watch:
         self.checkpoint_every, self.progress = checkpoint_every, progress
         self.stop = None  # the signal that came
         self.bar, self.evaluated = None, 0  # progress bar; test batches done in this evaluation
-        self.steps, self.next_look, self.stride = 0, 1, 1
-        self.last_look = time.time()
-        self.clock = None  # (time, steps) of the first look, to estimate the run's length
+        self.steps, self.next_look = 0, 1
+        self.last_look = time.time(), 0  # when, and how many steps the device had done
+        self.clock = None  # (time, steps) after the first step, to estimate the run's length
         self.told = net.collect_params().list_ctx()[0].device_type == "gpu"
         self.marks, self.marked = read_marks(self.run / "progress.jsonl"), tally.state()
         # Of the epoch under way, from before its order is drawn.
@@ -141,14 +141,15 @@ class Watch:
         The last batch is left to the device, so that it has work while the host looks.
         """
         self.tally.collect(keep=1)
-        now = time.time()
-        if now - self.copied > COPY_EVERY:
+        if time.time() - self.copied > COPY_EVERY:
             self.tally.collect(self.net)
             self.copy_parameters()
-        if self.clock is None:  # the first step pays for compilation; time from after it
-            self.clock = now, self.steps
-        elif not self.told and now - self.clock[0] > 1.5:
-            self.tell_length((self.steps - self.clock[1]) / (now - self.clock[0]))
+        now = time.time()
+        done = self.steps - len(self.tally.pending)
+        if self.clock is None and done:  # the first step pays for compilation; time from after it
+            self.clock = now, done
+        elif not self.told and self.clock and done > self.clock[1] and now - self.clock[0] > 1.5:
+            self.tell_length((done - self.clock[1]) / (now - self.clock[0]))
         if self.bar is None:
             images = len(self.train_iter.labels)
             epoch = f"epoch {self.tally.epoch}/{self.config['epochs']}"
@@ -158,9 +159,11 @@ class Watch:
         self.bar.update(self.tally.images - self.bar.n)
         self.mark()
         # A few looks a second at most, each a wait for the device.
-        seconds_a_step = (now - self.last_look) / self.stride
-        self.stride = max(1, int(LOOK_EVERY / max(seconds_a_step, 1e-6)))
-        self.last_look, self.next_look = now, self.steps + self.stride
+        last, done_then = self.last_look
+        if done > done_then:
+            seconds_a_step = max(now - last, 1e-6) / (done - done_then)
+            self.next_look = self.steps + max(1, int(LOOK_EVERY / seconds_a_step))
+        self.last_look = now, done
 
     def mark(self):
         """Note loss and accuracy within the epoch, for the curves, a hundred times an epoch."""
