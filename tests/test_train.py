@@ -314,3 +314,18 @@ def test_signals_reach_a_real_process(tmp_path):
     assert process.returncode == 143
     assert f"--resume {tmp_path / 'run'}" in error
     assert len(list((tmp_path / "run" / "checkpoint").iterdir())) == 1
+
+
+def test_the_sample_is_hard_enough_to_be_learnt(tmp_path, no_pictures):
+    """An untrained net guesses on it, and the quick recipe clearly learns from a quarter of it."""
+    from nin_gluon import models
+    from nin_gluon.data import load_data
+    from nin_gluon.loop import evaluate_accuracy
+
+    net = models.get_model("nin")
+    net.initialize(models.initializer("xavier"))
+    _, test_iter = load_data("sample", 100, resize=67, limit=1000)
+    assert 0.05 < evaluate_accuracy(test_iter, net, mx.cpu()) < 0.2
+    options = ["--preset", "quick", "--dataset", "sample", "--limit", "2500", "--epochs", "1"]
+    assert train.main([*options, "--out", str(tmp_path / "run")]) == 0
+    assert read_history(tmp_path / "run" / "history.jsonl")[0].test_acc > 0.4
