@@ -74,7 +74,9 @@ class _BeforeImport(importlib.abc.MetaPathFinder):
 
 
 def install():
-    """Put the hook in place, once. Called by ``import nin_gluon``."""
+    """Settle the threads and put the hook in place. Called by ``import nin_gluon``."""
+    # Before any library that reads it is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
     if not any(isinstance(finder, _BeforeImport) for finder in sys.meta_path):
         sys.meta_path.insert(0, _BeforeImport())
 
@@ -90,8 +92,6 @@ def prepare_mxnet():
     if importlib.machinery.PathFinder.find_spec("mxnet") is None:
         raise MXNetUnavailable(missing_mxnet_message())
     alias_numpy()
-    # Before any library that reads it is loaded.
-    os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
     check_system_libraries()
     if is_gpu_build():
         load_cuda_libraries()
