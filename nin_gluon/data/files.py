@@ -5,6 +5,7 @@ are and where they come from; nothing here knows about a particular one.
 """
 
 import contextlib
+import functools
 import gzip
 import hashlib
 import logging
@@ -130,6 +131,12 @@ def mxnet_folder(image_set):
     return Path(home, "datasets", image_set.name).expanduser()
 
 
+@functools.lru_cache(maxsize=None)
+def notice(text):
+    """Tell the user, through logging; once, though both splits of a set have reason to."""
+    log.warning(text)
+
+
 def find(file, places):
     """The first path that holds the file, compressed as published or not; None if none does."""
     names = (file.name, file.name[:-3]) if file.name.endswith(".gz") else (file.name,)
@@ -147,7 +154,7 @@ def locate(image_set, files, root=None):
     elsewhere = [path.parent for path in paths
                  if root and path and Path(root).expanduser() not in path.parents]
     if elsewhere:
-        log.warning("%s does not hold all of %s; using %s", root, image_set.title, elsewhere[0])
+        notice(f"{root} does not hold all of {image_set.title}; using {elsewhere[0]}")
     if None in paths:
         folder = Path(root).expanduser() if root else mxnet_folder(image_set)
         missing = ", ".join(file.name for file, path in zip(files, paths) if path is None)
