@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shlex
 import sys
 import time
@@ -126,15 +127,21 @@ def plan_run(args):
     for name, value in PRESETS[config["preset"]].items():
         given = getattr(args, name)
         config[name] = value if given is None else given
+    if config["data_dir"]:  # --resume may be called from elsewhere
+        config["data_dir"] = os.path.abspath(os.path.expanduser(config["data_dir"]))
     if not args.out:
         name = f"{time.strftime('%Y-%m-%d_%H%M%S')}-{config['model']}-{config['preset']}"
         runs = (Path("runs", name + suffix) for suffix in ("", "-2", "-3", "-4"))
         return next(run for run in runs if not run.exists()), config
     run = Path(args.out)
     if run.exists() and not (run.is_dir() and not any(run.iterdir())):
-        raise InputError(f"--out {run} is there already; choose another folder, or go on with the "
-                         f"run in it by --resume {run}.")
+        raise there_already(run)
     return run, config
+
+
+def there_already(run):
+    return InputError(f"--out {run} is there already; choose another folder, or go on with the "
+                      f"run in it by --resume {run}.")
 
 
 def open_run(args):
@@ -173,8 +180,8 @@ def train(run, config, contexts, args):
     from nin_gluon import checkpoint, models, watch
     from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
 
-    mx.random.seed(config["seed"])
-    np.random.seed(config["seed"] % 2**32)
+    mx.random.seed(config["seed"] % 2**31)
+    np.random.seed(config["seed"] % 2**31)
     net = models.get_model(config["model"])
     train_iter, test_iter = load_data(config, contexts)
     net.initialize(models.initializer(config["init"]), ctx=contexts)
@@ -194,6 +201,8 @@ def train(run, config, contexts, args):
         raise InputError(f"another process is training in {run}; wait for it or stop it.") from None
     with lock:
         history, tally = [], Tally()
+        if not args.resume and (run / "config.json").exists():
+            raise there_already(run)  # another process was faster
         if args.resume:
             tally, history = checkpoint.load(checkpoint.latest(run), net, trainer, contexts)
             train_iter.skip = tally.step
@@ -211,6 +220,10 @@ def train(run, config, contexts, args):
                   f"go on with: python -m nin_gluon.train --resume {shlex.quote(str(run))}",
                   file=sys.stderr)
             return 128 + stopped.signum
+        except KeyboardInterrupt:  # Ctrl-C twice
+            print("stopped at once; go on from the last checkpoint with: "
+                  f"python -m nin_gluon.train --resume {shlex.quote(str(run))}", file=sys.stderr)
+            return 130
         except NonFiniteLoss as error:
             print(f"{error}; {watcher.keep_last_good()}. Try a lower --lr than {config['lr']}.",
                   file=sys.stderr)

@@ -329,3 +329,45 @@ def test_the_sample_is_hard_enough_to_be_learnt(tmp_path, no_pictures):
     options = ["--preset", "quick", "--dataset", "sample", "--limit", "2500", "--epochs", "1"]
     assert train.main([*options, "--out", str(tmp_path / "run")]) == 0
     assert read_history(tmp_path / "run" / "history.jsonl")[0].test_acc > 0.4
+
+
+def test_stopped_twice_ends_at_once_and_says_how_to_go_on(few_images, no_pictures, tmp_path,
+                                                          monkeypatch, capsys):
+    original = watch.Watch.step
+
+    def step(self, tally):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(self, tally)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watch.Watch, "step", step)
+        assert train.main([*SMALL, "--out", str(tmp_path / "run")]) == 130
+    assert "go on from the last checkpoint" in capsys.readouterr().err
+    assert train.main(["--resume", str(tmp_path / "run")]) == 0
+
+
+def test_seeds_of_any_size(few_images, no_pictures, tmp_path):
+    options = [*SMALL[:4], "--epochs", "1", "--seed", str(10**12), "--out", str(tmp_path / "run")]
+    assert train.main(options) == 0
+
+
+def test_a_run_can_be_resumed_from_another_folder(garments, no_pictures, tmp_path, monkeypatch,
+                                                  stop_at):
+    """Its data folder is remembered by its whole path."""
+    import nin_gluon.data
+
+    asked = []
+
+    def load(name, split, root=None):
+        asked.append(root)
+        return garments(split, 32)
+
+    monkeypatch.setattr(nin_gluon.data, "load_image_set", load)
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    stop_at(2)
+    assert train.main([*SMALL, "--data-dir", "mine", "--out", "run"]) == 130
+    monkeypatch.chdir("/")
+    assert train.main(["--resume", str(tmp_path / "run")]) == 0
+    assert set(asked) == {str(tmp_path / "mine")}
