@@ -60,7 +60,7 @@ def build_parser():
     add = parser.add_argument_group("data").add_argument
     add("--dataset", help="fashion-mnist, or sample: drawn garments that need no download "
                           "(default: fashion-mnist, or the sample where that cannot be had)")
-    add("--data-dir", metavar="DIR",
+    add("--data-dir", metavar="DIR", type=whole_path,
         help="folder with the data set's files (default: $NIN_GLUON_DATA, then MXNet's own data "
              "folder; what is missing is downloaded)")
     add("--resize", type=positive(int), metavar="N", help="edge length in pixels")
@@ -106,6 +106,11 @@ def number(kind, accept, wanted):
     return parse
 
 
+def whole_path(text):
+    """An argparse type: the path in full, for --resume may be called from elsewhere."""
+    return os.path.abspath(os.path.expanduser(text))
+
+
 fraction = number(float, lambda value: 0 <= value < 1, "from 0 to below 1")
 
 
@@ -127,8 +132,6 @@ def plan_run(args):
     for name, value in PRESETS[config["preset"]].items():
         given = getattr(args, name)
         config[name] = value if given is None else given
-    if config["data_dir"]:  # --resume may be called from elsewhere
-        config["data_dir"] = os.path.abspath(os.path.expanduser(config["data_dir"]))
     if not args.out:
         name = f"{time.strftime('%Y-%m-%d_%H%M%S')}-{config['model']}-{config['preset']}"
         runs = (Path("runs", name + suffix) for suffix in ("", "-2", "-3", "-4"))
