@@ -6,8 +6,9 @@
 # make test-gpu-wheel           import the GPU build for real, without a GPU (downloads about 2.5 GB)
 
 PYTHON ?= python3
-VENV   ?= .venv
 EXTRA  ?= cpu
+# An environment for each of the two builds of MXNet, which share one package name.
+VENV   ?= $(if $(findstring gpu,$(EXTRA)),.venv-gpu,.venv)
 ARGS   ?=
 BIN    := $(VENV)/bin
 
@@ -27,10 +28,9 @@ test: $(VENV)/.installed-cpu,test
 notebooks: $(VENV)/.installed-$(EXTRA),notebooks
 	$(BIN)/jupyter lab notebooks
 
-# A second environment, because the two builds of MXNet share one package name.
 test-gpu-wheel:
-	$(MAKE) $(VENV)-gpu/.installed-gpu,test VENV=$(VENV)-gpu
-	$(VENV)-gpu/bin/python -m pytest tests/test_gpu_wheel.py -rA $(ARGS)
+	$(MAKE) .venv-gpu/.installed-gpu,test EXTRA=gpu
+	.venv-gpu/bin/python -m pytest tests/test_gpu_wheel.py -rA $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

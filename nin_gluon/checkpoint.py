@@ -53,6 +53,8 @@ def save(run, net, trainer, tally, history, order_state):
     state = {"tally": tally.state(), "history": [asdict(record) for record in history],
              "numpy_random": [name, key.tolist(), *rest]}
     older = complete(run)
+    for leftover in folder.glob(".saving-*"):  # of a process that was killed while it saved
+        shutil.rmtree(leftover, ignore_errors=True)
     target = folder / f"epoch-{tally.epoch:04d}-step-{tally.step:06d}"
     with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
         temporary = Path(temporary, target.name)
@@ -110,6 +112,7 @@ def load(path, net, trainer, ctx):
         return Tally(**state["tally"]), [EpochRecord(**r) for r in state["history"]]
     except (OSError, ValueError, KeyError, TypeError, EOFError, AssertionError,
             pickle.UnpicklingError, mx.base.MXNetError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        # MXNet's own errors begin with a traceback and end with the reason.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise InputError(f"the checkpoint {path} cannot be read ({reason}); if there is a copy of "
                          "the run folder use that, else start a new run.") from error

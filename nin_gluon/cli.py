@@ -10,7 +10,7 @@ import sys
 from nin_gluon.errors import InputError
 from nin_gluon.runtime import MXNetUnavailable
 
-__all__ = ["ArgumentParser", "command", "main"]
+__all__ = ["ArgumentParser", "command", "main", "silence_stdout"]
 
 VERBS = {
     "train": "train a net and leave a run folder",
@@ -43,17 +43,23 @@ def command(main):
         try:
             return main(argv) or 0
         except BrokenPipeError:  # `... | head`: the reader has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence_stdout()
             return 0
         except (InputError, MXNetUnavailable, OSError) as error:
             # __spec__ knows the module's name even when it runs as __main__.
-            print(f"{main.__globals__['__spec__'].name}: error: {error}", file=sys.stderr)
+            module = getattr(main.__globals__["__spec__"], "name", main.__module__)
+            print(f"{module}: error: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
 
     return wrapped
+
+
+def silence_stdout():
+    """Send what is still printed nowhere, once nobody reads it any more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(argv=None):

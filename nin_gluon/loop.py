@@ -121,7 +121,7 @@ def split(batch, devices):
 
 def count_correct(y_hat, y):
     """How many scores (batch, classes) are highest at the label: NDArray of shape (1,)."""
-    return (y_hat.argmax(axis=1) == y.astype("float32")).sum()
+    return (y_hat.argmax(axis=1) == y.reshape((-1,)).astype("float32")).sum()
 
 
 def to_host(arrays):

@@ -32,8 +32,8 @@ def main(argv=None):
     size = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", args.size)
     if not size:
         raise InputError(f"--size {args.size!r} is not a size; use 224 or 96x128 (height x width).")
-    if args.channels < 1 or args.batch < 1:
-        raise InputError("--channels and --batch must be at least 1.")
+    if not (1 <= args.channels <= 10**6 and 1 <= args.batch <= 10**6):
+        raise InputError("--channels and --batch must be at least 1 and at most a million.")
     height, width = int(size[1]), int(size[2] or size[1])
 
     from nin_gluon.models import get_model

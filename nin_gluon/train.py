@@ -4,11 +4,13 @@ import json
 import math
 import os
 import shlex
+import shutil
+import signal
 import sys
 import time
 from pathlib import Path
 
-from nin_gluon.cli import ArgumentParser, command
+from nin_gluon.cli import ArgumentParser, command, silence_stdout
 from nin_gluon.errors import InputError
 from nin_gluon.presets import PRESETS, TEXTBOOK, optimizer_settings
 
@@ -133,9 +135,8 @@ def plan_run(args):
         given = getattr(args, name)
         config[name] = value if given is None else given
     if not args.out:
-        name = f"{time.strftime('%Y-%m-%d_%H%M%S')}-{config['model']}-{config['preset']}"
-        runs = (Path("runs", name + suffix) for suffix in ("", "-2", "-3", "-4"))
-        return next(run for run in runs if not run.exists()), config
+        started = time.strftime("%Y-%m-%d_%H%M%S")
+        return Path("runs", f"{started}-{config['model']}-{config['preset']}"), config
     run = Path(args.out)
     if run.exists() and not (run.is_dir() and not any(run.iterdir())):
         raise there_already(run)
@@ -153,13 +154,17 @@ def open_run(args):
     try:
         config = json.loads((run / "config.json").read_text("utf-8"))
         settings = {name: config[name] for name in ("preset", *TEXTBOOK)}
+        for name, usual in TEXTBOOK.items():
+            if usual is not None and not isinstance(settings[name], (type(usual), int)):
+                raise ValueError(f"{name} is {settings[name]!r}")
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"--resume {run} is not a run folder: it has no config.json.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{run / 'config.json'} cannot be read ({error}).") from None
     if args.out:
         raise InputError("--resume goes on in the run's own folder; leave out --out.")
-    for name in ("preset", *TEXTBOOK):
+    # The preset's name does not matter here: `make train` gives one.
+    for name in TEXTBOOK:
         given = getattr(args, name)
         if given is None or given == settings[name]:
             continue
@@ -175,7 +180,6 @@ def open_run(args):
 
 def train(run, config, contexts, args):
     """Run the loop with these settings; return the exit status."""
-    import filelock
     import mxnet as mx
     import numpy as np
     from mxnet import gluon
@@ -187,6 +191,11 @@ def train(run, config, contexts, args):
     np.random.seed(config["seed"] % 2**31)
     net = models.get_model(config["model"])
     train_iter, test_iter = load_data(config, contexts)
+    for data_iter in (train_iter, test_iter):
+        smallest = len(data_iter.labels) % config["batch_size"] or config["batch_size"]
+        if smallest < len(contexts):
+            raise InputError(f"a batch of {smallest} images cannot be split over {len(contexts)} "
+                             "devices; change --batch-size or --limit.")
     net.initialize(models.initializer(config["init"]), ctx=contexts)
     net.hybridize(static_alloc=True, static_shape=True)
     height, width, channels = *2 * [config["resize"]], train_iter.images.shape[3]
@@ -197,44 +206,69 @@ def train(run, config, contexts, args):
     trainer = gluon.Trainer(list(net.collect_params().values()), "sgd",
                             optimizer_settings(config, config["epochs"] * len(train_iter)))
 
-    run.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = filelock.FileLock(run / ".lock", timeout=0).acquire()
-    except filelock.Timeout:
-        raise InputError(f"another process is training in {run}; wait for it or stop it.") from None
-    with lock:
+    if not args.out and not args.resume:
+        run = claimed(run)
+    with locked(run):
         history, tally = [], Tally()
-        if not args.resume and (run / "config.json").exists():
-            raise there_already(run)  # another process was faster
         if args.resume:
             tally, history = checkpoint.load(checkpoint.latest(run), net, trainer, contexts)
             train_iter.skip = tally.step
+            if config["epochs"] < tally.epoch - (tally.step == 0):
+                raise InputError(f"{run} is in epoch {tally.epoch}; give --epochs {tally.epoch} or "
+                                 "more, or leave it out.")
+        elif (run / "config.json").exists():
+            raise there_already(run)  # another process was faster
         write_config(run, config)
         watcher = watch.Watch(run, config, net, trainer, train_iter, test_iter, history, tally,
                               args.checkpoint_every, progress=not args.no_progress)
-        try:
-            with watcher.signals():
+        with watcher.signals():
+            try:
                 train_ch5(net, train_iter, test_iter, config["batch_size"], trainer,
                           contexts[0] if len(contexts) == 1 else contexts, config["epochs"],
                           history, tally, watcher)
-        except watch.Stopped as stopped:
-            watcher.save()
-            print(f"stopped in epoch {watcher.tally.epoch} after step {watcher.tally.step}; "
-                  f"go on with: python -m nin_gluon.train --resume {shlex.quote(str(run))}",
-                  file=sys.stderr)
-            return 128 + stopped.signum
-        except KeyboardInterrupt:  # Ctrl-C twice
-            print("stopped at once; go on from the last checkpoint with: "
-                  f"python -m nin_gluon.train --resume {shlex.quote(str(run))}", file=sys.stderr)
-            return 130
-        except NonFiniteLoss as error:
-            print(f"{error}; {watcher.keep_last_good()}. Try a lower --lr than {config['lr']}.",
-                  file=sys.stderr)
-            return 1
-        draw_predictions(net, test_iter, contexts[0], config, run / "predictions.png")
+            except (watch.Stopped, BrokenPipeError) as stopped:
+                watcher.save()
+                print(f"stopped in epoch {watcher.tally.epoch} after step {watcher.tally.step}; go "
+                      f"on with: {this_python()} -m nin_gluon.train --resume "
+                      f"{shlex.quote(str(run))}", file=sys.stderr)
+                if isinstance(stopped, BrokenPipeError):  # `... | head` has ended
+                    silence_stdout()
+                    return 128 + signal.SIGPIPE
+                return 128 + stopped.signum
+            except NonFiniteLoss as error:
+                print(f"{error}; {watcher.keep_last_good()}. Try a lower --lr than "
+                      f"{config['lr']}.", file=sys.stderr)
+                return 1
+            draw_predictions(net, test_iter, contexts[0], config, run / "predictions.png")
     print(f"run folder: {run}")
     print(f"pictures: {run / 'curves.png'} {run / 'predictions.png'}")
     return 0
+
+
+def claimed(run):
+    """Make a run folder of our own choice; of two that start in one second each gets its own."""
+    try:
+        run.mkdir(parents=True)
+        return run
+    except FileExistsError:
+        return run.with_name(f"{run.name}-{os.getpid()}")
+
+
+def locked(run):
+    """Make the run folder and hold its lock, so that one process at a time trains in it."""
+    import filelock
+
+    run.mkdir(parents=True, exist_ok=True)
+    try:
+        return filelock.FileLock(run / ".lock", timeout=0).acquire()
+    except filelock.Timeout:
+        raise InputError(f"another process is training in {run}; wait for it or stop it.") from None
+
+
+def this_python():
+    """How the user can call the Python that runs this: 'python' where that is the one."""
+    found = shutil.which("python")
+    return "python" if found == sys.executable else shlex.quote(sys.executable)
 
 
 def load_data(config, contexts):

@@ -74,13 +74,16 @@ class Watch:
 
     @contextlib.contextmanager
     def signals(self):
-        """While the block runs, Ctrl-C and SIGTERM are noted and heeded after the step."""
+        """While the block runs, Ctrl-C and SIGTERM are noted and heeded after the step.
+
+        One that comes again changes nothing: make and shells send theirs to all of a group, and
+        saving must not be cut short.
+        """
 
         def note(signum, frame):
-            if self.stop:  # asked again: at once, then
-                raise KeyboardInterrupt
-            self.stop = signum
-            print("\nstopping after this step ...", file=sys.stderr, flush=True)
+            if not self.stop:
+                self.stop = signum
+                print("\nstopping after this step ...", file=sys.stderr, flush=True)
 
         before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -242,10 +245,11 @@ def export(net, run, epoch):
 
 
 def read_marks(path):
-    """The marks of a run that goes on; none yet for a new one."""
-    if not path.exists():
+    """The marks of a run that goes on; none for a new one, or if the file is damaged."""
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except (OSError, ValueError):
         return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def duration(seconds):

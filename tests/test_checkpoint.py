@@ -86,6 +86,13 @@ def test_a_damaged_checkpoint_is_named(saved, name, damage):
         checkpoint.load(path, *net_and_trainer(), mx.cpu())
 
 
+def test_what_a_killed_process_left_is_cleared(saved):
+    run = saved[0]
+    (run / "checkpoint" / ".saving-dead").mkdir()
+    checkpoint.save(run, *net_and_trainer(), Tally(3), [], np.random.get_state())
+    assert [p.name for p in (run / "checkpoint").iterdir()] == ["epoch-0003-step-000000"]
+
+
 def test_another_nets_checkpoint_is_refused(saved):
     with pytest.raises(InputError, match="cannot be read"):
         checkpoint.load(checkpoint.latest(saved[0]), *net_and_trainer(units=4), mx.cpu())

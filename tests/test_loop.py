@@ -168,5 +168,13 @@ def test_a_watch_is_called_after_every_step_and_epoch(garments):
     assert calls == epochs[0] + epochs[1]
 
 
+def test_labels_in_a_column_count_once(garments):
+    images, labels = garments("test", 20)
+    X = nd.array(images.transpose(0, 3, 1, 2)).astype("float32") / 255
+    net = small_net()
+    flat = loop.evaluate_accuracy([(X, nd.array(labels))], net, mx.cpu())
+    assert loop.evaluate_accuracy([(X, nd.array(labels).reshape((-1, 1)))], net, mx.cpu()) == flat
+
+
 def test_accuracy_of_nothing_is_zero():
     assert loop.evaluate_accuracy([], small_net(), mx.cpu()) == 0

@@ -331,20 +331,83 @@ def test_the_sample_is_hard_enough_to_be_learnt(tmp_path, no_pictures):
     assert read_history(tmp_path / "run" / "history.jsonl")[0].test_acc > 0.4
 
 
-def test_stopped_twice_ends_at_once_and_says_how_to_go_on(few_images, no_pictures, tmp_path,
-                                                          monkeypatch, capsys):
-    original = watch.Watch.step
+def test_a_signal_that_comes_again_changes_nothing(few_images, no_pictures, tmp_path, monkeypatch,
+                                                  capsys):
+    """Not while the step is finished, nor while the run is saved."""
+    original_step, original_save = watch.Watch.step, watch.Watch.save
 
     def step(self, tally):
+        os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-        return original(self, tally)
+        return original_step(self, tally)
+
+    def save(self):
+        if self.stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original_save(self)
 
     with monkeypatch.context() as patch:
         patch.setattr(watch.Watch, "step", step)
-        assert train.main([*SMALL, "--out", str(tmp_path / "run")]) == 130
-    assert "go on from the last checkpoint" in capsys.readouterr().err
+        patch.setattr(watch.Watch, "save", save)
+        assert train.main([*SMALL, "--out", str(tmp_path / "run")]) == 143
+    assert f"--resume {tmp_path / 'run'}" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "run" / "checkpoint").iterdir()] == \
+        ["epoch-0001-step-000001"]
     assert train.main(["--resume", str(tmp_path / "run")]) == 0
+
+
+def test_a_reader_that_goes_away_stops_the_run_and_loses_nothing(tmp_path):
+    """As in `... | head -1`, for real."""
+    command = [sys.executable, "-m", "nin_gluon.train", "--dataset", "sample", "--resize", "67",
+               "--limit", "32", "--epochs", "3", "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "training on cpu(0)\n"
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait() == 128 + signal.SIGPIPE
+    assert "go on with" in error and "Traceback" not in error
+    rest = subprocess.run([*command[:3], "--resume", str(tmp_path / "run")], capture_output=True,
+                          text=True)
+    assert rest.returncode == 0
+    assert [record.epoch for record in parse_log(rest.stdout)] == [1, 2, 3]
+
+
+def test_batches_too_small_for_the_devices_are_refused(few_images, tmp_path, capsys):
+    options = [*SMALL, "--ctx", "cpu(0),cpu(1),cpu(2)", "--batch-size", "23"]  # 48 = 2 * 23 + 2
+    error = refused([*options, "--out", str(tmp_path / "run")], capsys)
+    assert "a batch of 2 images cannot be split over 3 devices" in error
+
+
+def test_fewer_epochs_than_were_run_are_refused(few_images, no_pictures, tmp_path, capsys, stop_at):
+    assert train.main([*SMALL, "--out", str(tmp_path / "done")]) == 0
+    stop_at(8)  # in the second epoch
+    assert train.main([*SMALL, "--out", str(tmp_path / "half")]) == 130
+    capsys.readouterr()
+    for run in ("done", "half"):
+        error = refused(["--resume", str(tmp_path / run), "--epochs", "1"], capsys)
+        assert "or more, or leave it out" in error
+        assert json.loads((tmp_path / run / "config.json").read_text())["epochs"] == 2
+
+
+def test_a_preset_does_not_stand_in_the_way_of_resuming(few_images, no_pictures, tmp_path):
+    assert train.main([*SMALL, "--out", str(tmp_path / "run")]) == 0
+    assert train.main(["--preset", "quick", "--resume", str(tmp_path / "run")]) == 0
+
+
+@pytest.mark.parametrize("name, text, sentence", [
+    ("config.json", '"lr": "abc"', "lr is 'abc'"),
+    ("progress.jsonl", '{"epochs": 0.', None),  # for the picture only
+])
+def test_damaged_files_of_a_run(few_images, no_pictures, tmp_path, capsys, name, text, sentence):
+    run = tmp_path / "run"
+    assert train.main([*SMALL, "--out", str(run)]) == 0
+    capsys.readouterr()
+    path = run / name
+    path.write_text(path.read_text().replace('"lr": 0.01', text) if sentence else text)
+    if sentence:
+        assert sentence in refused(["--resume", str(run)], capsys)
+    else:
+        assert train.main(["--resume", str(run)]) == 0
 
 
 def test_seeds_of_any_size(few_images, no_pictures, tmp_path):
@@ -371,3 +434,15 @@ def test_a_run_can_be_resumed_from_another_folder(garments, no_pictures, tmp_pat
     monkeypatch.chdir("/")
     assert train.main(["--resume", str(tmp_path / "run")]) == 0
     assert set(asked) == {str(tmp_path / "mine")}
+
+
+def test_two_runs_that_start_in_one_second_get_a_folder_each(few_images, no_pictures, tmp_path,
+                                                             monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train.time, "strftime", lambda form: "2020-02-02_020202")
+    for _ in range(2):
+        assert train.main([*SMALL[:4], "--epochs", "1", *SMALL[6:]]) == 0
+    first, second = sorted((tmp_path / "runs").iterdir())
+    assert first.name == "2020-02-02_020202-nin-textbook"
+    assert second.name == f"{first.name}-{os.getpid()}"
+    assert all((run / "model-0001.params").exists() for run in (first, second))

@@ -118,7 +118,7 @@ def folders(image_set, root=None):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{said_by} {folder} is a file; give the folder that holds the "
                              f"files of {image_set.title}.")
-        if said_by == "NIN_GLUON_DATA" and not folder.exists():
+        if said_by == "NIN_GLUON_DATA" and not folder.exists() and not root:
             raise InputError(f"NIN_GLUON_DATA names {folder}, which does not exist; correct it or "
                              "take it out of the environment.")
         yield from (folder / image_set.name, folder)
