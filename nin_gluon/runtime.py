@@ -131,6 +131,9 @@ def alias_numpy():
     """Give NumPy back the names that MXNet 1.9.1 uses and NumPy 1.24 removed."""
     import numpy as np
 
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise MXNetUnavailable(f"MXNet 1.9.1 needs a NumPy below 2, and this is {np.__version__}; "
+                               "run: pip install 'numpy<2'")
     for name, replacement in {"bool": np.bool_, "int": int}.items():
         if name not in vars(np):
             setattr(np, name, replacement)

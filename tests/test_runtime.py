@@ -58,6 +58,14 @@ def test_d2lzh_draws_after_the_package():
     assert output("-c", code) == "log [3. 2.]"
 
 
+def test_a_numpy_that_mxnet_cannot_use_is_named(monkeypatch):
+    import numpy
+
+    monkeypatch.setattr(numpy, "__version__", "2.5.5")
+    with pytest.raises(runtime.MXNetUnavailable, match=r"below 2, and this is 2\.5\.5"):
+        runtime.alias_numpy()
+
+
 @on_linux
 @pytest.mark.parametrize("library, package", [("libgomp.so.1", "libgomp1"),
                                               ("libquadmath.so.0", "libquadmath0")])
