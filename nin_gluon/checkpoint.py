@@ -24,13 +24,15 @@ from nin_gluon.loop import Tally
 __all__ = ["latest", "load", "save", "seed_step"]
 
 
-def seed_step(seed, epoch, step):
+def seed_step(seed, epoch, step, rank=0):
     """Seed MXNet's random numbers, which draw the dropout masks, for one step of training.
 
     MXNet can set its random state but not tell it. With a seed for every step the masks do not
-    depend on where a run was stopped. Seeding is queued like any operation: nothing waits.
+    depend on where a run was stopped; with one for every worker (`rank`) each has masks of its
+    own. Seeding is queued like any operation: nothing waits.
     """
-    mx.random.seed(int(np.random.SeedSequence((seed, epoch, step)).generate_state(1)[0] % 2**31))
+    entropy = (seed, epoch, step, rank) if rank else (seed, epoch, step)
+    mx.random.seed(int(np.random.SeedSequence(entropy).generate_state(1)[0] % 2**31))
 
 
 def save(run, net, trainer, tally, history, order_state):

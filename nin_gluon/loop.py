@@ -25,7 +25,7 @@ class NonFiniteLoss(ArithmeticError):
 
 
 def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
-              history=(), tally=None, watch=None):
+              history=(), tally=None, watch=None, allreduce=None):
     """Train and evaluate a net; print d2lzh's lines.
 
     The first seven parameters are d2lzh's. The others let a run be watched, stopped and resumed.
@@ -49,6 +49,10 @@ def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
     watch : object, optional
         Its ``step(tally)`` is called after every training step, ``evaluating()`` after every
         test batch, and ``epoch(history)`` after every epoch. What they raise ends the run.
+    allreduce : callable, optional
+        Where several workers train this net, each on its part of every batch: sums the NDArrays
+        that it is given, one a device, over these and over all workers. `batch_size` is then that
+        of all workers together, and the history theirs.
 
     Returns
     -------
@@ -77,11 +81,11 @@ def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
                 ls = [loss(y_hat, y) for y_hat, y in zip(y_hats, ys)]
             autograd.backward(ls)
             trainer.step(batch_size)
-            tally.add(X, ls, y_hats, ys)
+            tally.add(X, ls, y_hats, ys, allreduce)
             if watch:
                 watch.step(tally)
         tally.collect(net)
-        test_acc = evaluate_accuracy(test_iter, net, ctx, watch and watch.evaluating)
+        test_acc = evaluate_accuracy(test_iter, net, ctx, watch and watch.evaluating, allreduce)
         history.append(EpochRecord(epoch, tally.loss, tally.accuracy, test_acc, tally.seconds))
         tally = None
         print(history[-1], flush=True)
@@ -90,7 +94,7 @@ def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
     return history
 
 
-def evaluate_accuracy(data_iter, net, ctx=None, after_batch=None):
+def evaluate_accuracy(data_iter, net, ctx=None, after_batch=None, allreduce=None):
     """Fraction of the images in `data_iter` that `net` classifies right, in [0, 1].
 
     Parameters
@@ -101,6 +105,8 @@ def evaluate_accuracy(data_iter, net, ctx=None, after_batch=None):
         The device or devices of `net`; the CPU by default.
     after_batch : callable, optional
         Called without arguments after each batch.
+    allreduce : callable, optional
+        As for `train_ch5`; each worker's `data_iter` then gives its part of the images.
     """
     devices = ctx if isinstance(ctx, (list, tuple)) else [ctx or mx.cpu()]
     counts, images, pace = [], 0, Pace()
@@ -111,7 +117,10 @@ def evaluate_accuracy(data_iter, net, ctx=None, after_batch=None):
         pace.keep(X, counts[-1])
         if after_batch:
             after_batch()
-    return int(to_host(counts).sum()) / images if images else 0.0
+    correct = int(to_host(counts).sum())
+    if allreduce:
+        _, correct, images = allreduce([nd.array([0, correct, images])]).asnumpy().tolist()
+    return correct / images if images else 0.0
 
 
 def split(batch, devices):
@@ -151,7 +160,7 @@ class Tally:
         self.epoch, self.step = epoch, step  # step: batches done in this epoch
         self.loss_sum, self.correct, self.images = loss_sum, correct, images
         self.seconds_before, self.started = seconds, None
-        self.pending, self.pace = [], Pace()  # pending: (sums on each device, images)
+        self.pending, self.pace = [], Pace()  # pending: a batch's sums on each device
 
     def state(self):
         """The sums as a dict that the constructor takes, JSON-ready; call after `collect`."""
@@ -176,11 +185,13 @@ class Tally:
         """Fraction of the images collected so far that were classified right."""
         return self.correct / max(self.images, 1)
 
-    def add(self, X, losses, y_hats, ys):
+    def add(self, X, losses, y_hats, ys, allreduce=None):
         """Take in one batch, without waiting for it; the lists have one entry a device."""
-        sums = [nd.stack(l.sum(), count_correct(y_hat, y))
+        sums = [nd.concat(l.sum(), count_correct(y_hat, y), nd.full(1, len(y), l.context), dim=0)
                 for l, y_hat, y in zip(losses, y_hats, ys)]
-        self.pending.append((sums, len(X)))
+        if allreduce:
+            sums = [allreduce(sums)]
+        self.pending.append(sums)
         self.step += 1
         self.pace.keep(X, sums[-1])
 
@@ -204,14 +215,14 @@ class Tally:
         first = self.step - len(self.pending) + 1
         split_at = max(0, len(self.pending) - keep)
         done, self.pending = self.pending[:split_at], self.pending[split_at:]
-        sums = to_host([sums_on_device for batch, _ in done for sums_on_device in batch])
-        for i, (loss, correct) in enumerate(sums.reshape(-1, 2).tolist()):
+        sums = to_host([sums_on_device for batch in done for sums_on_device in batch])
+        for i, (loss, correct, images) in enumerate(sums.reshape(-1, 3).tolist()):
             if not math.isfinite(loss):
                 step = first + i * len(done) // len(sums)
                 raise NonFiniteLoss(f"the loss became {loss} in epoch {self.epoch}, step {step}")
             self.loss_sum += loss
             self.correct += int(correct)
-        self.images += sum(images for _, images in done)
+            self.images += int(images)
         self.pace.queued = 0
         if net is not None and not parameters_are_finite(net):
             raise NonFiniteLoss(f"a parameter stopped being finite in epoch {self.epoch}, "

@@ -55,6 +55,10 @@ CUDA_LIBRARIES = (
 GPU_CODE = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
 
 
+# OMP_NUM_THREADS as the user set it, or None; `install` settles it for this process.
+THREADS_GIVEN = os.environ.get("OMP_NUM_THREADS")
+
+
 class MXNetUnavailable(ImportError):
     """MXNet cannot be imported here; the message says why and what to do."""
 

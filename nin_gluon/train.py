@@ -13,6 +13,7 @@ from pathlib import Path
 from nin_gluon.cli import ArgumentParser, command, silence_stdout
 from nin_gluon.errors import InputError
 from nin_gluon.presets import PRESETS, TEXTBOOK, optimizer_settings
+from nin_gluon.workers import KVSTORES, check, join
 
 DESCRIPTION = """\
 Train the chapter's Network in Network and print the textbook's log.
@@ -22,6 +23,8 @@ Train the chapter's Network in Network and print the textbook's log.
   python -m nin_gluon.train --ctx gpu              on the first GPU
   python -m nin_gluon.train --limit 1280 --epochs 1   a quick look at the textbook's run
   python -m nin_gluon.train --resume runs/...      go on with a run that was stopped
+  python -m nin_gluon.launch -n 2 -s 1 -- python -m nin_gluon.train --kvstore dist_sync
+                                                   two processes, here or on two machines
 """
 
 EPILOG = """\
@@ -44,7 +47,7 @@ def build_parser():
              "tuned: much the same for 10 epochs of all images at 224x224")
     add("--model", help="net (default: nin)")
     add("--epochs", type=positive(int), metavar="N", help="passes over the training images")
-    add("--batch-size", type=positive(int), metavar="N", help="images a step")
+    add("--batch-size", type=positive(int), metavar="N", help="images a step, of each worker")
     add("--lr", type=positive(float), help="learning rate")
     add("--momentum", type=fraction, help="of SGD, 0 to below 1")
     add("--wd", type=not_negative(float), help="weight decay")
@@ -72,6 +75,10 @@ def build_parser():
     add = parser.add_argument_group("run").add_argument
     add("--ctx", metavar="DEVICE",
         help="auto, cpu, gpu, gpu(1), or several: 'gpu(0),gpu(1)' (default: auto)")
+    add("--kvstore", choices=KVSTORES,
+        help="how gradients are summed: over the devices of this process, on the device (the "
+             "default) or on the CPU (local); or besides over the workers of a job that "
+             "nin_gluon.launch has started (dist_sync, dist_device_sync)")
     add("--out", metavar="DIR", help="run folder (default: runs/<time>-<model>-<preset>)")
     add("--resume", metavar="RUN", help="go on with the run in this folder; of the options above "
                                         "only --ctx, --data-dir and --epochs (constant schedule) "
@@ -121,6 +128,8 @@ def main(argv=None):
     args = build_parser().parse_args(argv)
     run, config = open_run(args) if args.resume else plan_run(args)
 
+    check(config["kvstore"])
+
     from nin_gluon import runtime
 
     contexts = runtime.parse_ctx(config["ctx"])
@@ -153,7 +162,10 @@ def open_run(args):
     run = Path(args.resume)
     try:
         config = json.loads((run / "config.json").read_text("utf-8"))
-        settings = {name: config[name] for name in ("preset", *TEXTBOOK)}
+        # A run from before there was some setting has the usual one.
+        settings = {"preset": config["preset"],
+                    **{name: config.get(name, usual) for name, usual in TEXTBOOK.items()}}
+        settings["workers"] = int(config.get("workers", 1))
         for name, usual in TEXTBOOK.items():
             if usual is not None and not isinstance(settings[name], (type(usual), int)):
                 raise ValueError(f"{name} is {settings[name]!r}")
@@ -187,14 +199,22 @@ def train(run, config, contexts, args):
     from nin_gluon import checkpoint, models, watch
     from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
 
+    workers = join(config["kvstore"])
+    if workers.count != config.setdefault("workers", workers.count):
+        raise InputError(f"the run in {run} is one of {config['workers']} workers; go on with it "
+                         f"with -n {config['workers']}, not {workers.count}.")
+    if workers.rank:
+        silence_stdout()  # worker 0 speaks for all
+    batch_size = config["batch_size"] * workers.count
     mx.random.seed(config["seed"] % 2**31)
     np.random.seed(config["seed"] % 2**31)
     net = models.get_model(config["model"])
-    train_iter, test_iter = load_data(config, contexts)
+    train_iter, test_iter = load_data(config, contexts, (workers.rank, workers.count))
+    devices = len(contexts) * workers.count
     for data_iter in (train_iter, test_iter):
-        smallest = len(data_iter.labels) % config["batch_size"] or config["batch_size"]
-        if smallest < len(contexts):
-            raise InputError(f"a batch of {smallest} images cannot be split over {len(contexts)} "
+        smallest = len(data_iter.labels) % batch_size or batch_size
+        if smallest < devices:
+            raise InputError(f"a batch of {smallest} images cannot be split over {devices} "
                              "devices; change --batch-size or --limit.")
     net.initialize(models.initializer(config["init"]), ctx=contexts)
     net.hybridize(static_alloc=True, static_shape=True)
@@ -204,15 +224,36 @@ def train(run, config, contexts, args):
     # A list, in the net's order: a dict would be sorted by names that depend on what other nets
     # this process has built (conv10 before conv9), and a resumed trainer mix up its momenta.
     trainer = gluon.Trainer(list(net.collect_params().values()), "sgd",
-                            optimizer_settings(config, config["epochs"] * len(train_iter)))
+                            optimizer_settings(config, config["epochs"] * len(train_iter)),
+                            kvstore=workers.kvstore, update_on_kvstore=False)
+
+    def loop(history, tally, watcher):
+        return train_ch5(net, train_iter, test_iter, batch_size, trainer,
+                         contexts[0] if len(contexts) == 1 else contexts, config["epochs"],
+                         history, tally, watcher, workers.allreduce)
+
+    def start():
+        if not args.resume:
+            return Tally(), []
+        tally, history = checkpoint.load(checkpoint.latest(run), net, trainer, contexts)
+        train_iter.skip = tally.step
+        return tally, history
+
+    if workers.rank:
+        tally, history = start()
+        try:
+            loop(history, tally, watch.Follower(config["seed"], workers.rank, tally))
+        except NonFiniteLoss:
+            time.sleep(60)  # worker 0 finds the same, says so, and ends the job
+            return 1
+        workers.wait_at_exit(True)
+        return 0
 
     if not args.out and not args.resume:
         run = claimed(run)
     with locked(run):
-        history, tally = [], Tally()
+        tally, history = start()
         if args.resume:
-            tally, history = checkpoint.load(checkpoint.latest(run), net, trainer, contexts)
-            train_iter.skip = tally.step
             if config["epochs"] < tally.epoch - (tally.step == 0):
                 raise InputError(f"{run} is in epoch {tally.epoch}; give --epochs {tally.epoch} or "
                                  "more, or leave it out.")
@@ -220,17 +261,19 @@ def train(run, config, contexts, args):
             raise there_already(run)  # another process was faster
         write_config(run, config)
         watcher = watch.Watch(run, config, net, trainer, train_iter, test_iter, history, tally,
-                              args.checkpoint_every, progress=not args.no_progress)
+                              args.checkpoint_every, not args.no_progress, workers.count)
+        go_on = (f"{workers.launch}{this_python()} -m nin_gluon.train --resume "
+                 f"{shlex.quote(str(run))}")
+        if workers.distributed:
+            print(f"run folder: {run}; should the job break off, go on with: {go_on}",
+                  file=sys.stderr)
         with watcher.signals():
             try:
-                train_ch5(net, train_iter, test_iter, config["batch_size"], trainer,
-                          contexts[0] if len(contexts) == 1 else contexts, config["epochs"],
-                          history, tally, watcher)
+                loop(history, tally, watcher)
             except (watch.Stopped, BrokenPipeError) as stopped:
                 watcher.save()
                 print(f"stopped in epoch {watcher.tally.epoch} after step {watcher.tally.step}; go "
-                      f"on with: {this_python()} -m nin_gluon.train --resume "
-                      f"{shlex.quote(str(run))}", file=sys.stderr)
+                      f"on with: {go_on}", file=sys.stderr)
                 if isinstance(stopped, BrokenPipeError):  # `... | head` has ended
                     silence_stdout()
                     return 128 + signal.SIGPIPE
@@ -240,6 +283,7 @@ def train(run, config, contexts, args):
                       f"{config['lr']}.", file=sys.stderr)
                 return 1
             draw_predictions(net, test_iter, contexts[0], config, run / "predictions.png")
+    workers.wait_at_exit(True)
     print(f"run folder: {run}")
     print(f"pictures: {run / 'curves.png'} {run / 'predictions.png'}")
     return 0
@@ -271,14 +315,18 @@ def this_python():
     return "python" if found == sys.executable else shlex.quote(sys.executable)
 
 
-def load_data(config, contexts):
-    """The iterators of a run; settles which data set it is where the user left that open."""
+def load_data(config, contexts, part=(0, 1)):
+    """The iterators of a run; settles which data set it is where the user left that open.
+
+    Those of worker ``part[0]`` of ``part[1]``, whose batches together are the run's.
+    """
     from nin_gluon import data
     from nin_gluon.data.files import DownloadError
 
     # Batches go to the device at once; with several the loop splits them.
     where = contexts[0] if len(contexts) == 1 else None
-    options = (config["batch_size"], config["resize"], config["data_dir"], where, config["limit"])
+    options = (config["batch_size"] * part[1], config["resize"], config["data_dir"], where,
+               config["limit"], part)
     name = config["dataset"] or "fashion-mnist"
     try:
         iterators = data.load_data(name, *options)

@@ -15,7 +15,7 @@ from nin_gluon.files import replacing, write_text
 from nin_gluon.history import write_history
 from nin_gluon.loop import Tally
 
-__all__ = ["Stopped", "Watch", "duration", "export"]
+__all__ = ["Follower", "Stopped", "Watch", "duration", "export"]
 
 LOOK_EVERY = 0.25  # seconds between two waits for the device to show progress
 COPY_EVERY = 2.0  # seconds between two copies of the parameters, for a run that diverges
@@ -50,15 +50,18 @@ class Watch:
         and after every epoch in any case.
     progress : bool
         Whether to show progress bars where stderr is a terminal.
+    workers : int
+        How many train this net together, each with ``config["batch_size"]`` images a step.
     """
 
     def __init__(self, run, config, net, trainer, train_iter, test_iter, history, tally,
-                 checkpoint_every, progress):
+                 checkpoint_every, progress, workers=1):
         self.run, self.config = Path(run), config
         self.net, self.trainer = net, trainer
         self.train_iter, self.test_iter = train_iter, test_iter
         self.history, self.tally = list(history), tally
         self.checkpoint_every, self.progress = checkpoint_every, progress
+        self.workers = workers
         self.stop = None  # the signal that came
         self.bar, self.evaluated = None, 0  # progress bar; test batches done in this evaluation
         self.steps, self.next_look = 0, 1
@@ -187,7 +190,7 @@ class Watch:
         epochs = self.config["epochs"]
         an_epoch = len(self.train_iter) + 0.3 * len(self.test_iter)
         left = (epochs - len(self.history)) * an_epoch - self.tally.step
-        images = steps_per_second * self.config["batch_size"]
+        images = steps_per_second * self.config["batch_size"] * self.workers
         tqdm.write(f"about {duration(left / steps_per_second)} to go at {images:.3g} images/s; "
                    "Ctrl-C saves and stops, --resume goes on", file=sys.stderr)
 
@@ -226,6 +229,23 @@ class Watch:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+class Follower:
+    """The watch of a worker other than the first: it has no run folder to keep, and just steps."""
+
+    def __init__(self, seed, rank, tally):
+        self.seed, self.rank = seed, rank
+        checkpoint.seed_step(seed, tally.epoch, tally.step, rank)
+
+    def step(self, tally):
+        checkpoint.seed_step(self.seed, tally.epoch, tally.step, self.rank)
+
+    def evaluating(self):
+        pass
+
+    def epoch(self, history):
+        checkpoint.seed_step(self.seed, len(history) + 1, 0, self.rank)
 
 
 def export(net, run, epoch):

@@ -33,11 +33,11 @@ def load_data_fashion_mnist(batch_size, resize=None, root=None, ctx=None):
     return load_data("fashion-mnist", batch_size, resize, root, ctx)
 
 
-def load_data(name, batch_size, resize=None, root=None, ctx=None, limit=None):
+def load_data(name, batch_size, resize=None, root=None, ctx=None, limit=None, part=(0, 1)):
     """A training and a test iterator over any known image set.
 
     As `load_data_fashion_mnist`; `limit` keeps only so many images, the first ones, of each of
-    the two sets.
+    the two sets, and `part` is this worker's of every batch, as in `BatchLoader`.
     """
     from nin_gluon.data.loader import BatchLoader
 
@@ -45,5 +45,5 @@ def load_data(name, batch_size, resize=None, root=None, ctx=None, limit=None):
     for split in ("train", "test"):
         images, labels = load_image_set(name, split, root)
         iterators.append(BatchLoader(images[:limit], labels[:limit], batch_size, resize,
-                                     shuffle=split == "train", ctx=ctx))
+                                     shuffle=split == "train", ctx=ctx, part=part))
     return tuple(iterators)

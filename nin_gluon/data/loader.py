@@ -26,6 +26,9 @@ class BatchLoader:
     shuffle : bool
     ctx : mxnet.Context, optional
         Where the batches are to be; the CPU by default.
+    part : (int, int), optional
+        (rank, workers): of every batch give only the part of this worker. The parts are as even
+        as can be, follow one another, and together are the batch.
 
     Yields
     ------
@@ -33,11 +36,12 @@ class BatchLoader:
     y : NDArray, (batch,), int32
     """
 
-    def __init__(self, images, labels, batch_size, resize=None, shuffle=False, ctx=None):
+    def __init__(self, images, labels, batch_size, resize=None, shuffle=False, ctx=None,
+                 part=(0, 1)):
         self.images = nd.array(images, ctx=mx.cpu(), dtype="uint8")
         self.labels = nd.array(labels, ctx=mx.cpu(), dtype="int32")
         self.batch_size, self.resize, self.shuffle = batch_size, resize, shuffle
-        self.ctx = ctx or mx.cpu()
+        self.ctx, self.part = ctx or mx.cpu(), part
         self.skip = 0  # batches to leave out of the next pass, for a run that is resumed
 
     def __len__(self):
@@ -54,6 +58,8 @@ class BatchLoader:
     def _batches(self, order, first):
         for start in range(first, len(self.labels), self.batch_size):
             chosen = order[start : start + self.batch_size]
+            rank, workers = self.part
+            chosen = chosen[rank * len(chosen) // workers : (rank + 1) * len(chosen) // workers]
             X, y = nd.take(self.images, chosen), nd.take(self.labels, chosen)
             if self.resize:
                 X = nd.image.resize(X, size=self.resize)
