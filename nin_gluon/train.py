@@ -194,7 +194,7 @@ def train(run, config, contexts, args):
     """Run the loop with these settings; return the exit status."""
     import mxnet as mx
     import numpy as np
-    from mxnet import gluon
+    from mxnet import autograd, gluon
 
     from nin_gluon import checkpoint, models, watch
     from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
@@ -219,8 +219,11 @@ def train(run, config, contexts, args):
     net.initialize(models.initializer(config["init"]), ctx=contexts)
     net.hybridize(static_alloc=True, static_shape=True)
     height, width, channels = *2 * [config["resize"]], train_iter.images.shape[3]
-    for ctx in contexts:  # one pass creates the parameters, before any dropout mask is drawn
-        net(mx.nd.zeros((1, channels, height, width), ctx=ctx))
+    # One pass creates the parameters. It is one of training, because oneDNN keeps the parameters of
+    # other passes in layouts of its own, which a distributed kvstore cannot send.
+    with autograd.train_mode():
+        for ctx in contexts:
+            net(mx.nd.zeros((1, channels, height, width), ctx=ctx))
     # A list, in the net's order: a dict would be sorted by names that depend on what other nets
     # this process has built (conv10 before conv9), and a resumed trainer mix up its momenta.
     trainer = gluon.Trainer(list(net.collect_params().values()), "sgd",
