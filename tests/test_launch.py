@@ -1,0 +1,292 @@
+"""The launcher, with commands that need no MXNet; what it starts for real is in test_workers.py."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+
+from nin_gluon import launch
+
+LAUNCH = [sys.executable, "-m", "nin_gluon.launch"]
+
+pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into Linux's /proc")
+
+
+@pytest.fixture
+def mark(monkeypatch):
+    """Something in the environment by which this test's processes are known."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv("NIN_GLUON_TEST", mark)
+    yield mark
+    for pid in processes(mark):
+        os.kill(pid, signal.SIGKILL)
+
+
+def processes(mark, *more):
+    """Ids of all processes but this one that have the mark, and more, in their environment."""
+    found = []
+    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                environment = file.read().split(b"\0")
+        except OSError:
+            continue
+        wanted = [f"NIN_GLUON_TEST={mark}", *more]
+        if pid != os.getpid() and all(w.encode() in environment for w in wanted):
+            found.append(pid)
+    return found
+
+
+def run(*argv, **options):
+    return subprocess.run([*LAUNCH, *argv], capture_output=True, timeout=60, **options)
+
+
+def text(data):
+    return data.decode().splitlines()
+
+
+def test_each_line_has_its_process_before_it_and_keeps_its_stream(mark):
+    script = r"""
+        printf 'first\nzwei \303\244\r\n  10%%\r  90%%\rdone\n\nno end' ; echo trouble >&2
+        test $DMLC_WORKER_ID = 0 && echo $DMLC_ROLE of $DMLC_NUM_WORKER"""
+    job = run("-n", "2", "-s", "1", "--", "sh", "-c", script + " || true")
+    assert job.returncode == 0
+    lines = ["first", "zwei ä", "done", "", "no end"]
+    for worker, more in ((0, [*lines[:-1], "no endworker of 2"]), (1, lines)):
+        assert [line.partition(" | ")[2] for line in text(job.stdout)
+                if line.startswith(f"worker {worker} | ")] == more
+    assert sorted(text(job.stderr)) == ["worker 0 | trouble", "worker 1 | trouble"]
+    assert processes(mark) == []
+
+
+@pytest.mark.parametrize("chunks, lines", [
+    ([b"a\nb\n"], [b"a", b"b"]),
+    ([b"a", b"b\nc"], [b"ab", b"c"]),
+    ([b"a\r", b"\nb\r\n"], [b"a", b"b"]),  # the line end of another system, in two pieces
+    ([b"1%\r2%\r", b"3%\rdone\n"], [b"done"]),
+    ([b"50%\r100%\r"], [b"100%"]),
+    (["é".encode()[:1], "é".encode()[1:] + b"\n"], ["é".encode()]),
+    ([], []),
+])
+def test_lines_are_as_a_terminal_leaves_them(chunks, lines, monkeypatch):
+    chunks = iter([*chunks, b""])
+    monkeypatch.setattr(launch.os, "read", lambda descriptor, size: next(chunks))
+    assert list(launch.lines_of(0)) == lines
+
+
+@pytest.mark.parametrize("end, status, sentence", [
+    ("exit 7", 7, "worker 1 ended with status 7"),
+    ("kill -9 $$", 137, "worker 1 was killed by signal 9 (SIGKILL)"),
+])
+def test_the_first_failure_ends_the_others_and_is_the_status(mark, end, status, sentence):
+    started = time.time()
+    job = run("-n", "3", "--", "sh", "-c", f"test $DMLC_WORKER_ID = 1 && {end}; sleep 1000")
+    assert job.returncode == status
+    assert text(job.stderr) == [f"nin_gluon.launch: {sentence}; ending the other processes"]
+    assert time.time() - started < 30
+    assert processes(mark) == []
+
+
+def test_one_that_does_not_heed_sigterm_is_killed(mark, monkeypatch, capfd):
+    monkeypatch.setattr(launch, "END_SECONDS", 0.3)
+    deaf = "trap '' TERM INT; test $DMLC_WORKER_ID = 0 && sleep 0.5 && exit 3; sleep 1000; true"
+    assert launch.main(["-n", "2", "--", "sh", "-c", deaf]) == 3
+    assert processes(mark) == []
+
+
+def test_children_of_a_worker_that_is_done_are_not_left_behind(mark):
+    assert run("-n", "1", "--", "sh", "-c", "sleep 1000 & exit 0").returncode == 0
+    assert processes(mark) == []
+
+
+@pytest.mark.parametrize("signum, name", [(signal.SIGINT, "INT"), (signal.SIGTERM, "TERM")])
+def test_worker_0_may_save_while_the_others_still_serve_it(mark, tmp_path, signum, name):
+    script = f"""
+        save() {{ sleep 0.5; kill -0 $(cat pid) && echo saved with its help; exit 9; }}
+        test $DMLC_WORKER_ID = 0 && trap save {name} || echo $$ > pid
+        while ! test -s pid; do sleep 0.1; done
+        echo ready
+        while true; do sleep 0.1; done"""
+    job = subprocess.Popen([*LAUNCH, "-n", "2", "--", "sh", "-c", script], cwd=tmp_path, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert {job.stdout.readline() for _ in range(2)} == {f"worker {i} | ready\n" for i in range(2)}
+    job.send_signal(signum)
+    job.send_signal(signum)  # make and shells send it to all of a group
+    out, error = job.communicate(timeout=60)
+    assert job.returncode == 128 + signum
+    assert out == "worker 0 | saved with its help\n"
+    assert error.startswith("nin_gluon.launch: stopping: worker 0 may finish its step and save\n")
+    assert processes(mark) == []
+
+
+def gone(mark, seconds=10):
+    """Whether the processes are gone within some seconds."""
+    deadline = time.time() + seconds
+    while processes(mark) and time.time() < deadline:
+        time.sleep(0.05)
+    return not processes(mark)
+
+
+def test_nothing_outlives_a_launcher_that_is_killed(mark):
+    script = "trap '' TERM INT HUP; echo ready; while true; do sleep 1; done"
+    job = subprocess.Popen([*LAUNCH, "-n", "2", "--", "sh", "-c", script], stdout=subprocess.PIPE)
+    assert [len(job.stdout.readline()) > 0 for _ in range(2)]
+    assert len(processes(mark)) >= 8  # four guards and what they guard
+    job.kill()
+    job.wait()
+    assert gone(mark)
+    job.stdout.close()
+
+
+def test_nothing_outlives_a_guard_that_is_killed(mark):
+    job = subprocess.Popen([*LAUNCH, "-n", "1", "--", "sleep", "1000"], stderr=subprocess.PIPE)
+    while not processes(mark, "DMLC_ROLE=worker"):
+        time.sleep(0.05)
+    worker, = processes(mark, "DMLC_ROLE=worker")
+    with open(f"/proc/{worker}/stat") as stat:
+        parent = int(stat.read().rpartition(")")[2].split()[1])
+    os.kill(parent, signal.SIGKILL)
+    _, error = job.communicate(timeout=60)
+    assert job.returncode == 137 and b"worker 0 was killed by signal 9" in error
+    assert processes(mark) == []
+
+
+def test_a_reader_that_goes_away_stops_the_job(mark):
+    script = "while true; do echo more; sleep 0.05; done"
+    job = subprocess.Popen([*LAUNCH, "-n", "2", "--", "sh", "-c", script], stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE)
+    job.stdout.readline()
+    job.stdout.close()
+    error = job.stderr.read()
+    assert job.wait(60) == 128 + signal.SIGPIPE
+    assert b"Traceback" not in error
+    assert processes(mark) == []
+
+
+@pytest.mark.parametrize("given, workers, threads", [
+    (None, 1, launch.available_cpus()),
+    (None, 2, max(1, launch.available_cpus() // 2)),
+    ("7", 2, 7),
+])
+def test_processors_are_shared_unless_the_user_says_otherwise(mark, monkeypatch, capfd, given,
+                                                              workers, threads):
+    monkeypatch.setattr(launch, "THREADS_GIVEN", given)
+    monkeypatch.setattr(launch, "LEAVE_SECONDS", 0)
+    monkeypatch.setenv("OMP_NUM_THREADS", given or "99")  # 99: set by our own import, not the user
+    assert launch.main(["-n", str(workers), "--", "sh", "-c", "echo $OMP_NUM_THREADS"]) == 0
+    shown = [line.split()[-1] for line in capfd.readouterr().out.splitlines()]
+    assert shown == workers * [str(threads)]
+
+
+# ------------------------------------------------------------------ ssh
+
+
+@pytest.fixture
+def ssh(tmp_path, monkeypatch):
+    """An ssh that notes the host and runs the command here, in another folder and environment."""
+    path = tmp_path / "bin" / "ssh"
+    path.parent.mkdir()
+    path.write_text(f"""#!/bin/sh
+        echo "$1" >> {tmp_path}/hosts-asked
+        test "$1" = down && exit 255
+        cd / && exec env -i PATH=/usr/bin:/bin NIN_GLUON_TEST=$NIN_GLUON_TEST HOST="$1" sh -c "$2"
+        """)
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+def test_hosts_take_turns_and_the_command_arrives_as_it_was_given(mark, ssh, monkeypatch):
+    folder = ssh / "it's a folder"
+    folder.mkdir()
+    (folder / "hosts").write_text("# two machines\nme@one  # the first\n\n  two\n")
+    monkeypatch.setenv("NIN_GLUON_DATA", "/data of 'mine'")
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    monkeypatch.setenv("SECRET", "not for others")
+    monkeypatch.setenv("PYTHONPATH", os.path.dirname(os.path.dirname(launch.__file__)))
+    code = ("import os, sys; e = os.environ; print(e['HOST'], os.getcwd(), sys.argv[1:], "
+            "e['NIN_GLUON_DATA'], e['OMP_NUM_THREADS'], e.get('SECRET'), e['DMLC_NODE_HOST'] > '')")
+    arguments = ["a b", "$HOME", "'\"", "", "*"]
+    job = run("-n", "3", "-s", "2", "-H", "hosts", "--", "python", "-c", code, *arguments,
+              cwd=folder)
+    assert job.returncode == 0, job.stderr
+    rest = f"{folder} {arguments} /data of 'mine' 5 None True"
+    assert sorted(text(job.stdout)) == [f"worker 0 | me@one {rest}", f"worker 1 | two {rest}",
+                                        f"worker 2 | me@one {rest}"]
+    asked = (ssh / "hosts-asked").read_text().split()
+    assert sorted(asked) == ["me@one"] * 3 + ["two"] * 2
+    assert gone(mark)
+
+
+def test_a_host_that_ssh_does_not_reach_is_named(mark, ssh):
+    (ssh / "hosts").write_text("up\ndown\n")
+    job = run("-n", "2", "-H", str(ssh / "hosts"), "--", "sleep", "1000")
+    assert job.returncode == 255
+    assert b"worker 1 on down ended with ssh's own status 255" in job.stderr
+    assert gone(mark)
+
+
+def test_nothing_outlives_the_connection(mark, ssh):
+    (ssh / "hosts").write_text("one\n")
+    job = subprocess.Popen([*LAUNCH, "-n", "2", "-H", str(ssh / "hosts"), "--", "sh", "-c",
+                            "trap '' TERM INT HUP; echo ready; while true; do sleep 1; done"],
+                           stdout=subprocess.PIPE)
+    assert [len(job.stdout.readline()) > 0 for _ in range(2)]
+    job.kill()
+    job.wait()
+    assert gone(mark)
+    job.stdout.close()
+
+
+# ------------------------------------------------------------------ wrong requests
+
+
+@pytest.mark.parametrize("argv, sentence", [
+    (["-n", "0", "--", "true"], "-n 0: a job needs at least one"),
+    (["-n", "2", "-s", "0", "--", "true"], "-s 0: a job needs at least one"),
+    (["-n", "two", "--", "true"], "invalid int value: 'two'"),
+    (["--", "true"], "the following arguments are required: -n"),
+    ([], "the following arguments are required: -n"),
+    (["-n", "2"], "there is no command for the workers; put it after --"),
+    (["-n", "2", "--"], "there is no command for the workers; put it after --"),
+    (["-n", "2", "python", "train.py"], "there is no command for the workers; put it after --"),
+    (["-n", "2", "-x", "--", "true"], "unknown option '-x'"),
+    (["-n", "2", "--", "no-such-command"], "'no-such-command' is not a command on this machine"),
+    (["-n", "2", "-H", "no/such/file", "--", "true"], "no/such/file"),
+])
+def test_wrong_requests_get_one_line_and_status_2(argv, sentence, capsys):
+    assert sentence in refused(argv, capsys)
+
+
+def refused(argv, capsys):
+    try:
+        status = launch.main(argv)
+    except SystemExit as end:
+        status = end.code
+    out, error = capsys.readouterr()
+    assert status == 2
+    assert error.count("\n") == 1 and out == ""
+    return error
+
+
+@pytest.mark.parametrize("content, sentence", [
+    ("", "names no host"),
+    ("# nobody\n\n", "names no host"),
+    ("one two\n", "'one two' is not a host"),
+    ("-oProxyCommand=x\n", "'-oProxyCommand=x' is not a host"),
+])
+def test_wrong_hosts_files(tmp_path, content, sentence, capsys):
+    (tmp_path / "hosts").write_text(content)
+    argv = ["-n", "2", "-H", str(tmp_path / "hosts"), "--", "true"]
+    assert sentence in refused(argv, capsys)
+
+
+def test_the_scheduler_is_where_the_hosts_can_reach_it():
+    assert launch.address_for(["127.0.0.1"]) == "127.0.0.1"
+    assert launch.address_for(["me@localhost"]).startswith("127.")
+    assert launch.address_for(["no-such-host.invalid"]).count(".") == 3
+    assert 1024 <= launch.free_port("127.0.0.1") < 65536
