@@ -128,7 +128,7 @@ def main(argv=None):
     args = build_parser().parse_args(argv)
     run, config = open_run(args) if args.resume else plan_run(args)
 
-    check(config["kvstore"])
+    check(config["kvstore"], config.get("workers"))
 
     from nin_gluon import runtime
 
@@ -200,9 +200,7 @@ def train(run, config, contexts, args):
     from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
 
     workers = join(config["kvstore"])
-    if workers.count != config.setdefault("workers", workers.count):
-        raise InputError(f"the run in {run} is one of {config['workers']} workers; go on with it "
-                         f"with -n {config['workers']}, not {workers.count}.")
+    config["workers"] = workers.count
     if workers.rank:
         silence_stdout()  # worker 0 speaks for all
     batch_size = config["batch_size"] * workers.count

@@ -18,13 +18,14 @@ KVSTORES = ("device", "local", "dist_sync", "dist_device_sync")
 SUMS = 10**6
 
 
-def check(kvstore):
-    """See that this process was started as `kvstore` needs it.
+def check(kvstore, workers=None):
+    """See that this process was started as `kvstore` needs it, as one of so many workers.
 
     Raises
     ------
     InputError
-        The kvstore is distributed and this process is no worker of a job, or the other way round.
+        The kvstore is distributed and this process is no worker of a job, or the other way round;
+        or the run that is to go on had another number of workers.
     """
     worker = os.environ.get("DMLC_ROLE") == "worker" and "DMLC_PS_ROOT_URI" in os.environ
     count = os.environ.get("DMLC_NUM_WORKER", "1")
@@ -35,6 +36,9 @@ def check(kvstore):
     if worker and count != "1" and not kvstore.startswith("dist"):
         raise InputError(f"this is one of {count} workers, and with --kvstore {kvstore} each would "
                          "train alone; use --kvstore dist_sync.")
+    if workers and str(workers) != count:
+        raise InputError(f"the run is one of {workers} workers; go on with it with -n {workers}, "
+                         f"not -n {count}.")
 
 
 def join(kvstore):

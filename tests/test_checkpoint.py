@@ -103,13 +103,13 @@ def test_a_run_without_checkpoint_says_so(tmp_path):
         checkpoint.latest(tmp_path)
 
 
-def test_dropout_depends_on_seed_epoch_and_step_alone():
+def test_dropout_depends_on_seed_epoch_step_and_worker_alone():
     def mask(*key):
         checkpoint.seed_step(*key)
         with autograd.record():
             return nd.Dropout(nd.ones(100), p=0.5).asnumpy().tolist()
 
     first = mask(0, 1, 1)
-    others = [mask(*key) for key in ((1, 1, 1), (0, 2, 1), (0, 1, 2))]
-    assert first not in others
+    others = [mask(*key) for key in ((1, 1, 1), (0, 2, 1), (0, 1, 2), (0, 1, 1, 1), (0, 1, 1, 2))]
+    assert first not in others and others[-1] != others[-2]
     assert mask(0, 1, 1) == first

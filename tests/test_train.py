@@ -1,5 +1,6 @@
 """The train command, from options to run folder, on a few images."""
 
+import functools
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from mxnet import gluon, nd
 
-from nin_gluon import train, watch
+from nin_gluon import models, train, watch
 from nin_gluon.history import parse_log, read_history
 
 # The smallest input, so that a step takes milliseconds.
@@ -185,6 +186,50 @@ def test_several_devices(few_images, no_pictures, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("training on cpu(0), cpu(1)\n")
 
 
+@pytest.mark.parametrize("kvstore, schedule", [("device", "constant"), ("local", "cosine")])
+def test_several_devices_give_the_log_of_one(few_images, no_pictures, tmp_path, monkeypatch, capsys,
+                                             kvstore, schedule):
+    """Without dropout, whose masks differ from device to device. 48 images are 9 batches of 5 and
+    one of 3, which two devices cannot share evenly."""
+    monkeypatch.setitem(models.MODELS, "nin", functools.partial(models.nin, dropout=0))
+    options = [*SMALL, "--schedule", schedule, "--init", "identity", "--batch-size", "5"]
+    assert train.main([*options, "--out", str(tmp_path / "one")]) == 0
+    one = capsys.readouterr().out.splitlines()
+    assert train.main([*options, "--ctx", "cpu(0),cpu(1)", "--kvstore", kvstore,
+                       "--out", str(tmp_path / "two")]) == 0
+    two = capsys.readouterr().out.splitlines()
+    assert (one[0], two[0]) == ("training on cpu(0)", "training on cpu(0), cpu(1)")
+    assert [line.partition(", time")[0] for line in one[1:3]] == \
+        [line.partition(", time")[0] for line in two[1:3]]
+    (log, parameters), (other_log, other_parameters) = map(outcome, (tmp_path / "one",
+                                                                    tmp_path / "two"))
+    np.testing.assert_allclose(log, other_log, rtol=1e-5)
+    assert log[1][1] < log[0][1]  # it learns, so there is something to compare
+    for value, other in zip(parameters, other_parameters):
+        np.testing.assert_allclose(value.asnumpy(), other.asnumpy(), rtol=1e-3, atol=1e-5)
+
+
+def test_a_run_on_several_devices_stops_and_goes_on(few_images, no_pictures, tmp_path, stop_at):
+    options = [*SMALL, "--schedule", "cosine", "--ctx", "cpu(0),cpu(1)"]
+    assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
+    stop_at(8)
+    assert train.main([*options, "--out", str(tmp_path / "parts")]) == 130
+    assert train.main(["--resume", str(tmp_path / "parts")]) == 0
+    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_run_from_before_there_was_a_setting_goes_on(few_images, no_pictures, tmp_path, stop_at):
+    assert train.main([*SMALL, "--out", str(tmp_path / "whole")]) == 0
+    stop_at(4)
+    assert train.main([*SMALL, "--out", str(tmp_path / "parts")]) == 130
+    path = tmp_path / "parts" / "config.json"
+    config = json.loads(path.read_text())
+    del config["kvstore"], config["workers"]
+    path.write_text(json.dumps(config))
+    assert train.main(["--resume", str(tmp_path / "parts")]) == 0
+    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+
+
 def test_the_presets_keep_what_they_promise():
     def planned(*options):
         return train.plan_run(train.build_parser().parse_args([*options, "--out", "nowhere"]))[1]
@@ -192,7 +237,8 @@ def test_the_presets_keep_what_they_promise():
     assert planned() == {
         "preset": "textbook", "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128,
         "resize": 224, "limit": None, "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier",
-        "schedule": "constant", "dtype": "float32", "seed": 0, "ctx": "auto", "data_dir": None}
+        "schedule": "constant", "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device",
+        "data_dir": None}
     quick = planned("--preset", "quick", "--epochs", "9", "--momentum", "0")
     assert (quick["preset"], quick["epochs"], quick["momentum"]) == ("quick", 9, 0)
     assert planned("--preset", "tuned")["resize"] == 224
@@ -217,6 +263,8 @@ def refused(options, capsys):
     (["--batch-size", "1.5"], "'1.5' is not a whole number"),
     (["--preset", "fast"], "invalid choice: 'fast'"),
     (["--wd", "-1"], "'-1' is not a number 0 or above"),
+    (["--kvstore", "dist_async"], "invalid choice: 'dist_async'"),
+    (["--kvstore", "dist_sync"], "start one with: python -m nin_gluon.launch"),
     (["--frobnicate"], "unrecognized arguments: --frobnicate"),
     (["--model", "alexnet"], "unknown model 'alexnet'; the models are: nin"),
     (["--dataset", "mnist"], "unknown data set 'mnist'; the data sets are: fashion-mnist, sample"),

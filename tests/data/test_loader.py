@@ -162,3 +162,19 @@ def test_the_arrays_it_was_given_are_not_changed_and_not_kept():
     assert np.array_equal(images, before[0]) and np.array_equal(labels, before[1])
     images[:] = 0
     assert all(np.array_equal(X.asnumpy(), w) for (X, _), w in zip(loader, wanted))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_the_workers_parts_of_a_batch_follow_one_another_and_are_the_batch(workers):
+    parts = []
+    for rank in range(workers):
+        loader = numbered(30, 7, shuffle=True, part=(rank, workers))  # the last batch has 2 or more
+        np.random.seed(4)
+        loader.skip = 1
+        parts.append([y.asnumpy().tolist() for _, y in loader])
+        assert len(loader) == 5 and len(parts[rank]) == 4
+    np.random.seed(4)
+    whole = [y.asnumpy().tolist() for _, y in numbered(30, 7, shuffle=True)]
+    assert [sum(batch, []) for batch in zip(*parts)] == whole[1:]
+    sizes = [len(batch) for part in parts for batch in part[:-1]]
+    assert max(sizes) - min(sizes) <= 1
