@@ -168,13 +168,13 @@ def test_the_arrays_it_was_given_are_not_changed_and_not_kept():
 def test_the_workers_parts_of_a_batch_follow_one_another_and_are_the_batch(workers):
     parts = []
     for rank in range(workers):
-        loader = numbered(30, 7, shuffle=True, part=(rank, workers))  # the last batch has 2 or more
+        loader = numbered(31, 7, shuffle=True, part=(rank, workers))  # the last batch has 3
         np.random.seed(4)
         loader.skip = 1
         parts.append([y.asnumpy().tolist() for _, y in loader])
         assert len(loader) == 5 and len(parts[rank]) == 4
     np.random.seed(4)
-    whole = [y.asnumpy().tolist() for _, y in numbered(30, 7, shuffle=True)]
+    whole = [y.asnumpy().tolist() for _, y in numbered(31, 7, shuffle=True)]
     assert [sum(batch, []) for batch in zip(*parts)] == whole[1:]
     sizes = [len(batch) for part in parts for batch in part[:-1]]
     assert max(sizes) - min(sizes) <= 1
