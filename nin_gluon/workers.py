@@ -28,12 +28,12 @@ def check(kvstore, workers=None):
         or the run that is to go on had another number of workers.
     """
     worker = os.environ.get("DMLC_ROLE") == "worker" and "DMLC_PS_ROOT_URI" in os.environ
-    count = os.environ.get("DMLC_NUM_WORKER", "1")
+    count = os.environ.get("DMLC_NUM_WORKER", "1") if worker else "1"
     if kvstore.startswith("dist") and not worker:
         raise InputError(f"--kvstore {kvstore} is for the workers of a job; start one with: python "
                          "-m nin_gluon.launch -n 2 -s 1 -- python -m nin_gluon.train --kvstore "
                          f"{kvstore} (or, to go on with a run, --resume RUN)")
-    if worker and count != "1" and not kvstore.startswith("dist"):
+    if count != "1" and not kvstore.startswith("dist"):
         raise InputError(f"this is one of {count} workers, and with --kvstore {kvstore} each would "
                          "train alone; use --kvstore dist_sync.")
     if workers and str(workers) != count:

@@ -16,13 +16,13 @@ def test_durations_are_said_as_people_say_them(seconds, words):
 
 def test_the_length_of_a_run_is_told_from_its_first_steps(capsys):
     class Run:
-        config = {"epochs": 3, "batch_size": 10}
+        config, workers = {"epochs": 3, "batch_size": 10}, 2
         train_iter, test_iter, history = range(100), range(20), [None]
         tally = type("", (), {"step": 12})
 
     Watch.tell_length(Run, steps_per_second=2)
     # Two epochs of 100 steps and 20 test batches at 0.3 of a step, less 12 steps: 200 steps.
-    assert capsys.readouterr().err.startswith("about 1 min 40 s to go at 20 images/s")
+    assert capsys.readouterr().err.startswith("about 1 min 40 s to go at 40 images/s")
 
 
 def test_progress_within_the_epoch_is_kept_and_adds_up(few_images, tmp_path, monkeypatch):
