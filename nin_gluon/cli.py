@@ -14,6 +14,7 @@ __all__ = ["ArgumentParser", "command", "main", "silence_stdout"]
 
 VERBS = {
     "train": "train a net and leave a run folder",
+    "reproduce": "hold a published log against runs of several seeds",
     "shapes": "print the output shape of each layer of a net",
 }
 
