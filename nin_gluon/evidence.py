@@ -390,14 +390,14 @@ class Group:
         if not self.edition.published:
             return (f"The {self.edition.name} edition published no figures of its epochs, so there "
                     f"is nothing to hold {seeds} against.")
-        if not compared:
-            first = min(self.edition.published)
-            return (f"The {self.edition.name} edition published figures of epoch {first} only, "
-                    f"which {seeds} did not reach, so there is nothing to compare.")
         whole = len(self.records) - len(self.diverged)
         if whole < MIN_SEEDS:
             return (f"Too few seeds to say anything: {whole} finished, of {seeds}; it takes at "
                     f"least {MIN_SEEDS}.")
+        if not compared:
+            first = min(self.edition.published)
+            return (f"The {self.edition.name} edition published no figures before epoch {first}, "
+                    f"which {seeds} did not reach, so there is nothing to compare.")
         if outside:
             within, verb = compared - len(outside), "does" if len(outside) == 1 else "do"
             far = "; ".join(f"{QUANTITIES[name]} of epoch {epoch} ({s.show(s.published)}, "

@@ -204,17 +204,17 @@ class Seeds:
     def run(self):
         """Train what is missing; return 0, or the exit status of what ended it."""
         seeds = self.args.seeds or DEFAULT_SEEDS
-        recorded = {record.seed for record in evidence.read_records(self.place.folder).values()
-                    if (record.settings, record.device) == (self.settings, self.device)}
-        kept = recorded.intersection(seeds)
+        kept = self.recorded_seeds().intersection(seeds)
         if kept:
             tell(f"recorded already: seed {seed_words(kept)}")
-        missing = [seed for seed in seeds if seed not in recorded]
+        missing = [seed for seed in seeds if seed not in kept]
         with self.signals():
             for number, seed in enumerate(missing, 1):
                 run = self.run_folder(seed)
                 if self.stop:
                     return 128 + self.stop
+                if seed in self.recorded_seeds():  # by another process, meanwhile
+                    continue
                 if in_use(run):
                     self.left_out.append(seed)
                     continue
@@ -223,10 +223,16 @@ class Seeds:
                 if status:
                     return status
                 report.write(self.edition, self.place)
+        self.left_out = [s for s in self.left_out if s not in self.recorded_seeds()]
         for seed in self.left_out:
             tell(f"seed {seed} is left out: another process is training in "
                  f"{self.run_folder(seed)}; once it is done the same command takes its record in")
         return 0
+
+    def recorded_seeds(self):
+        """The seeds of these settings that have a record."""
+        return {record.seed for record in evidence.read_records(self.place.folder).values()
+                if (record.settings, record.device) == (self.settings, self.device)}
 
     def run_folder(self, seed):
         name = evidence.slug(self.edition, self.settings, self.device)
@@ -269,7 +275,7 @@ class Seeds:
         if self.stop:  # it came while the process was started
             self.process.send_signal(self.stop)
         status = self.process.wait()
-        if status < 0:
+        if status < 0 and not self.stop:
             tell(f"the run of seed {seed} was ended by signal {-status}")
         return status if status >= 0 else 128 - status
 
