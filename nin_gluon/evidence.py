@@ -363,11 +363,9 @@ class Group:
     def notes(self):
         """What the verdict needs beside it, a sentence each."""
         lines = []
-        for record in self.diverged:
+        if self.diverged:
             lines.append(f"{len(self.diverged)} of {some(len(self.records), 'seed')} diverged: "
-                         f"seed {record.seed}, {record.diverged}."
-                         if len(self.diverged) == 1 else
-                         f"Seed {record.seed} diverged: {record.diverged}.")
+                         + "; ".join(f"seed {r.seed}, {r.diverged}" for r in self.diverged) + ".")
         if self.settings["dtype"] != "float32":
             lines.append(f"Convolutions were computed in {self.settings['dtype']}; the published "
                          "run's in float32.")

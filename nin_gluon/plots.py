@@ -1,6 +1,7 @@
 """Every picture. Functions return a matplotlib Figure; `save` writes one."""
 
 import io
+import textwrap
 from statistics import median
 
 from matplotlib.figure import Figure
@@ -114,7 +115,7 @@ def draw_band(runs, published, name, guess, title=""):
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=4, frameon=False, fontsize=8)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(textwrap.fill(title, 70), fontsize=10)
     return figure
 
 
