@@ -32,6 +32,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["nin_gluon", "nin_gluon.*"]),
+    package_data={"nin_gluon": ["templates/*"]},
     # 3.13 has no NumPy below 2, which MXNet needs.
     python_requires=">=3.8,<3.13",
     install_requires=[
@@ -40,6 +41,7 @@ setup(
         "tqdm>=4.60",
         "requests>=2.20,<3",
         "filelock>=3.8",
+        "jinja2>=3",
         # MXNet imports distutils, which Python dropped in 3.12 and setuptools still brings.
         "setuptools; python_version >= '3.12'",
     ],

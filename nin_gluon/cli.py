@@ -15,6 +15,7 @@ __all__ = ["ArgumentParser", "command", "main", "silence_stdout"]
 VERBS = {
     "train": "train a net and leave a run folder",
     "launch": "start a distributed job: scheduler, servers and workers",
+    "reproduce": "hold a published log against runs of several seeds",
     "shapes": "print the output shape of each layer of a net",
 }
 

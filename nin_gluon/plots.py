@@ -1,12 +1,17 @@
 """Every picture. Functions return a matplotlib Figure; `save` writes one."""
 
+import io
+import textwrap
+from statistics import median
+
 from matplotlib.figure import Figure
 
 from nin_gluon.files import replacing
 
-__all__ = ["draw_curves", "draw_predictions", "save", "show_fashion_mnist"]
+__all__ = ["draw_band", "draw_curves", "draw_predictions", "png", "save", "show_fashion_mnist"]
 
 LOSS, TRAIN, TEST = "#4c4c4c", "#1f77b4", "#d95f02"
+PUBLISHED = "#b2182b"
 RIGHT, WRONG = "#1b7837", "#b2182b"
 
 
@@ -14,6 +19,13 @@ def save(figure, path):
     """Write the figure as a file, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
+
+
+def png(figure, software):
+    """The figure as the bytes of a PNG file, equal on any day; `software` is kept in it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": software})
+    return buffer.getvalue()
 
 
 def draw_curves(history, title="", marks=()):
@@ -57,6 +69,54 @@ def draw_curves(history, title="", marks=()):
 
 
 LN_10 = 2.302585  # the loss of a net that gives each of ten classes the same probability
+
+
+def draw_band(runs, published, name, guess, title=""):
+    """One quantity of several runs by epoch, as a band, with what was published over it.
+
+    Parameters
+    ----------
+    runs : list of list of (int, float)
+        The epochs and values of each run; they need not be equally long.
+    published : list of (int, float)
+        The published epochs and values; may be empty.
+    name : str
+        Of the quantity.
+    guess : float
+        Its value for a net that guesses.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    by_epoch = {}
+    for run in runs:
+        axes.plot(*zip(*run), color=TRAIN, lw=0.7, alpha=0.6)
+        for epoch, value in run:
+            by_epoch.setdefault(epoch, []).append(value)
+    epochs = sorted(by_epoch)
+    low, high = ([pick(by_epoch[epoch]) for epoch in epochs] for pick in (min, max))
+    middle = [median(by_epoch[epoch]) for epoch in epochs]
+    seeds = f"{len(runs)} seed" + "s" * (len(runs) != 1)
+    axes.fill_between(epochs, low, high, color=TRAIN, alpha=0.18, lw=0, label=f"range of {seeds}")
+    # A band of one epoch has no width; a bar shows it.
+    axes.vlines(epochs, low, high, color=TRAIN, alpha=0.3, lw=2)
+    axes.plot(epochs, middle, "o-", color=TRAIN, lw=1.6, ms=4, label="median")
+    if published:
+        axes.plot(*zip(*published), "s--", color=PUBLISHED, lw=1.6, ms=6, label="published")
+    axes.axhline(guess, color=LOSS, lw=0.8, ls=":", label="guessing")
+    last = max([*epochs, *(epoch for epoch, _ in published)])
+    axes.set(xlabel="epoch", ylabel=name, xlim=(0.7, last + 0.3))
+    axes.set_ylim(0, None if name == "loss" else 1)
+    axes.set_xticks(range(1, last + 1, 1 + (last - 1) // 10))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=4, frameon=False, fontsize=8)
+    axes.set_title(textwrap.fill(title, 70), fontsize=10)
+    return figure
 
 
 def draw_predictions(images, labels, predictions, names, title="", columns=8):

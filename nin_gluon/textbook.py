@@ -1,8 +1,11 @@
-"""What the published chapter reports, as data: figures and facts, each with its source."""
+"""What the published editions report, as data: figures and facts, each with its source."""
+
+from dataclasses import dataclass, field
+from typing import Optional
 
 from nin_gluon.history import parse_log
 
-__all__ = ["LOG", "LOG_TEXT", "SHAPES"]
+__all__ = ["EDITIONS", "LOG", "LOG_TEXT", "SHAPES", "Edition"]
 
 # Dive into Deep Learning, section 7.3 Network in Network, MXNet Gluon edition (2019): the log of
 # five epochs of Fashion-MNIST at 224x224, SGD with learning rate 0.1, Xavier, batches of 128.
@@ -31,3 +34,66 @@ SHAPES = (
     ("pool3", (1, 10, 1, 1)),
     ("flatten0", (1, 10)),
 )
+
+
+@dataclass(frozen=True)
+class Edition:
+    """One published edition of the chapter: its recipe and what it reports of its run."""
+
+    name: str
+    source: str
+    framework: str
+    device: str  # that its run was made on
+    folder: str  # of the runs made here after its recipe, under results/
+    recipe: dict  # what it changes in the settings of `nin_gluon.presets.TEXTBOOK`
+    log: tuple = ()  # of EpochRecord, one an epoch; empty where none is published
+    final: Optional[dict] = None  # loss, train_acc and test_acc after the last epoch, if no log is
+    # Digits after the point in the published figures.
+    decimals: dict = field(default_factory=lambda: {"loss": 4, "train_acc": 3, "test_acc": 3})
+    notes: str = ""  # where its run and one made here must differ
+
+    @property
+    def published(self):
+        """The published figures: {epoch: {"loss": ..., "train_acc": ..., "test_acc": ...}}."""
+        if self.final:
+            return {self.recipe["epochs"]: self.final}
+        return {r.epoch: {"loss": r.loss, "train_acc": r.train_acc, "test_acc": r.test_acc}
+                for r in self.log}
+
+
+EDITIONS = {edition.name: edition for edition in (
+    Edition(
+        name="d2l-mxnet",
+        source="Dive into Deep Learning, section 7.3 Network in Network, MXNet Gluon edition "
+               "(2019)",
+        framework="MXNet Gluon",
+        device="gpu(0)",
+        folder="textbook",
+        recipe={},
+        log=tuple(LOG),
+    ),
+    Edition(
+        name="mlpconv-112",
+        source="MXNet deep learning framework, part 21: NiN with gluon",
+        framework="MXNet Gluon",
+        device="gpu(0)",
+        folder="mlpconv-112",
+        # The article sets the rate to 0.1 after its Trainer was built with 0.2, which is what
+        # trains.
+        recipe={"model": "mlpconv_nin", "epochs": 20, "resize": 112, "lr": 0.2},
+    ),
+    Edition(
+        name="d2l-pytorch",
+        source="Dive into Deep Learning 2.0, section 7.3, PyTorch edition: notes and exercises (in "
+               "Chinese)",
+        framework="PyTorch",
+        device="cuda:0",
+        folder="d2l-pytorch",
+        # Its xavier_uniform_ draws from the same range as Gluon's Xavier().
+        recipe={"epochs": 10},
+        final={"loss": 0.352, "train_acc": 0.871, "test_acc": 0.874},
+        decimals={"loss": 3, "train_acc": 3, "test_acc": 3},
+        notes="PyTorch's biases start at small random values where Gluon's start at 0, and "
+              "its images are resized by another library.",
+    ),
+)}

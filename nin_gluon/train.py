@@ -197,6 +197,7 @@ def train(run, config, contexts, args):
     from mxnet import autograd, gluon
 
     from nin_gluon import checkpoint, models, watch
+    from nin_gluon.files import write_text
     from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
 
     workers = join(config["kvstore"])
@@ -260,7 +261,8 @@ def train(run, config, contexts, args):
                                  "more, or leave it out.")
         elif (run / "config.json").exists():
             raise there_already(run)  # another process was faster
-        write_config(run, config)
+        write_config(run, config, contexts)
+        (run / "diverged.txt").unlink(missing_ok=True)  # of the attempt that is gone over now
         watcher = watch.Watch(run, config, net, trainer, train_iter, test_iter, history, tally,
                               args.checkpoint_every, not args.no_progress, workers.count)
         go_on = (f"{workers.launch}{this_python()} -m nin_gluon.train --resume "
@@ -280,6 +282,7 @@ def train(run, config, contexts, args):
                     return 128 + signal.SIGPIPE
                 return 128 + stopped.signum
             except NonFiniteLoss as error:
+                write_text(run / "diverged.txt", f"{error}\n")
                 print(f"{error}; {watcher.keep_last_good()}. Try a lower --lr than "
                       f"{config['lr']}.", file=sys.stderr)
                 return 1
@@ -344,13 +347,13 @@ def load_data(config, contexts, part=(0, 1)):
     return iterators
 
 
-def write_config(run, config):
-    """The run's settings, with the machine and the versions they met."""
+def write_config(run, config, contexts):
+    """The run's settings, with the machine, the devices and the versions they met."""
     from nin_gluon.files import write_text
     from nin_gluon.runtime import describe_machine
 
-    write_text(run / "config.json",
-               json.dumps({**config, "machine": describe_machine()}, indent=1) + "\n")
+    machine = {**describe_machine(), "devices": list(map(str, contexts))}
+    write_text(run / "config.json", json.dumps({**config, "machine": machine}, indent=1) + "\n")
 
 
 def draw_predictions(net, test_iter, ctx, config, path):

@@ -17,6 +17,25 @@ def test_curves_show_every_epoch_and_the_marks_within(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_band_spans_runs_of_different_lengths_under_what_was_published():
+    runs, published = [[(1, 2.0), (2, 1.0)], [(1, 1.0)], [(1, 1.2)]], [(1, 1.5), (2, 1.4), (3, 1.3)]
+    axes, = plots.draw_band(runs, published, "loss", 2.3).axes
+    lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    assert lines["median"] == [1.2, 1.0]
+    assert lines["published"] == [1.5, 1.4, 1.3]
+    band = axes.collections[0].get_paths()[0].get_extents()
+    assert (band.ymin, band.ymax) == (1.0, 2.0)
+    assert axes.get_legend().get_texts()[0].get_text() == "range of 3 seeds"
+    one, = plots.draw_band([[(1, 2.0)]], [], "loss", 2.3).axes  # nothing published
+    assert "published" not in [text.get_text() for text in one.get_legend().get_texts()]
+
+
+def test_a_picture_is_the_same_on_any_day():
+    first, second = (plots.png(plots.draw_band([[(1, 0.5)]], [], "test acc", 0.1), "me")
+                     for _ in range(2))
+    assert first == second and b"Software\0me" in first
+
+
 def test_predictions_name_what_was_said_and_what_is_true():
     images = np.zeros((3, 28, 28, 1), np.uint8)
     names = ["shirt", "bag", "coat"]
