@@ -12,12 +12,13 @@ import numpy as np
 from mxnet import autograd, gluon, nd
 
 from nin_gluon.history import EpochRecord
+from nin_gluon.models.inference import inference_form
 
 __all__ = ["NonFiniteLoss", "Tally", "evaluate_accuracy", "train_ch5"]
 
 # Python runs ahead of the device, and every queued batch takes memory: wait for the device when
 # the batches in the queue come to this many bytes.
-QUEUE_BYTES = 256 * 2**20
+QUEUE_BYTES = 64 * 2**20
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -109,10 +110,11 @@ def evaluate_accuracy(data_iter, net, ctx=None, after_batch=None, allreduce=None
         As for `train_ch5`; each worker's `data_iter` then gives its part of the images.
     """
     devices = ctx if isinstance(ctx, (list, tuple)) else [ctx or mx.cpu()]
+    forward = inference_form(net)
     counts, images, pace = [], 0, Pace()
     for X, y in data_iter:
         for X_part, y_part in zip(split(X, devices), split(y, devices)):
-            counts.append(count_correct(net(X_part), y_part))
+            counts.append(count_correct(forward(X_part), y_part))
         images += len(X)
         pace.keep(X, counts[-1])
         if after_batch:
@@ -143,14 +145,18 @@ def to_host(arrays):
 class Pace:
     """Keeps Python from queueing more than `QUEUE_BYTES` of batches ahead of the device."""
 
-    queued = 0
+    queued, before = 0, None
 
     def keep(self, X, result):
-        """Note that X was queued; once it is too much, wait for the result of this last one."""
+        """Note that X was queued; where it is too much, wait for the result before this one.
+
+        This one is left to the device, which so never waits for Python.
+        """
         self.queued += X.size * 4
-        if self.queued > QUEUE_BYTES:
-            result.wait_to_read()
-            self.queued = 0
+        if self.queued > QUEUE_BYTES and self.before is not None:
+            self.before.wait_to_read()
+            self.queued = X.size * 4
+        self.before = result
 
 
 class Tally:

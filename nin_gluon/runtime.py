@@ -97,8 +97,23 @@ def prepare_mxnet():
         raise MXNetUnavailable(missing_mxnet_message())
     alias_numpy()
     check_system_libraries()
+    keep_freed_memory()
     if is_gpu_build():
         load_cuda_libraries()
+
+
+def keep_freed_memory():
+    """Have glibc keep up to 1 GiB of freed memory, and take arrays of up to 32 MiB from it.
+
+    MXNet asks for the memory of each batch anew. By itself glibc hands so large a piece back to
+    the system at once, and the next batch pays for getting it, zeroed, page by page: about 2 % of
+    a bfloat16 training step of 128 images at 224x224.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD in <malloc.h>
+        libc.mallopt(mmap_threshold, 32 * 2**20)  # the largest that glibc accepts
+        libc.mallopt(trim_threshold, 2**30)
 
 
 def missing_mxnet_message(system=None, machine=None):

@@ -91,4 +91,4 @@ def test_help_does_not_import_mxnet(verb):
             "assert 'mxnet' not in sys.modules and 'matplotlib' not in sys.modules")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert f"python -m nin_gluon.{verb} --" in run.stdout  # it shows how it is called
+    assert f"python -m nin_gluon.{verb} -" in run.stdout  # it shows how it is called

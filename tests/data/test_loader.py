@@ -6,6 +6,7 @@ import pytest
 from mxnet.gluon import data as gdata
 from mxnet.gluon.data.vision import transforms
 
+from nin_gluon.data import loader
 from nin_gluon.data.loader import BatchLoader
 
 RANDOM = np.random.RandomState(0)
@@ -178,3 +179,25 @@ def test_the_workers_parts_of_a_batch_follow_one_another_and_are_the_batch(worke
     assert [sum(batch, []) for batch in zip(*parts)] == whole[1:]
     sizes = [len(batch) for part in parts for batch in part[:-1]]
     assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("resize, channels", [(67, 1), ((40, 30), 1), (224, 3)])
+def test_batches_are_the_same_where_the_device_has_no_opencv(monkeypatch, resize, channels):
+    images, labels = make(9, channels=channels)
+    wanted = gluons_loader(images, labels, 4, resize)
+    of_cpu = loader.resizer
+    monkeypatch.setattr(loader, "resizer",
+                        lambda old, new, ctx: of_cpu(old, new, type("", (), {
+                            "device_type": "gpu", "device_id": 0})()))
+    on_cpu = loader.BilinearResize
+    monkeypatch.setattr(loader, "BilinearResize", lambda old, new, ctx: on_cpu(old, new, mx.cpu()))
+    ours = BatchLoader(images, labels, 4, resize)
+    assert isinstance(ours.resize, on_cpu)
+    assert_same_batches(ours, wanted)
+
+
+@pytest.mark.parametrize("free, wanted", [(10**9, True), (47 * 10**6, False), (0, False)])
+def test_images_stay_on_the_host_where_the_device_is_short_of_memory(monkeypatch, free, wanted):
+    monkeypatch.setattr(mx.context, "gpu_memory_info", lambda device: (free, 16 * 10**9))
+    assert loader.fits(60000 * 28 * 28, mx.gpu()) == wanted
+    assert loader.fits(10**12, mx.cpu())
