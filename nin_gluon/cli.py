@@ -15,6 +15,7 @@ __all__ = ["ArgumentParser", "command", "main", "silence_stdout"]
 VERBS = {
     "train": "train a net and leave a run folder",
     "shapes": "print the output shape of each layer of a net",
+    "torch_edition": "train the chapter's net in PyTorch",
 }
 
 

@@ -272,16 +272,23 @@ def this_python():
 
 
 def load_data(config, contexts):
-    """The iterators of a run; settles which data set it is where the user left that open."""
+    """The iterators of a run."""
     from nin_gluon import data
-    from nin_gluon.data.files import DownloadError
 
     # Batches go to the device at once; with several the loop splits them.
     where = contexts[0] if len(contexts) == 1 else None
     options = (config["batch_size"], config["resize"], config["data_dir"], where, config["limit"])
+    return or_the_sample(config, lambda name: data.load_data(name, *options))
+
+
+def or_the_sample(config, load):
+    """What `load` makes of the data set's name; settles which it is where the user left that open.
+    """
+    from nin_gluon.data.files import DownloadError
+
     name = config["dataset"] or "fashion-mnist"
     try:
-        iterators = data.load_data(name, *options)
+        iterators = load(name)
     except DownloadError as error:
         if config["dataset"] or config["data_dir"]:
             raise
@@ -290,7 +297,7 @@ def load_data(config, contexts):
               f"({error.reason}): training on the built-in sample of drawn garments instead. For "
               "the real thing, name its folder with --data-dir or NIN_GLUON_DATA.",
               file=sys.stderr)
-        iterators = data.load_data(name, *options)
+        iterators = load(name)
     config["dataset"] = name
     return iterators
 
