@@ -7,7 +7,6 @@ as d2l``. PyTorch is imported when one of the names is first used, MXNet only by
 
 import importlib.util
 import json
-import os
 import platform
 import shlex
 import signal
@@ -204,6 +203,8 @@ def train(run, config, device, args):
         elif (run / "config.json").exists():
             raise there_already(run)  # another process was faster
         write_config(run, config, device)
+        if so_far.history:  # the other files may not have been written any more
+            save(run, config, net, so_far, device)
         on_term = signal.signal(signal.SIGTERM, stop)
         try:
             train_ch6(net, train_iter, test_iter, config["epochs"], config["lr"], device,

@@ -272,8 +272,8 @@ def weighted_to_gluon(module, activation):
 def set_parameter(parameter, values):
     """Initialize a Gluon parameter with a PyTorch parameter's values."""
     if values.dtype not in (torch.float16, torch.float32, torch.float64):
-        raise InputError(f"from_torch converts float16, float32 and float64 parameters; this module "
-                         f"has {values.dtype}: call its .float() first.")
+        raise InputError("from_torch converts float16, float32 and float64 parameters; this one is "
+                         f"{values.dtype}: call .float() of the module first.")
     array = values.detach().cpu().contiguous().numpy()
     parameter.cast(array.dtype)
     if not values.requires_grad:

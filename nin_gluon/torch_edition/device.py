@@ -37,10 +37,10 @@ def parse_device(text):
     """
     if text.strip() == "auto":
         return try_gpu()
-    match = re.fullmatch(r"\s*(?:(cpu)(?:\(0\))?|(?:gpu|cuda)(?:\((\d{1,3})\)|:(\d{1,3}))?)\s*", text)
+    match = re.fullmatch(r"(cpu|gpu|cuda)(?:\((\d{1,3})\)|:(\d{1,3}))?", text.strip())
     if not match:
         raise InputError(f"--ctx {text!r} is not a device; use auto, cpu, gpu, gpu(1) or cuda:1.")
-    if match[1]:
+    if match[1] == "cpu":
         return torch.device("cpu")
     index = int(match[2] or match[3] or 0)
     problem = gpu_problem(index)
@@ -52,8 +52,8 @@ def parse_device(text):
 def gpu_problem(index):
     """Why the GPU of this number cannot be used, in one sentence; None when it can."""
     if not torch.backends.cuda.is_built():
-        return ("this is a build of PyTorch for the CPU; install one for CUDA (pytorch.org says how) "
-                "or leave out --ctx gpu.")
+        return ("this is a build of PyTorch for the CPU; install one for CUDA (pytorch.org says "
+                "how), or leave out --ctx gpu.")
     if device_capabilities() is None:
         return "this machine has no NVIDIA driver (libcuda.so.1 does not load)."
     count = torch.cuda.device_count()

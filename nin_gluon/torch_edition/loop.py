@@ -217,13 +217,14 @@ class TrainingStep:
 
         No parameter changes and no random number is used up.
         """
-        if self.device.type == "cpu" and self.mode != "compile":
+        if self.device.type == "cpu" and self.mode == "eager":
             return
         devices = [self.device] if self.device.type == "cuda" else []
         self.net.train()
         with torch.random.fork_rng(devices):
             for shape in shapes:
-                X = torch.empty(shape, device=self.device, memory_format=torch.channels_last).zero_()
+                X = torch.empty(shape, device=self.device, memory_format=torch.channels_last)
+                X.zero_()
                 y = torch.zeros(len(X), dtype=torch.int64, device=self.device)
                 if self.records:
                     self.recorded[X.shape] = X, y, self.record(X, y)
