@@ -182,7 +182,7 @@ def train(run, config, device, args):
 
     from nin_gluon.torch_edition.data import load_data
     from nin_gluon.torch_edition.loop import NonFiniteLoss, SoFar, train_ch6
-    from nin_gluon.torch_edition.net import SMALLEST_INPUT, nin
+    from nin_gluon.torch_edition.net import SMALLEST_INPUT, init_weights, nin
 
     if config["resize"] < SMALLEST_INPUT:
         raise InputError(f"--resize {config['resize']} is too small for this net: nothing would be "
@@ -208,7 +208,8 @@ def train(run, config, device, args):
         on_term = signal.signal(signal.SIGTERM, stop)
         try:
             train_ch6(net, train_iter, test_iter, config["epochs"], config["lr"], device,
-                      config["dtype"], config["mode"], so_far,
+                      config["dtype"], config["mode"],
+                      None if so_far.history else init_weights, so_far,
                       lambda so_far: save(run, config, net, so_far, device),
                       progress=not args.no_progress)
         except (KeyboardInterrupt, Terminated, BrokenPipeError) as stopped:

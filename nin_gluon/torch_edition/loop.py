@@ -35,7 +35,7 @@ class SoFar:
 
 
 def train_ch6(net, train_iter, test_iter, num_epochs, lr, device=None, dtype="float32",
-              mode="auto", so_far=None, after_epoch=None, progress=False):
+              mode="auto", init=init_weights, so_far=None, after_epoch=None, progress=False):
     """Initialize, train and evaluate a net; print that edition's lines and one for each epoch.
 
     The first six parameters are d2l's.
@@ -43,8 +43,7 @@ def train_ch6(net, train_iter, test_iter, num_epochs, lr, device=None, dtype="fl
     Parameters
     ----------
     net : nn.Module
-        X (batch, channels, height, width) -> scores (batch, classes). Initialized by
-        `init_weights` first, unless `so_far` holds epochs.
+        X (batch, channels, height, width) -> scores (batch, classes).
     train_iter, test_iter : BatchLoader
     num_epochs : int
     lr : float
@@ -55,6 +54,8 @@ def train_ch6(net, train_iter, test_iter, num_epochs, lr, device=None, dtype="fl
         bfloat16: convolutions in it, parameters, sums and loss in float32 (``torch.autocast``).
     mode : {"auto", "eager", "graph", "compile"}
         See `TrainingStep`.
+    init : callable or None
+        Called with the net first. None keeps its parameters as they are.
     so_far : SoFar, optional
         The epochs that are done already; their lines are printed again and training goes on after
         them. The next epochs are added to it.
@@ -74,8 +75,8 @@ def train_ch6(net, train_iter, test_iter, num_epochs, lr, device=None, dtype="fl
     """
     device = torch.device(device or try_gpu())
     so_far = so_far or SoFar()
-    if not so_far.history:
-        init_weights(net)
+    if init:
+        init(net)
     print("training on", device, flush=True)
     for record in so_far.history:
         print(record)
