@@ -553,7 +553,7 @@ def test_it_runs_where_mxnet_is_not_installed(request, tmp_path):
             "from nin_gluon.torch_edition import main\n"
             "sys.exit(main(sys.argv[1:]))")
     run = subprocess.run([sys.executable, "-c", code, "--dataset", request.config.dataset,
-                          "--resize", "67", "--limit", "32", "--epochs", "1", "--out", str(tmp_path / "run")],
-                         capture_output=True, text=True)
+                          "--resize", "67", "--limit", "32", "--epochs", "1",
+                          "--out", str(tmp_path / "run")], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert LAST_LINES.search(run.stdout)
