@@ -26,6 +26,8 @@ _HOME = {
     "evaluate_accuracy": "nin_gluon.loop",
     "try_gpu": "nin_gluon.runtime",
     "try_all_gpus": "nin_gluon.runtime",
+    "to_torch": "nin_gluon.torch_edition.convert",
+    "from_torch": "nin_gluon.torch_edition.convert",
 }
 
 __all__ = ["InputError", "__version__", "runtime", *_HOME]

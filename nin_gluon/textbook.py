@@ -5,7 +5,8 @@ from typing import Optional
 
 from nin_gluon.history import parse_log
 
-__all__ = ["EDITIONS", "LOG", "LOG_TEXT", "SHAPES", "Edition"]
+__all__ = ["EDITIONS", "LOG", "LOG_TEXT", "PYTORCH_LOG_TEXT", "PYTORCH_SHAPES", "SHAPES",
+           "Edition"]
 
 # Dive into Deep Learning, section 7.3 Network in Network, MXNet Gluon edition (2019): the log of
 # five epochs of Fashion-MNIST at 224x224, SGD with learning rate 0.1, Xavier, batches of 128.
@@ -33,6 +34,27 @@ SHAPES = (
     ("sequential4", (1, 10, 5, 5)),
     ("pool3", (1, 10, 1, 1)),
     ("flatten0", (1, 10)),
+)
+
+# Dive into Deep Learning 2.0, section 7.3, PyTorch edition: what training prints after ten epochs,
+# SGD with learning rate 0.1, batches of 128.
+PYTORCH_LOG_TEXT = """\
+loss 0.352, train acc 0.871, test acc 0.874
+1721.5 examples/sec on cuda:0
+"""
+
+# The same section: layers and output shapes for an input of (1, 1, 224, 224).
+PYTORCH_SHAPES = (
+    ("Sequential", (1, 96, 54, 54)),
+    ("MaxPool2d", (1, 96, 26, 26)),
+    ("Sequential", (1, 256, 26, 26)),
+    ("MaxPool2d", (1, 256, 12, 12)),
+    ("Sequential", (1, 384, 12, 12)),
+    ("MaxPool2d", (1, 384, 5, 5)),
+    ("Dropout", (1, 384, 5, 5)),
+    ("Sequential", (1, 10, 5, 5)),
+    ("AdaptiveAvgPool2d", (1, 10, 1, 1)),
+    ("Flatten", (1, 10)),
 )
 
 

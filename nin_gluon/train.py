@@ -325,15 +325,22 @@ def load_data(config, contexts, part=(0, 1)):
     Those of worker ``part[0]`` of ``part[1]``, whose batches together are the run's.
     """
     from nin_gluon import data
-    from nin_gluon.data.files import DownloadError
 
     # Batches go to the device at once; with several the loop splits them.
     where = contexts[0] if len(contexts) == 1 else None
     options = (config["batch_size"] * part[1], config["resize"], config["data_dir"], where,
                config["limit"], part)
+    return or_the_sample(config, lambda name: data.load_data(name, *options))
+
+
+def or_the_sample(config, load):
+    """What `load` makes of the data set's name; settles which it is where the user left that open.
+    """
+    from nin_gluon.data.files import DownloadError
+
     name = config["dataset"] or "fashion-mnist"
     try:
-        iterators = data.load_data(name, *options)
+        iterators = load(name)
     except DownloadError as error:
         if config["dataset"] or config["data_dir"]:
             raise
@@ -342,7 +349,7 @@ def load_data(config, contexts, part=(0, 1)):
               f"({error.reason}): training on the built-in sample of drawn garments instead. For "
               "the real thing, name its folder with --data-dir or NIN_GLUON_DATA.",
               file=sys.stderr)
-        iterators = data.load_data(name, *options)
+        iterators = load(name)
     config["dataset"] = name
     return iterators
 

@@ -8,28 +8,37 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
-# Goes after the cell tagged "parameters": a few images, the smallest size.
-SMALL = """
+# Goes after the cell tagged "parameters" of each notebook: a few images, the smallest size.
+SMALL = {
+    "nin": """
 preset, dataset = "quick", {dataset!r}
 changes = {{"epochs": 2, "limit": 64, "batch_size": 16}}
-"""
+""",
+    "pytorch": """
+dataset = {dataset!r}
+settings.update(num_epochs=2, limit=64, batch_size=16)
+""",
+}
 
 
 def test_there_are_notebooks():
-    assert "nin.ipynb" in [path.name for path in NOTEBOOKS]
+    assert {path.stem for path in NOTEBOOKS} == set(SMALL)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_from_start_to_end(path, request):
     from nin_gluon.data.sets import DATASETS
 
+    if path.stem == "pytorch":
+        pytest.importorskip("torch")
     dataset = request.config.dataset
     assert dataset in DATASETS
     notebook = nbformat.read(path, as_version=4)
     at = [i for i, cell in enumerate(notebook.cells)
           if "parameters" in cell.metadata.get("tags", [])]
     assert len(at) == 1
-    notebook.cells.insert(at[0] + 1, nbformat.v4.new_code_cell(SMALL.format(dataset=dataset)))
+    small = SMALL[path.stem].format(dataset=dataset)
+    notebook.cells.insert(at[0] + 1, nbformat.v4.new_code_cell(small))
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     printed = "".join(output.get("text", "") for cell in notebook.cells
                       if cell.cell_type == "code" for output in cell.outputs)
