@@ -4,12 +4,14 @@ MXNet queues work and returns at once. d2lzh asks for the loss after every batch
 the device each time; here loss and accuracy stay on the device until the epoch ends.
 """
 
+import contextlib
 import math
 import time
 
 import mxnet as mx
 import numpy as np
 from mxnet import autograd, gluon, nd
+from mxnet.contrib import amp
 
 from nin_gluon.history import EpochRecord
 from nin_gluon.models.inference import inference_form
@@ -80,7 +82,8 @@ def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
             with autograd.record():
                 y_hats = [net(X) for X in Xs]
                 ls = [loss(y_hat, y) for y_hat, y in zip(y_hats, ys)]
-            autograd.backward(ls)
+                with scaled(ls, trainer) as heads:
+                    autograd.backward(heads)
             trainer.step(batch_size)
             tally.add(X, ls, y_hats, ys, allreduce)
             if watch:
@@ -128,6 +131,16 @@ def evaluate_accuracy(data_iter, net, ctx=None, after_batch=None, allreduce=None
 def split(batch, devices):
     """One part of the batch for each device; with one device, the batch itself."""
     return gluon.utils.split_and_load(batch, devices, even_split=False)
+
+
+def scaled(losses, trainer):
+    """The losses as they go into the backward pass: scaled for float16, else as they are.
+
+    The trainer, prepared by ``amp.init_trainer``, divides the gradients by the same factor, and
+    looks for a smaller one whenever they have overflowed.
+    """
+    float16 = getattr(trainer, "_amp_loss_scaler", None) is not None
+    return amp.scale_loss(losses, trainer) if float16 else contextlib.nullcontext(losses)
 
 
 def count_correct(y_hat, y):

@@ -47,7 +47,7 @@ def build_parser():
     add("--edition", choices=EDITIONS, default="d2l-mxnet",
         help="whose recipe and figures (default: %(default)s)")
     add("--seeds", type=seed_list, metavar="LIST", help="such as 0-9 or 0,3,7 (default: 0-9)")
-    add("--dtype", choices=["float32", "bfloat16"],
+    add("--dtype", choices=["float32", "bfloat16", "float16"],
         help="arithmetic (default: float32, as published)")
     add("--ctx", metavar="DEVICE", help="auto, cpu, gpu, gpu(1), ... (default: auto)")
     add("--epochs", type=positive(int), metavar="N", help="default: as many as the recipe has")

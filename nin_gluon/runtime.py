@@ -387,8 +387,10 @@ def use_dtype(dtype, contexts):
     Parameters
     ----------
     dtype : str
-        ``float32``, or ``bfloat16``: convolutions in bfloat16 with float32 parameters, by
-        MXNet's automatic mixed precision. That patches MXNet's operators and cannot be undone.
+        ``float32``; or, with float32 parameters and convolutions in half of the bits by MXNet's
+        automatic mixed precision, ``bfloat16`` on CPUs and ``float16`` on GPUs. Mixed precision
+        patches MXNet's operators and cannot be undone. In float16 small gradients would become 0:
+        the trainer needs ``amp.init_trainer``, for the loop to scale the loss.
     contexts : list of mxnet.Context
         The devices to be trained on.
 
@@ -399,20 +401,25 @@ def use_dtype(dtype, contexts):
     """
     if dtype == "float32":
         return
-    if dtype != "bfloat16":
-        raise InputError(f"dtype {dtype!r} is not known; use float32 or bfloat16.")
-    if any(ctx.device_type == "gpu" for ctx in contexts):
+    if dtype not in ("bfloat16", "float16"):
+        raise InputError(f"dtype {dtype!r} is not known; use float32, bfloat16 or float16.")
+    on_gpu = any(ctx.device_type == "gpu" for ctx in contexts)
+    if dtype == "bfloat16" and on_gpu:
         raise InputError("bfloat16 is for CPUs here (MXNet 1.9.1 has no bfloat16 GPU kernels); "
-                         "use --dtype float32 on a GPU.")
-    if not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
+                         "use --dtype float16 or float32 on a GPU.")
+    if dtype == "float16" and not on_gpu:
+        raise InputError("float16 is for GPUs (MXNet 1.9.1 has no fast float16 on CPUs); use "
+                         "--dtype bfloat16 or float32 on a CPU.")
+    if dtype == "bfloat16" and not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         raise InputError("this CPU has no bfloat16 arithmetic (neither avx512_bf16 nor amx_bf16 "
                          "among its flags); use --dtype float32.")
     from mxnet.contrib import amp
 
-    enable_amx()
+    if dtype == "bfloat16":
+        enable_amx()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        amp.init(target_dtype="bfloat16")
+        amp.init(target_dtype=dtype)
 
 
 def enable_amx():

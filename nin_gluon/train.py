@@ -57,8 +57,9 @@ def build_parser():
     add("--schedule", choices=["constant", "cosine"],
         help="of the learning rate; cosine rises over the first tenth of the steps, then falls "
              "to 0")
-    add("--dtype", choices=["float32", "bfloat16"],
-        help="arithmetic; bfloat16 needs a CPU that has it (avx512_bf16 or amx_bf16)")
+    add("--dtype", choices=["float32", "bfloat16", "float16"],
+        help="arithmetic of the convolutions; bfloat16 needs a CPU that has it (avx512_bf16 or "
+             "amx_bf16), float16 a GPU")
     add("--seed", type=not_negative(int), metavar="N",
         help="of initialization, order and dropout (default: 0)")
 
@@ -195,6 +196,7 @@ def train(run, config, contexts, args):
     import mxnet as mx
     import numpy as np
     from mxnet import autograd, gluon
+    from mxnet.contrib import amp
 
     from nin_gluon import checkpoint, models, watch
     from nin_gluon.files import write_text
@@ -228,6 +230,8 @@ def train(run, config, contexts, args):
     trainer = gluon.Trainer(list(net.collect_params().values()), "sgd",
                             optimizer_settings(config, config["epochs"] * len(train_iter)),
                             kvstore=workers.kvstore, update_on_kvstore=False)
+    if config["dtype"] == "float16":
+        amp.init_trainer(trainer)  # the loss is scaled, for small gradients not to become 0
 
     def loop(history, tally, watcher):
         return train_ch5(net, train_iter, test_iter, batch_size, trainer,

@@ -26,8 +26,8 @@ def iterators(garments, train=100, test=50, batch_size=16):
             BatchLoader(*garments("test", test), batch_size))
 
 
-def trainer_of(net, lr=0.1):
-    return gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": lr, "momentum": 0.9})
+def trainer_of(net, lr=0.1, momentum=0.9):
+    return gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": lr, "momentum": momentum})
 
 
 def test_losses_and_accuracies_are_means_over_images_not_batches(garments, capsys):
@@ -136,6 +136,49 @@ def test_parameters_that_stop_being_finite_are_noticed_though_the_loss_looks_wel
     assert tally.loss == pytest.approx(np.log(10), abs=1e-5)  # ReLU has turned NaN into 0
     with pytest.raises(loop.NonFiniteLoss, match="parameter .* epoch 1, by step 1"):
         tally.collect(net)
+
+
+@pytest.fixture
+def scaled_trainer(monkeypatch):
+    """As `trainer_of`, made ready for float16. (The scaling itself is the same in float32.)"""
+    from mxnet.contrib import amp
+
+    monkeypatch.setattr(amp.amp, "_amp_initialized", True)
+
+    def make(net):
+        trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1},
+                                update_on_kvstore=False)
+        amp.init_trainer(trainer)
+        return trainer
+
+    return make
+
+
+def test_scaling_the_loss_changes_neither_the_steps_nor_the_log(garments, scaled_trainer):
+    results = []
+    for make in (scaled_trainer, lambda net: trainer_of(net, momentum=0)):
+        mx.random.seed(1)
+        np.random.seed(1)
+        net = small_net()
+        trainer = make(net)
+        record = loop.train_ch5(net, *iterators(garments), 16, trainer, mx.cpu(), 1)[0]
+        results.append((record.loss, record.train_acc, record.test_acc,
+                        net[0].weight.data().asnumpy().tolist()))
+    # The factor is a power of two.
+    assert results[0] == results[1]
+
+
+def test_a_step_whose_scaled_gradients_overflow_is_left_out(garments, scaled_trainer):
+    net = small_net()
+    net(nd.zeros((1, 1, 28, 28)))
+    trainer = scaled_trainer(net)
+    before = net[0].weight.data().asnumpy()
+    scaler = trainer._amp_loss_scaler
+    scaler._loss_scale = scaler._next_loss_scale = 2.0**140  # beyond float32
+    parts = iterators(garments, train=32)  # two steps
+    loop.train_ch5(net, *parts, 16, trainer, mx.cpu(), 1)
+    assert np.array_equal(net[0].weight.data().asnumpy(), before)
+    assert scaler._next_loss_scale == 2.0**138
 
 
 def test_epochs_done_before_are_printed_and_not_run_again(garments, capsys):

@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nin_gluon import InputError, runtime
@@ -394,8 +395,22 @@ def test_bfloat16_on_a_gpu(mx, monkeypatch):
 
 
 def test_a_dtype_that_is_not_known(mx):
-    with pytest.raises(InputError, match="'float16' is not known; use float32 or bfloat16"):
+    with pytest.raises(InputError, match="'int8' is not known; use float32, bfloat16 or float16"):
+        runtime.use_dtype("int8", [mx.cpu()])
+
+
+def test_float16_on_a_cpu(mx):
+    with pytest.raises(InputError, match="float16 is for GPUs .*; use --dtype bfloat16"):
         runtime.use_dtype("float16", [mx.cpu()])
+
+
+def test_float16_on_a_gpu_is_mxnets_mixed_precision(mx, monkeypatch):
+    from mxnet.contrib import amp
+
+    chosen = []
+    monkeypatch.setattr(amp, "init", lambda target_dtype: chosen.append(target_dtype))
+    runtime.use_dtype("float16", [mx.gpu(0), mx.gpu(1)])
+    assert chosen == ["float16"]
 
 
 # Prints whether Linux lets this process use the matrix units, then what use_dtype leaves behind.
@@ -444,6 +459,49 @@ def test_bfloat16_scores_are_close_to_float32_scores(mx, tmp_path):
     assert len(kernels) == 12
     if "tiles granted: True" in log:
         assert any("amx_bf16" in line for line in kernels)
+
+
+# Twenty steps of the chapter's net, momentum and all; prints the losses.
+STEPS = """
+import json, sys
+from nin_gluon import runtime
+import mxnet as mx
+import numpy as np
+runtime.use_dtype(sys.argv[1], [mx.cpu()])
+from nin_gluon import loop, models
+from nin_gluon.data import load_data
+mx.random.seed(5)
+np.random.seed(5)
+net = models.get_model("nin")
+net.initialize(models.initializer("identity"))
+net.hybridize(static_alloc=True, static_shape=True)
+net(mx.nd.zeros((1, 1, 67, 67)))
+train_iter, test_iter = load_data("sample", 32, 67, limit=640)
+trainer = mx.gluon.Trainer(list(net.collect_params().values()), "sgd",
+                           {"learning_rate": 0.02, "momentum": 0.9})
+losses = []
+class Watch:
+    def step(self, tally):
+        before = tally.loss_sum
+        tally.collect()
+        losses.append((tally.loss_sum - before) / 32)
+    def evaluating(self): pass
+    def epoch(self, history): pass
+loop.train_ch5(net, train_iter, test_iter, 32, trainer, mx.cpu(), 2, watch=Watch())
+print(json.dumps(losses))
+"""
+
+
+@pytest.mark.skipif(not runtime.cpu_flags() & {"avx512_bf16", "amx_bf16"},
+                    reason="this CPU has no bfloat16 arithmetic")
+def test_bfloat16_starts_as_float32_does_and_learns_alike():
+    single, half = (np.array(json.loads(output("-c", STEPS, dtype).splitlines()[-1]))
+                    for dtype in ("float32", "bfloat16"))
+    assert len(single) == len(half) == 40
+    assert 0 < np.abs(half / single - 1)[:5].max() < 0.01
+    assert np.abs(half - single).mean() < 0.15
+    for losses in (single, half):
+        assert losses[-5:].mean() < losses[:5].mean() - 0.5
 
 
 def test_the_users_choice_of_kernels_stays(mx, monkeypatch):
