@@ -14,7 +14,7 @@ from mxnet import autograd, gluon, nd
 from mxnet.contrib import amp
 
 from nin_gluon.history import EpochRecord
-from nin_gluon.models.inference import inference_form
+from nin_gluon.models.forms import inference_form, training_form
 
 __all__ = ["NonFiniteLoss", "Tally", "evaluate_accuracy", "train_ch5"]
 
@@ -71,6 +71,7 @@ def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
     print("training on", ctx if isinstance(ctx, mx.Context) else ", ".join(map(str, ctx)),
           flush=True)
     loss = gluon.loss.SoftmaxCrossEntropyLoss()
+    forward = training_form(net)
     history = list(history)
     for record in history:
         print(record)
@@ -80,7 +81,7 @@ def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
         for X, y in train_iter:
             Xs, ys = split(X, devices), split(y, devices)
             with autograd.record():
-                y_hats = [net(X) for X in Xs]
+                y_hats = [forward(X) for X in Xs]
                 ls = [loss(y_hat, y) for y_hat, y in zip(y_hats, ys)]
                 with scaled(ls, trainer) as heads:
                     autograd.backward(heads)

@@ -380,6 +380,8 @@ def try_all_gpus():
 
 # ------------------------------------------------------------------ precision, description
 
+_precision = "float32"
+
 
 def use_dtype(dtype, contexts):
     """Choose the arithmetic of the networks that are built from now on in this process.
@@ -420,6 +422,13 @@ def use_dtype(dtype, contexts):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         amp.init(target_dtype=dtype)
+    global _precision
+    _precision = dtype
+
+
+def precision():
+    """The arithmetic that `use_dtype` has chosen: ``float32`` unless it was called."""
+    return _precision
 
 
 def enable_amx():
