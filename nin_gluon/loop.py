@@ -18,9 +18,10 @@ from nin_gluon.models.forms import inference_form, training_form
 
 __all__ = ["NonFiniteLoss", "Tally", "evaluate_accuracy", "train_ch5"]
 
-# Python runs ahead of the device, and every queued batch takes memory: wait for the device when
-# the batches in the queue come to this many bytes.
-QUEUE_BYTES = 64 * 2**20
+# Python runs ahead of the device. What it has queued takes memory: the batches, and for each step
+# that has not ended the activations of a whole batch, which come to fifty times as much. So it
+# waits when the batches in the queue come to this many bytes.
+QUEUE_BYTES = 4 * 2**20
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -71,7 +72,7 @@ def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
     print("training on", ctx if isinstance(ctx, mx.Context) else ", ".join(map(str, ctx)),
           flush=True)
     loss = gluon.loss.SoftmaxCrossEntropyLoss()
-    forward = training_form(net)
+    forward, pace = training_form(net), Pace()
     history = list(history)
     for record in history:
         print(record)
@@ -86,7 +87,8 @@ def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
                 with scaled(ls, trainer) as heads:
                     autograd.backward(heads)
             trainer.step(batch_size)
-            tally.add(X, ls, y_hats, ys, allreduce)
+            tally.add(ls, y_hats, ys, allreduce)
+            pace.keep(X, first_parameter(net))  # which is the last to get its gradient
             if watch:
                 watch.step(tally)
         tally.collect(net)
@@ -134,6 +136,11 @@ def split(batch, devices):
     return gluon.utils.split_and_load(batch, devices, even_split=False)
 
 
+def first_parameter(net):
+    """The first parameter of a net, as NDArray."""
+    return next(iter(net.collect_params().values())).list_data()[-1]
+
+
 def scaled(losses, trainer):
     """The losses as they go into the backward pass: scaled for float16, else as they are.
 
@@ -159,18 +166,14 @@ def to_host(arrays):
 class Pace:
     """Keeps Python from queueing more than `QUEUE_BYTES` of batches ahead of the device."""
 
-    queued, before = 0, None
+    queued = 0
 
     def keep(self, X, result):
-        """Note that X was queued; where it is too much, wait for the result before this one.
-
-        This one is left to the device, which so never waits for Python.
-        """
+        """Note that X was queued; once it is too much, wait for the result of all that is."""
         self.queued += X.size * 4
-        if self.queued > QUEUE_BYTES and self.before is not None:
-            self.before.wait_to_read()
-            self.queued = X.size * 4
-        self.before = result
+        if self.queued > QUEUE_BYTES:
+            result.wait_to_read()
+            self.queued = 0
 
 
 class Tally:
@@ -180,7 +183,7 @@ class Tally:
         self.epoch, self.step = epoch, step  # step: batches done in this epoch
         self.loss_sum, self.correct, self.images = loss_sum, correct, images
         self.seconds_before, self.started = seconds, None
-        self.pending, self.pace = [], Pace()  # pending: a batch's sums on each device
+        self.pending = []  # a batch's sums on each device
 
     def state(self):
         """The sums as a dict that the constructor takes, JSON-ready; call after `collect`."""
@@ -205,7 +208,7 @@ class Tally:
         """Fraction of the images collected so far that were classified right."""
         return self.correct / max(self.images, 1)
 
-    def add(self, X, losses, y_hats, ys, allreduce=None):
+    def add(self, losses, y_hats, ys, allreduce=None):
         """Take in one batch, without waiting for it; the lists have one entry a device."""
         sums = [nd.concat(l.sum(), count_correct(y_hat, y), nd.full(1, len(y), l.context), dim=0)
                 for l, y_hat, y in zip(losses, y_hats, ys)]
@@ -213,7 +216,6 @@ class Tally:
             sums = [allreduce(sums)]
         self.pending.append(sums)
         self.step += 1
-        self.pace.keep(X, sums[-1])
 
     def collect(self, net=None, keep=0):
         """Wait for the device, once, and add up what was pending.
@@ -243,7 +245,6 @@ class Tally:
             self.loss_sum += loss
             self.correct += int(correct)
             self.images += int(images)
-        self.pace.queued = 0
         if net is not None and not parameters_are_finite(net):
             raise NonFiniteLoss(f"a parameter stopped being finite in epoch {self.epoch}, "
                                 f"by step {self.step}")

@@ -131,7 +131,7 @@ def test_parameters_that_stop_being_finite_are_noticed_though_the_loss_looks_wel
     tally = loop.Tally()
     y_hat = net(nd.ones((2, 1, 67, 67)))
     y = nd.array([0, 1])
-    tally.add(y_hat, [gluon.loss.SoftmaxCrossEntropyLoss()(y_hat, y)], [y_hat], [y])
+    tally.add([gluon.loss.SoftmaxCrossEntropyLoss()(y_hat, y)], [y_hat], [y])
     tally.collect()
     assert tally.loss == pytest.approx(np.log(10), abs=1e-5)  # ReLU has turned NaN into 0
     with pytest.raises(loop.NonFiniteLoss, match="parameter .* epoch 1, by step 1"):

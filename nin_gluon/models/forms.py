@@ -6,6 +6,7 @@ own form.
 """
 
 import warnings
+import weakref
 
 import mxnet as mx
 from mxnet import gluon
@@ -50,6 +51,7 @@ def inference_form(net):
             check_size(net, X.shape)
         return fused(X)
 
+    weakref.finalize(forward, fused._clear_cached_op)  # see `training_form`
     return forward
 
 
@@ -92,6 +94,9 @@ def training_form(net):
             forms[size] = chain(net, *size)
         return forms[size](X)
 
+    # A block is part of a reference cycle: without this its memory, as much as a step of training
+    # takes, would stay until Python happens to look for cycles.
+    weakref.finalize(forward, lambda: [form._clear_cached_op() for form in forms.values()])
     return forward
 
 
@@ -145,7 +150,7 @@ class Convolution(nn.HybridBlock):
         self.extra = BLOCK - channels if few else 0
         if self.extra:
             self.no_weight = constant(self, "no_weight", (self.extra, inputs, *kernel))
-            self.no_bias = constant(self, "no_bias", (self.extra,))
+            self.no_bias = constant(self, "no_bias", (self.extra,)) if conv.bias else None
 
     def hybrid_forward(self, F, x, weight, bias=None, no_weight=None, no_bias=None):
         channels = self.settings["num_filter"]

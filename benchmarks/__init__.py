@@ -1,0 +1,1 @@
+"""Side-by-side runs of this project and its peers; see `benchmarks.compare`."""
