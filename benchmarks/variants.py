@@ -89,8 +89,8 @@ def ours(dtype):
         from nin_gluon.data.loader import BatchLoader
         from nin_gluon.loop import evaluate_accuracy, train_ch5
 
-        ctx = mx.cpu()
-        runtime.use_dtype(dtype, [ctx])
+        ctx = [mx.cpu(i) for i in range(settings.get("devices", 1))]
+        runtime.use_dtype(dtype, ctx)
         net = nin_gluon.nin()
         net.initialize(mx.init.Xavier(), ctx=ctx)
         net.hybridize(static_alloc=True, static_shape=True)

@@ -18,6 +18,7 @@ runtime.install()
 _HOME = {
     "nin_block": "nin_gluon.models",
     "nin": "nin_gluon.models",
+    "mlpconv": "nin_gluon.models",
     "get_model": "nin_gluon.models",
     "load_data_fashion_mnist": "nin_gluon.data",
     "get_fashion_mnist_labels": "nin_gluon.data",

@@ -30,7 +30,7 @@ QUANTITIES = {"loss": "loss", "train_acc": "train acc", "test_acc": "test acc"}
 MIN_SEEDS = 3
 
 # In a run's config.json, but no setting of what it computes.
-NO_SETTINGS = {"preset", "seed", "ctx", "data_dir", "machine"}
+NO_SETTINGS = {"preset", "seed", "ctx", "data_dir", "machine", "workers"}
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,9 @@ def record_of_run(run):
                          "config.json.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"the run folder {run} cannot be read ({error}).") from None
+    if config.get("workers", 1) != 1:
+        raise InputError(f"{run} was made by {config['workers']} workers, each with a batch of its "
+                         "own in every step; only runs of one process follow a published recipe.")
     if not device:
         raise InputError(f"{run / 'config.json'} does not say on which device the run was made; "
                          f"python -m nin_gluon.train --resume {run} writes it there.")

@@ -19,9 +19,9 @@ from nin_gluon.models.forms import inference_form, training_form
 __all__ = ["NonFiniteLoss", "Tally", "evaluate_accuracy", "train_ch5"]
 
 # Python runs ahead of the device. What it has queued takes memory: the batches, and for each step
-# that has not ended the activations of a whole batch, which come to fifty times as much. So it
-# waits when the batches in the queue come to this many bytes.
-QUEUE_BYTES = 4 * 2**20
+# that has not ended the activations of a whole batch, twenty times as much. So it waits when the
+# batches in the queue come to this many bytes; on a GPU, which has to be kept busy, to more.
+QUEUE_BYTES = {"cpu": 16 * 2**20, "gpu": 64 * 2**20}
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -171,7 +171,7 @@ class Pace:
     def keep(self, X, result):
         """Note that X was queued; once it is too much, wait for the result of all that is."""
         self.queued += X.size * 4
-        if self.queued > QUEUE_BYTES:
+        if self.queued > QUEUE_BYTES[result.context.device_type]:
             result.wait_to_read()
             self.queued = 0
 

@@ -17,6 +17,8 @@ PRESETS = {
     # 67 pixels is the smallest input this net takes.
     "quick": {**TEXTBOOK, **BETTER, "epochs": 2, "batch_size": 64, "resize": 67, "limit": 25000},
     "tuned": {**TEXTBOOK, **BETTER, "epochs": 10, "wd": 5e-4},
+    # The mlpconv edition's.
+    "mlpconv": {**TEXTBOOK, "model": "mlpconv_nin", "epochs": 20, "resize": 112, "lr": 0.2},
 }
 
 

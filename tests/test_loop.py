@@ -102,7 +102,7 @@ def test_the_host_does_not_wait_within_an_epoch(garments, monkeypatch):
 
 
 def test_queued_batches_do_not_pile_up(garments, monkeypatch):
-    monkeypatch.setattr(loop, "QUEUE_BYTES", 3 * 4 * 28 * 28 * 4)
+    monkeypatch.setitem(loop.QUEUE_BYTES, "cpu", 3 * 4 * 28 * 28 * 4)
     net = small_net()
     parts = iterators(garments, train=160, batch_size=4)
     with monkeypatch.context() as patch:

@@ -2,11 +2,12 @@
 
 from nin_gluon.errors import InputError
 from nin_gluon.models.initializer import initializer
+from nin_gluon.models.mlpconv import mlpconv, mlpconv_nin
 from nin_gluon.models.nin import nin, nin_block
 
-__all__ = ["MODELS", "get_model", "initializer", "nin", "nin_block"]
+__all__ = ["MODELS", "get_model", "initializer", "mlpconv", "mlpconv_nin", "nin", "nin_block"]
 
-MODELS = {"nin": nin}
+MODELS = {"nin": nin, "mlpconv_nin": mlpconv_nin}
 
 
 def get_model(name, **options):

@@ -1,0 +1,65 @@
+"""The mlpconv edition's net: the chapter's, with each max pooling inside its block.
+
+Source: "MXNet deep learning framework, part 21: NiN with gluon", its final listing. (In the first
+one the block's padding goes to the 1x1 convolutions too, which enlarges the maps.)
+"""
+
+from mxnet.gluon import nn
+
+from nin_gluon.models.geometry import NiN
+from nin_gluon.models.nin import nin_block
+
+__all__ = ["mlpconv", "mlpconv_nin"]
+
+
+def mlpconv(channels, kernel_size, padding, strides=1, max_pooling=True):
+    """One convolution, two 1x1 convolutions, and unless told otherwise a 3x3 max pooling.
+
+    Parameters
+    ----------
+    channels : int
+        Output channels of each of the three convolutions.
+    kernel_size, padding, strides : int or (int, int)
+        Of the first convolution, in pixels.
+    max_pooling : bool
+        Of stride 2.
+
+    Returns
+    -------
+    HybridSequential
+        (batch, channels', height, width) -> (batch, channels, height', width'), ReLU after each
+        convolution.
+    """
+    blk = nn.HybridSequential()
+    blk.add(*nin_block(channels, kernel_size, strides, padding))
+    if max_pooling:
+        blk.add(nn.MaxPool2D(pool_size=3, strides=2))
+    return blk
+
+
+def mlpconv_nin(classes=10, dropout=0.5):
+    """The mlpconv edition's net: seven layers, with the parameters of the chapter's.
+
+    Parameters
+    ----------
+    classes : int
+    dropout : float
+        Share of the values that dropout sets to zero in training, in [0, 1).
+
+    Returns
+    -------
+    HybridSequential
+        (batch, channels, height, width) float32 -> scores (batch, classes). The published input is
+        (batch, 1, 112, 112); below 67 pixels it raises `InputError`.
+    """
+    net = NiN()
+    net.add(
+        mlpconv(96, kernel_size=11, padding=0, strides=4),
+        mlpconv(256, kernel_size=5, padding=2),
+        mlpconv(384, kernel_size=3, padding=1),
+        nn.Dropout(dropout),
+        mlpconv(classes, kernel_size=3, padding=1, max_pooling=False),
+        nn.GlobalAvgPool2D(),
+        nn.Flatten(),
+    )
+    return net

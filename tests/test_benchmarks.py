@@ -1,0 +1,139 @@
+"""The benchmarks run, and their tables say what was measured. Nothing here asserts a time."""
+
+import importlib.util
+import json
+import os
+
+import pytest
+
+from benchmarks import compare, profile, scaling
+from benchmarks.variants import VARIANTS
+from nin_gluon.runtime import cpu_flags
+
+REAL = pytest.mark.skipif("NIN_GLUON_DATA" not in os.environ,
+                          reason="needs the real Fashion-MNIST (NIN_GLUON_DATA)")
+
+
+def turn(train, evaluation, megabytes, **more):
+    return {"train_images_per_s": train, "eval_images_per_s": evaluation,
+            "train_memory_mb": megabytes, **more}
+
+
+@pytest.fixture
+def report():
+    """Two invented turns of four variants."""
+    share = {"share_waiting_for_data": 0.01}
+    return {
+        "settings": {"resize": 224}, "rounds": 2, "machine": compare.machine(),
+        "turns": {
+            compare.CEILINGS: [{"float32_gflops": 450.6, "bfloat16_gflops": 0}] * 2,
+            "d2lzh-threads": [turn(10, 40, 3000), turn(20, 40, 3000)],
+            "torch": [turn(20, 50, 1000), turn(20, 50, 1000)],
+            "torch-cl": [turn(30, 60, 2000), {"failed": "no memory"}],
+            "ours": [turn(60, 200, 1500, **share), turn(60, 200, 1500, **share)],
+        },
+    }
+
+
+def test_the_table_holds_medians_ratios_and_shares(report):
+    table = compare.table(report).splitlines()
+    rows = {row.split(" | ")[0].strip("| "): [cell.strip(" |") for cell in row.split(" | ")]
+            for row in table if row.startswith("|")}
+    assert rows["d2lzh 1.0.0, all threads"][2:4] == ["15.0 (10.0-20.0)", "1.00"]
+    # 60 images of 4.506 GFLOP: 0.6 of 450.6 GFLOP/s.
+    assert rows["nin_gluon"][2:] == ["60.0 (60.0-60.0)", "4.00", "200.0 (200.0-200.0)", "1500",
+                                     "270", "0.60"]
+    text = "\n".join(table)
+    assert "2.00 x the best PyTorch (torch-cl), with 1.50 x the memory of the thriftiest" in text
+    assert "training is 4.00 x and evaluation 5.00 x d2lzh-threads" in text
+    assert "1.0% of a training step goes into making the batch" in text
+
+
+def test_flops_of_a_training_step():
+    # MACs by hand for the chapter's net: forward, weight gradients, input gradients but the first.
+    first = 54 * 54 * 96 * 121
+    others = (54 * 54 * 96 * 96 * 2 + 26 * 26 * 256 * (96 * 25 + 256 * 2)
+              + 12 * 12 * 384 * (256 * 9 + 384 * 2) + 25 * 10 * (384 * 9 + 10 * 2))
+    assert compare.training_flops(224, 224) == 2 * (2 * first + 3 * others)
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--rounds", "0"], "--rounds must be at least 1"),
+    (["--images", "5"], "--images at least 128"),
+    (["--only", "pytorch"], "invalid choice"), (["--data-dir", "/nowhere"], "/nowhere"),
+])
+def test_bad_requests_are_one_line(options, message, capsys):
+    try:
+        status = compare.main(options)
+    except SystemExit as end:
+        status = end.code
+    error = capsys.readouterr().err
+    assert status == 2 and message in error and error.count("\n") == 1
+
+
+def test_what_cannot_run_here_is_left_out_and_named(monkeypatch, capsys):
+    monkeypatch.setattr(compare, "cpu_flags", set)
+    monkeypatch.setattr(compare.importlib.util, "find_spec",
+                        lambda name: None if name == "torch" else object())
+    chosen = compare.choose(compare.build_parser().parse_args([]))
+    assert chosen == [compare.CEILINGS, "d2lzh", "d2lzh-threads", "ours"]
+    told = capsys.readouterr().err
+    assert "torch-cl: left out, for torch is not installed" in told
+    assert "ours-bf16: left out, for this CPU has no bfloat16 arithmetic" in told
+
+
+@REAL
+@pytest.mark.parametrize("name", ["d2lzh-threads", "torch-cl", "torch-edition", "ours",
+                                  "ours-bf16"])
+def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name):
+    variant = VARIANTS[name]
+    if variant.needs and importlib.util.find_spec(variant.needs) is None:
+        pytest.skip(f"{variant.needs} is not installed")
+    if variant.dtype == "bfloat16" and not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
+        pytest.skip("this CPU has no bfloat16 arithmetic")
+    figures = compare.run(name, {"train": 32, "test": 24, "batch_size": 16, "resize": 67,
+                                 "data_dir": None})
+    assert "failed" not in figures, figures
+    assert all(value > 0 for value in figures.values())
+    assert json.loads(json.dumps(figures)) == figures
+
+
+def test_a_variant_that_fails_does_not_end_the_others():
+    figures = compare.run("ours", {"train": 32, "test": 24, "batch_size": 16, "resize": 67,
+                                   "data_dir": "/nowhere"})
+    assert "/nowhere" in figures["failed"]
+
+
+def test_scaling_tables():
+    turns = {("size 67", "float32"): [turn(700, 2000, 300), turn(900, 2000, 300)],
+             ("batch 16", "float32"): [turn(1, 2, 3)], ("devices 2", "float32"): [turn(4, 5, 6)]}
+    text = scaling.tables(turns, {1: [10.0, 12.0], 2: [9.0]}, ["float32"])
+    assert "| 67 | 800 | 2000 | 300 |" in text
+    assert "| 16 | 1 | 2 | 3 |" in text
+    assert "1 worker: 11.0 s an epoch" in text and "2 workers: 9.0 s" in text
+
+
+def test_profile_adds_up_what_onednn_tells():
+    log = """dnnl_verbose,exec,cpu,convolution,old,forward_training,layouts,,alg,mb1_ic1,99
+last step
+dnnl_verbose,exec,cpu,convolution,jit:amx,forward_training,layouts,,alg,mb1_ic1,30.5
+dnnl_verbose,exec,cpu,convolution,jit:amx,backward_weights,layouts,,alg,mb1_ic1,40
+dnnl_verbose,exec,cpu,eltwise,jit,backward_data,layouts,,alg,1x2,5
+dnnl_verbose,exec,cpu,reorder,jit,undef,layouts,,alg,1x2,4.5
+took 100.0
+"""
+    milliseconds, kernels = profile.last_step(log)
+    assert milliseconds == 100 and len(kernels) == 4
+    text = profile.report(milliseconds, kernels, longest=1)
+    assert "| convolutions, forward | 30 | 30.5% |" in text
+    assert "| ReLU, both ways | 5 | 5.0% |" in text
+    assert "| outside of oneDNN | 20 | 20.0% |" in text
+    assert "| convolution backward_weights: jit:amx mb1_ic1 | 40.0 |" in text
+    assert "forward_training" not in text
+
+
+def test_profile_of_a_real_step(capsys):
+    assert profile.main(["--size", "67", "--batch-size", "4", "--longest", "3"]) == 0
+    text = capsys.readouterr().out
+    assert "convolutions, gradients of their weights" in text
+    assert text.count("\n| ") >= 9
