@@ -34,7 +34,7 @@ def build_parser():
     parser = ArgumentParser(prog="python -m benchmarks.compare", description=DESCRIPTION,
                             epilog=EPILOG)
     add = parser.add_argument
-    add("--quick", action="store_true", help="2 turns of 256 images instead of 3 of 640, without "
+    add("--quick", action="store_true", help="2 turns of 256 images instead of 3 of 384, without "
                                              "the slowest variants")
     add("--rounds", type=int, metavar="N", help="turns of each variant")
     add("--images", type=int, metavar="N", help="training images a turn; as many are evaluated")
@@ -51,8 +51,9 @@ def build_parser():
 @command
 def main(argv=None):
     args = build_parser().parse_args(argv)
-    rounds, images = (2, 256) if args.quick else (3, 640)
-    rounds, images = args.rounds or rounds, args.images or images
+    rounds, images = (2, 256) if args.quick else (3, 384)
+    rounds = rounds if args.rounds is None else args.rounds
+    images = images if args.images is None else args.images
     if rounds < 1 or images < 128:
         raise InputError("--rounds must be at least 1 and --images at least 128, one batch.")
     settings = {"train": images, "test": images, "batch_size": 128, "resize": 224,

@@ -14,8 +14,8 @@ DESCRIPTION = """\
 Train the chapter's net for a few steps on 128 images of 224x224 with oneDNN telling each kernel and
 its milliseconds, and print what the last step consisted of: by kind, and the longest one by one.
 
-  python -m benchmarks.profile                              float32
-  python -m benchmarks.profile --dtype bfloat16             in its training form
+  python -m benchmarks.profile                              float32, in the training form
+  python -m benchmarks.profile --dtype bfloat16             bfloat16
   python -m benchmarks.profile --dtype bfloat16 --plain     the net as it is written
 """
 

@@ -88,6 +88,7 @@ def ours(dtype):
         from nin_gluon import runtime
         from nin_gluon.data.loader import BatchLoader
         from nin_gluon.loop import evaluate_accuracy, train_ch5
+        from nin_gluon.models import training_form
 
         ctx = [mx.cpu(i) for i in range(settings.get("devices", 1))]
         runtime.use_dtype(dtype, ctx)
@@ -101,7 +102,7 @@ def ours(dtype):
         trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": LR})
 
         def loop(train, test):
-            train_ch5(net, train, test, batch_size, trainer, ctx, 1)
+            train_ch5(net, train, test, batch_size, trainer, ctx, 1, form=training_form)
 
         warm_up = BatchLoader(train_iter.images[:batch_size].asnumpy(),
                               train_iter.labels[:batch_size].asnumpy(), batch_size, resize)

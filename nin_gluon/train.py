@@ -237,7 +237,7 @@ def train(run, config, contexts, args):
     def loop(history, tally, watcher):
         return train_ch5(net, train_iter, test_iter, batch_size, trainer,
                          contexts[0] if len(contexts) == 1 else contexts, config["epochs"],
-                         history, tally, watcher, workers.allreduce)
+                         history, tally, watcher, workers.allreduce, models.training_form)
 
     def start():
         if not args.resume:

@@ -487,7 +487,8 @@ class Watch:
         losses.append((tally.loss_sum - before) / 32)
     def evaluating(self): pass
     def epoch(self, history): pass
-loop.train_ch5(net, train_iter, test_iter, 32, trainer, mx.cpu(), 2, watch=Watch())
+loop.train_ch5(net, train_iter, test_iter, 32, trainer, mx.cpu(), 2, watch=Watch(),
+               form=models.training_form)
 print(json.dumps(losses))
 """
 

@@ -1,11 +1,13 @@
 """The nets, by name."""
 
 from nin_gluon.errors import InputError
+from nin_gluon.models.forms import inference_form, training_form
 from nin_gluon.models.initializer import initializer
 from nin_gluon.models.mlpconv import mlpconv, mlpconv_nin
 from nin_gluon.models.nin import nin, nin_block
 
-__all__ = ["MODELS", "get_model", "initializer", "mlpconv", "mlpconv_nin", "nin", "nin_block"]
+__all__ = ["MODELS", "get_model", "inference_form", "initializer", "mlpconv", "mlpconv_nin", "nin",
+           "nin_block", "training_form"]
 
 MODELS = {"nin": nin, "mlpconv_nin": mlpconv_nin}
 

@@ -58,8 +58,8 @@ def inference_form(net):
 def training_form(net):
     """A function that computes what `net` does, with gradients for the parameters of `net`.
 
-    In float32 it is `net` itself, so that a run agrees with d2lzh's to the last bit. In bfloat16
-    three things change in a chain of layers, and the net of the chapter trains a tenth faster:
+    Three things change in a chain of layers; with them the net of the chapter trains a tenth
+    faster in bfloat16, and takes a tenth less memory in float32:
 
     - The ReLU before a max pooling comes after it, where there is a quarter of the values. The
       largest of the values above 0 is the same either way, and so is where its gradient goes.
@@ -77,8 +77,7 @@ def training_form(net):
     callable
         NDArray (batch, channels, height, width) -> scores, as `net`.
     """
-    if not (runtime.precision() == "bfloat16" and has_forms(net)
-            and isinstance(net, nn.HybridSequential)):
+    if not (has_forms(net) and isinstance(net, nn.HybridSequential)):
         return net
     forms = {}  # one for each size of images
 
@@ -186,7 +185,8 @@ class SpaceToDepth(nn.HybridBlock):
         self.pad = [self.margin if (n + self.margin) // self.stride > n // self.stride else 0
                     for n in (height, width)]
         self.channels = self.inputs * self.stride**2
-        self.extra = -self.channels % (AMX_BLOCK if "amx_bf16" in runtime.cpu_flags() else BLOCK)
+        amx = runtime.precision() == "bfloat16" and "amx_bf16" in runtime.cpu_flags()
+        self.extra = -self.channels % (AMX_BLOCK if amx else BLOCK)
         self.squares = constant(self, "squares", mx.nd.eye(
             self.channels + self.extra, self.channels).reshape(
                 (-1, self.inputs, self.stride, self.stride)))
