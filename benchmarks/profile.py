@@ -14,8 +14,8 @@ DESCRIPTION = """\
 Train the chapter's net for a few steps on 128 images of 224x224 with oneDNN telling each kernel and
 its milliseconds, and print what the last step consisted of: by kind, and the longest one by one.
 
-  python -m benchmarks.profile                              float32, in the training form
-  python -m benchmarks.profile --dtype bfloat16             bfloat16
+  python -m benchmarks.profile                              float32
+  python -m benchmarks.profile --dtype bfloat16             in its training form
   python -m benchmarks.profile --dtype bfloat16 --plain     the net as it is written
 """
 
@@ -77,7 +77,8 @@ def steps(args):
     net = nin_gluon.nin()
     net.initialize(mx.init.Xavier())
     net.hybridize(static_alloc=True, static_shape=True)
-    forward = net if args.plain else training_form(net)
+    plain = args.plain or args.dtype == "float32"
+    forward = net if plain else training_form(net)
     X = mx.nd.random.uniform(shape=(args.batch_size, 1, args.size, args.size))
     y, loss = mx.nd.zeros(args.batch_size), gluon.loss.SoftmaxCrossEntropyLoss()
     trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1})

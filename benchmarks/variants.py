@@ -102,7 +102,8 @@ def ours(dtype):
         trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": LR})
 
         def loop(train, test):
-            train_ch5(net, train, test, batch_size, trainer, ctx, 1, form=training_form)
+            train_ch5(net, train, test, batch_size, trainer, ctx, 1,
+                      form=training_form if dtype == "bfloat16" else None)
 
         warm_up = BatchLoader(train_iter.images[:batch_size].asnumpy(),
                               train_iter.labels[:batch_size].asnumpy(), batch_size, resize)

@@ -237,7 +237,8 @@ def train(run, config, contexts, args):
     def loop(history, tally, watcher):
         return train_ch5(net, train_iter, test_iter, batch_size, trainer,
                          contexts[0] if len(contexts) == 1 else contexts, config["epochs"],
-                         history, tally, watcher, workers.allreduce, models.training_form)
+                         history, tally, watcher, workers.allreduce,
+                         models.training_form if config["dtype"] == "bfloat16" else None)
 
     def start():
         if not args.resume:
