@@ -10,17 +10,19 @@ from pathlib import Path
 
 from benchmarks.compare import machine, median, run
 from nin_gluon.cli import ArgumentParser, command
+from nin_gluon.errors import InputError
 from nin_gluon.files import write_text
 from nin_gluon.runtime import cpu_flags
 
 DESCRIPTION = """\
-Measure this project alone, in one process after another: training and evaluation for several image
-sizes and batch sizes, for a batch split over two devices of the CPU, and for two workers and a
+Measure this project alone, in one process after another: training and evaluation for several sizes
+of images, numbers of images and sizes of batches, for a batch split over two devices of the CPU, and for two workers and a
 server on this machine. Print Markdown tables, and write the figures as JSON. docs/scaling.md holds
 the tables of one such run. Takes about ten minutes on two cores.
 """
 
 SIZES = (67, 96, 112, 160, 224)
+IMAGES = (256, 1024, 2048)
 BATCHES = (16, 32, 64, 128, 256)
 
 
@@ -36,11 +38,15 @@ def build_parser():
 @command
 def main(argv=None):
     args = build_parser().parse_args(argv)
+    if args.rounds < 1:
+        raise InputError("--rounds must be at least 1.")
     dtypes = ["float32", *(["bfloat16"] if cpu_flags() & {"avx512_bf16", "amx_bf16"} else [])]
     cases = {}
     for dtype in dtypes:
         for size in SIZES:
             cases[f"size {size}", dtype] = {"resize": size}
+        for images in IMAGES:
+            cases[f"images {images}", dtype] = {"resize": 112, "train": images, "test": images}
         for batch in BATCHES:
             cases[f"batch {batch}", dtype] = {"resize": 112, "batch_size": batch}
         cases["devices 2", dtype] = {"resize": 112, "devices": 2}
@@ -53,6 +59,8 @@ def main(argv=None):
             settings = {"train": images, "test": images, "batch_size": 128, "data_dir": None,
                         **changes}
             turns[key].append(run("ours" if key[1] == "float32" else "ours-bf16", settings))
+            if "failed" in turns[key][-1]:
+                raise InputError(f"{' in '.join(key)}: {turns[key][-1]['failed']}")
             print(f"turn {turn + 1} of {args.rounds}: {' in '.join(key)}", file=sys.stderr)
         for workers in jobs:
             jobs[workers].append(job(workers))
@@ -84,7 +92,8 @@ def job(workers):
 def tables(turns, jobs, dtypes):
     """The Markdown tables of docs/scaling.md."""
     lines = []
-    for kind, head in (("size", "size"), ("batch", "batch at 112x112"), ("devices", "devices")):
+    for kind, head in (("size", "size"), ("images", "images"), ("batch", "batch"),
+                       ("devices", "devices")):
         lines += [f"| {head} |" + "".join(f" {d}: training | evaluation | MB |" for d in dtypes),
                   "| --- |" + " --- | --- | --- |" * len(dtypes)]
         for name in dict.fromkeys(case for case, _ in turns if case.startswith(kind)):

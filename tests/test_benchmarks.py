@@ -115,7 +115,8 @@ def test_a_variant_that_fails_does_not_end_the_others(damaged):
 
 def test_scaling_tables():
     turns = {("size 67", "float32"): [turn(700, 2000, 300), turn(900, 2000, 300)],
-             ("batch 16", "float32"): [turn(1, 2, 3)], ("devices 2", "float32"): [turn(4, 5, 6)]}
+             ("batch 16", "float32"): [turn(1, 2, 3)], ("devices 2", "float32"): [turn(4, 5, 6)],
+             ("images 256", "float32"): [turn(7, 8, 9)]}
     text = scaling.tables(turns, {1: [10.0, 12.0], 2: [9.0]}, ["float32"])
     assert "| 67 | 800 | 2000 | 300 |" in text
     assert "| 16 | 1 | 2 | 3 |" in text
