@@ -16,9 +16,9 @@ from nin_gluon.runtime import cpu_flags
 
 DESCRIPTION = """\
 Measure this project alone, in one process after another: training and evaluation for several sizes
-of images, numbers of images and sizes of batches, for a batch split over two devices of the CPU, and for two workers and a
-server on this machine. Print Markdown tables, and write the figures as JSON. docs/scaling.md holds
-the tables of one such run. Takes about ten minutes on two cores.
+of images, numbers of images and sizes of batches, for a batch split over two devices of the CPU,
+and for two workers and a server on this machine. Print Markdown tables, and write the figures as
+JSON. docs/scaling.md holds the tables of one such run. Takes about ten minutes on two cores.
 """
 
 SIZES = (67, 96, 112, 160, 224)
