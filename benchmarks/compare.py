@@ -56,13 +56,14 @@ def main(argv=None):
     images = images if args.images is None else args.images
     if rounds < 1 or images < 128:
         raise InputError("--rounds must be at least 1 and --images at least 128, one batch.")
-    settings = {"train": images, "test": images, "batch_size": 128, "resize": 224,
+    settings = {"batch_size": 128, "resize": 224,
                 "data_dir": args.data_dir and os.path.abspath(args.data_dir)}
 
     from nin_gluon.data.sets import load_image_set
 
     for split in ("train", "test"):  # found, verified and if need be downloaded now, not in a turn
-        load_image_set("fashion-mnist", split, args.data_dir)
+        _, labels = load_image_set("fashion-mnist", split, args.data_dir)
+        settings[split] = min(images, len(labels))
     chosen = choose(args)
     report = {"settings": settings, "rounds": rounds, "machine": machine(), "turns": {}}
     for turn in range(rounds):

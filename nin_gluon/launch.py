@@ -97,7 +97,11 @@ def main(argv=None):
 
 def read_hosts(path):
     """The hosts that a file names, in its order."""
-    lines = Path(path).read_text("utf-8").splitlines()
+    try:
+        lines = Path(path).read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text; put one host on a line, as host or "
+                         "user@host.") from None
     hosts = [line.partition("#")[0].strip() for line in lines]
     hosts = [host for host in hosts if host]
     for host in hosts:

@@ -23,6 +23,8 @@ __all__ = ["NonFiniteLoss", "Tally", "evaluate_accuracy", "train_ch5"]
 # batches in the queue come to this many bytes; on a GPU, which has to be kept busy, to more.
 QUEUE_BYTES = {"cpu": 16 * 2**20, "gpu": 64 * 2**20}
 
+MOST_ARRAYS = 200  # that nd.multi_all_finite has room for; with more it ends the process
+
 
 class NonFiniteLoss(ArithmeticError):
     """Training has diverged: the loss or a parameter is no longer a finite number."""
@@ -91,7 +93,7 @@ def train_ch5(net, train_iter, test_iter, batch_size, trainer, ctx, num_epochs,
                     autograd.backward(heads)
             trainer.step(batch_size)
             tally.add(ls, y_hats, ys, allreduce)
-            pace.keep(X, first_parameter(net))  # which is the last to get its gradient
+            pace.keep(X, first_parameter(trainer))  # which is the last to get its gradient
             if watch:
                 watch.step(tally)
         tally.collect(net)
@@ -139,9 +141,9 @@ def split(batch, devices):
     return gluon.utils.split_and_load(batch, devices, even_split=False)
 
 
-def first_parameter(net):
-    """The first parameter of a net, as NDArray."""
-    return next(iter(net.collect_params().values())).list_data()[-1]
+def first_parameter(trainer):
+    """The first parameter that is trained, as NDArray; one that is frozen never has to wait."""
+    return next(p for p in trainer._params if p.grad_req != "null").list_data()[-1]
 
 
 def scaled(losses, trainer):
@@ -256,4 +258,5 @@ class Tally:
 def parameters_are_finite(net):
     """Whether every parameter of the net is finite; waits for the device."""
     arrays = [p.list_data()[0] for p in net.collect_params().values()]
-    return bool(nd.multi_all_finite(*arrays, num_arrays=len(arrays)).asscalar())
+    parts = [arrays[i : i + MOST_ARRAYS] for i in range(0, len(arrays), MOST_ARRAYS)]
+    return bool(to_host([nd.multi_all_finite(*p, num_arrays=len(p)) for p in parts]).all())

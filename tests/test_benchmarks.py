@@ -91,6 +91,28 @@ def test_what_cannot_run_here_is_left_out_and_named(monkeypatch, capsys):
     assert "ours-bf16: left out, for this CPU has no bfloat16 arithmetic" in told
 
 
+def test_no_more_images_are_counted_than_there_are(monkeypatch, tmp_path):
+    sizes = {"train": 300, "test": 200}
+    monkeypatch.setattr("nin_gluon.data.sets.load_image_set",
+                        lambda name, split, root: (None, [0] * sizes[split]))
+    asked = []
+
+    def run(name, settings):
+        asked.append({split: settings[split] for split in sizes})
+        return {"failed": "on purpose"}
+
+    monkeypatch.setattr(compare, "run", run)
+    for images in ("128", "250", "999"):
+        assert compare.main(["--only", "ours", "--rounds", "1", "--images", images, "--out",
+                             str(tmp_path / "speed.json")]) == 0
+    assert asked[::2] == [{"train": 128, "test": 128}, {"train": 250, "test": 200}, sizes]
+
+
+def test_scaling_wants_a_turn(capsys):
+    assert scaling.main(["--rounds", "0"]) == 2
+    assert "--rounds must be at least 1" in capsys.readouterr().err
+
+
 @REAL
 @pytest.mark.parametrize("name", ["d2lzh-threads", "torch-cl", "torch-edition", "ours",
                                   "ours-bf16"])

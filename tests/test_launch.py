@@ -278,9 +278,10 @@ def refused(argv, capsys):
     ("# nobody\n\n", "names no host"),
     ("one two\n", "'one two' is not a host"),
     ("-oProxyCommand=x\n", "'-oProxyCommand=x' is not a host"),
+    ("\xff\xfe", "is no text"),
 ])
 def test_wrong_hosts_files(tmp_path, content, sentence, capsys):
-    (tmp_path / "hosts").write_text(content)
+    (tmp_path / "hosts").write_text(content, "latin-1")
     argv = ["-n", "2", "-H", str(tmp_path / "hosts"), "--", "true"]
     assert sentence in refused(argv, capsys)
 

@@ -138,6 +138,30 @@ def test_parameters_that_stop_being_finite_are_noticed_though_the_loss_looks_wel
         tally.collect(net)
 
 
+@pytest.mark.parametrize("bad", [None, 0, 130])
+def test_the_parameters_of_a_large_net_are_all_looked_at(bad):
+    net = nn.HybridSequential()
+    net.add(*(nn.Dense(1, in_units=1) for _ in range(131)))  # 262 arrays
+    net.initialize()
+    if bad is not None:
+        net[bad].weight.set_data(nd.array([[float("inf")]]))
+    assert loop.parameters_are_finite(net) == (bad is None)
+
+
+def test_with_a_frozen_layer_the_queue_is_kept_short_too(garments, monkeypatch):
+    """What is waited for must be a result of the step."""
+    net = small_net()
+    net(nd.zeros((1, 1, 28, 28)))
+    net[0].collect_params().setattr("grad_req", "null")
+    trained = [p.data() for p in net[2].collect_params().values()]
+    waited_for = []
+    monkeypatch.setattr(loop.Pace, "keep", lambda self, X, result: waited_for.append(result))
+    train_iter, _ = iterators(garments, train=32)
+    loop.train_ch5(net, train_iter, [], 16, trainer_of(net), mx.cpu(), 1)
+    assert len(waited_for) == 2
+    assert all(any(result is parameter for parameter in trained) for result in waited_for)
+
+
 @pytest.fixture
 def scaled_trainer(monkeypatch):
     """As `trainer_of`, made ready for float16. (The scaling itself is the same in float32.)"""

@@ -9,6 +9,7 @@ import warnings
 import weakref
 
 import mxnet as mx
+import numpy as np
 from mxnet import gluon
 from mxnet.gluon import nn
 
@@ -90,7 +91,7 @@ def training_form(net):
             for parameter in net.collect_params().values():
                 parameter._finish_deferred_init()
             net._build_cache(X)  # which net.export would otherwise miss
-            forms[size] = chain(net, *size)
+            forms[size] = chain(net, size)
         return forms[size](X)
 
     # A block is part of a reference cycle: without this its memory, as much as a step of training
@@ -100,16 +101,18 @@ def training_form(net):
 
 
 def has_forms(net):
-    """Whether this is a net of symbols, on CPUs, and MXNet has oneDNN."""
-    contexts = [ctx for p in net.collect_params().values() for ctx in p.list_ctx()]
-    # A Block that is no HybridBlock, or not hybridized, may do what no symbol can.
-    hybridized = isinstance(net, gluon.HybridBlock) and net._active
-    return (hybridized and all(ctx.device_type == "cpu" for ctx in contexts)
+    """Whether this is a net of symbols, in float32 and on CPUs, and MXNet has oneDNN."""
+    parameters = net.collect_params().values()
+    # A Block that is not hybridized, or has a forward of its own, may do what no symbol can.
+    hybridized = (isinstance(net, gluon.HybridBlock) and net._active
+                  and type(net).forward is gluon.HybridBlock.forward)
+    return (hybridized and all(np.dtype(p.dtype) == np.float32 for p in parameters)
+            and all(ctx.device_type == "cpu" for p in parameters for ctx in p.list_ctx())
             and mx.runtime.Features().is_enabled("MKLDNN"))
 
 
-def chain(net, channels, height, width):
-    """The training form for images of one size, as a hybridized HybridSequential."""
+def chain(net, size):
+    """The training form for images of one size (channels, height, width), hybridized."""
     layers, form, late = list(links(net)), nn.HybridSequential(), False
     for layer, following in zip(layers, [*layers[1:], None]):
         if type(layer) is not nn.Conv2D:
@@ -121,7 +124,7 @@ def chain(net, channels, height, width):
         late = (type(following) is nn.MaxPool2D and layer.act is not None
                 and layer.act._act_type == "relu")
         first = layer is layers[0] and SpaceToDepth.suits(layer)
-        form.add(SpaceToDepth(layer, height, width, not late) if first
+        form.add(SpaceToDepth(layer, *size[1:], not late) if first
                  else Convolution(layer, not late))
     form.hybridize(static_alloc=True, static_shape=True)
     return form

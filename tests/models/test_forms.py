@@ -65,6 +65,36 @@ def test_what_is_not_hybridized_is_left_alone():
         assert training_form(net) is net
 
 
+def test_what_no_symbol_stands_for_is_left_alone(X):
+    class Checked(nn.HybridSequential):
+        def forward(self, x):
+            assert x.shape[1] == 1  # a symbol has no shape
+            return super().forward(x)
+
+    for build, dtype in ((Checked, "float32"), (nn.HybridSequential, "float64")):
+        net = build()
+        net.add(nn.Conv2D(3, 3, activation="relu"), nn.GlobalAvgPool2D(), nn.Dense(2))
+        net.cast(dtype)
+        net.initialize()
+        net.hybridize()
+        assert inference_form(net)(X.astype(dtype)).shape == (6, 2)
+        assert training_form(net)(X.astype(dtype)).shape == (6, 2)
+
+
+@pytest.mark.parametrize("layer, shape", [
+    (lambda: nn.Dense(8, activation="relu"), (3, 40)),
+    (lambda: nn.Conv1D(8, 5, 2, activation="relu"), (3, 1, 40)),
+    (lambda: nn.Conv3D(8, 5, 2, activation="relu"), (3, 1, 9, 9, 9)),
+])
+def test_training_form_of_what_is_no_image(layer, shape):
+    net = nn.HybridSequential()
+    net.add(layer(), nn.Dense(2))
+    net.initialize()
+    net.hybridize()
+    X = nd.random.uniform(shape=shape)
+    assert np.array_equal(training_form(net)(X).asnumpy(), net(X).asnumpy())
+
+
 def test_a_net_that_has_seen_no_image_yet(X):
     net = nn.HybridSequential()
     net.add(nn.Conv2D(3, 3, activation="relu"), nn.GlobalAvgPool2D(), nn.Dense(2))
