@@ -43,8 +43,7 @@ def build_parser():
     add("--data-dir", metavar="DIR", help="folder with Fashion-MNIST's files (as for "
                                           "nin_gluon.train)")
     add("--out", metavar="FILE", default="speed.json",
-        help="where the figures go (default: %(default)s; the turns of a file that is there are "
-             "not kept)")
+        help="new file for the figures (default: %(default)s)")
     return parser
 
 
@@ -76,7 +75,16 @@ def main(argv=None):
                   file=sys.stderr, flush=True)
     print(table(report))
     print(f"\nfigures: {args.out}", file=sys.stderr)
-    return 0
+    return int(any("failed" in t for turns in report["turns"].values() for t in turns))
+
+
+def check_new(path):
+    """See that a file can be made, before the long work that is to go into it."""
+    path = Path(path).absolute()
+    if path.exists():
+        raise InputError(f"--out {path} is there already; choose another name.")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"--out {path}: there is no folder {path.parent} to write into.")
 
 
 def choose(args):

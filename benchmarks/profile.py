@@ -44,8 +44,8 @@ def build_parser():
 @command
 def main(argv=None):
     args = build_parser().parse_args(argv)
-    if args.size < 67 or args.batch_size < 1:
-        raise InputError("--size must be at least 67, and --batch-size at least 1.")
+    if args.size < 67 or args.batch_size < 1 or args.longest < 1:
+        raise InputError("--size must be at least 67, --batch-size and --longest at least 1.")
     if args.child:
         return steps(args)
     options = ["--dtype", args.dtype, "--size", str(args.size), "--batch-size",

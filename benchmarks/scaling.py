@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.compare import machine, median, run
+from benchmarks.compare import check_new, machine, median, run
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
 from nin_gluon.files import write_text
@@ -18,7 +18,7 @@ DESCRIPTION = """\
 Measure this project alone, in one process after another: training and evaluation for several sizes
 of images, numbers of images and sizes of batches, for a batch split over two devices of the CPU,
 and for two workers and a server on this machine. Print Markdown tables, and write the figures as
-JSON. docs/scaling.md holds the tables of one such run. Takes about ten minutes on two cores.
+JSON. docs/scaling.md holds the tables of one such run. Takes about eight minutes on two cores.
 """
 
 SIZES = (67, 96, 112, 160, 224)
@@ -31,7 +31,7 @@ def build_parser():
     parser.add_argument("--rounds", type=int, default=2, metavar="N",
                         help="turns of each (default: %(default)s)")
     parser.add_argument("--out", metavar="FILE", default="scaling.json",
-                        help="where the figures go (default: %(default)s)")
+                        help="new file for the figures (default: %(default)s)")
     return parser
 
 
@@ -40,6 +40,7 @@ def main(argv=None):
     args = build_parser().parse_args(argv)
     if args.rounds < 1:
         raise InputError("--rounds must be at least 1.")
+    check_new(args.out)
     dtypes = ["float32", *(["bfloat16"] if cpu_flags() & {"avx512_bf16", "amx_bf16"} else [])]
     cases = {}
     for dtype in dtypes:

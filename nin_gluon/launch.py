@@ -88,8 +88,8 @@ def main(argv=None):
                          "nin_gluon.launch -n 2 -- python -m nin_gluon.train --kvstore dist_sync")
     if unknown:
         raise InputError(f"unknown option {unknown[0]!r}; the workers' command goes after --.")
-    hosts = read_hosts(args.hostfile) if args.hostfile else [None]
-    if not args.hostfile and not shutil.which(worker_command[0]):
+    hosts = [None] if args.hostfile is None else read_hosts(args.hostfile)
+    if args.hostfile is None and not shutil.which(worker_command[0]):
         raise InputError(f"{worker_command[0]!r} is not a command on this machine.")
     launch = f"python -m nin_gluon.launch {shlex.join(ours)} -- "
     return Job(plan(args.workers, args.servers, hosts, worker_command, launch), launch).run()
