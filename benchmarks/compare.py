@@ -55,6 +55,7 @@ def main(argv=None):
     images = images if args.images is None else args.images
     if rounds < 1 or images < 128:
         raise InputError("--rounds must be at least 1 and --images at least 128, one batch.")
+    check_new(args.out)
     settings = {"batch_size": 128, "resize": 224,
                 "data_dir": args.data_dir and os.path.abspath(args.data_dir)}
 

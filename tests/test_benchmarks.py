@@ -104,7 +104,7 @@ def test_no_more_images_are_counted_than_there_are(monkeypatch, tmp_path):
     monkeypatch.setattr(compare, "run", run)
     for images in ("128", "250", "999"):
         assert compare.main(["--only", "ours", "--rounds", "1", "--images", images, "--out",
-                             str(tmp_path / "speed.json")]) == 0
+                             str(tmp_path / f"{images}.json")]) == 1  # for all has failed
     assert asked[::2] == [{"train": 128, "test": 128}, {"train": 250, "test": 200}, sizes]
 
 
