@@ -74,6 +74,13 @@ def images_and_labels(settings, split):
     return images[:settings[split]], labels[:settings[split]]
 
 
+def iterators(BatchLoader, settings):
+    """This project's batches, in MXNet or in PyTorch: of a shuffled training set, of a test set."""
+    return tuple(BatchLoader(*images_and_labels(settings, split), settings["batch_size"],
+                             settings["resize"], shuffle=split == "train")
+                 for split in ("train", "test"))
+
+
 # ------------------------------------------------------------------ MXNet
 
 
@@ -96,9 +103,7 @@ def ours(dtype):
         net.initialize(mx.init.Xavier(), ctx=ctx)
         net.hybridize(static_alloc=True, static_shape=True)
         batch_size, resize = settings["batch_size"], settings["resize"]
-        train_iter = BatchLoader(*images_and_labels(settings, "train"), batch_size, resize,
-                                 shuffle=True)
-        test_iter = BatchLoader(*images_and_labels(settings, "test"), batch_size, resize)
+        train_iter, test_iter = iterators(BatchLoader, settings)
         trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": LR})
 
         def loop(train, test):
@@ -180,10 +185,7 @@ def pytorch(dtype, channels_last=False, compiled=False):
         from nin_gluon.torch_edition.net import init_weights, nin
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        batch_size, resize = settings["batch_size"], settings["resize"]
-        train_iter = BatchLoader(*images_and_labels(settings, "train"), batch_size, resize,
-                                 shuffle=True)
-        test_iter = BatchLoader(*images_and_labels(settings, "test"), batch_size, resize)
+        train_iter, test_iter = iterators(BatchLoader, settings)
         net = nin()
         init_weights(net)
         memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -247,10 +249,7 @@ def torch_edition(dtype):
         from nin_gluon.torch_edition.data import BatchLoader
 
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        batch_size, resize = settings["batch_size"], settings["resize"]
-        train_iter = BatchLoader(*images_and_labels(settings, "train"), batch_size, resize,
-                                 shuffle=True)
-        test_iter = BatchLoader(*images_and_labels(settings, "test"), batch_size, resize)
+        train_iter, test_iter = iterators(BatchLoader, settings)
         net = d2l.nin()
         train, test = Clock(train_iter), Clock(test_iter)
         for clock, data_iter in ((train, train_iter), (test, test_iter)):
