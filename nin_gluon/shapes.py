@@ -17,7 +17,8 @@ shapes, so any size is quick.
 
 def build_parser():
     parser = ArgumentParser(prog="python -m nin_gluon.shapes", description=DESCRIPTION)
-    parser.add_argument("--model", default="nin", help="net (default: %(default)s)")
+    parser.add_argument("--model", default="nin", metavar="NAME[,OPTION=VALUE...]",
+                        help="net, with options of its own (default: %(default)s)")
     parser.add_argument("--size", default="224", metavar="N|HxW",
                         help="input height and width in pixels (default: %(default)s)")
     parser.add_argument("--channels", type=int, default=1, help="of the input (default: 1)")

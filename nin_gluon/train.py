@@ -46,7 +46,8 @@ def build_parser():
              "initialization, momentum and a cosine schedule, 2 epochs of 25,000 images of 67x67; "
              "tuned: much the same for 10 epochs of all images at 224x224; mlpconv: the mlpconv "
              "edition's, SGD lr 0.2, 20 epochs of 112x112")
-    add("--model", help="net (default: nin)")
+    add("--model", metavar="NAME[,OPTION=VALUE...]",
+        help="net, with options of its own: nin, or nin,dropout=0.2 (default: nin)")
     add("--epochs", type=positive(int), metavar="N", help="passes over the training images")
     add("--batch-size", type=positive(int), metavar="N", help="images a step, of each worker")
     add("--lr", type=positive(float), help="learning rate")

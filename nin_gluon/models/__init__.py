@@ -1,5 +1,7 @@
 """The nets, by name."""
 
+import inspect
+
 from nin_gluon.errors import InputError
 from nin_gluon.models.forms import inference_form, training_form
 from nin_gluon.models.initializer import initializer
@@ -18,7 +20,7 @@ def get_model(name, **options):
     Parameters
     ----------
     name : str
-        A key of `MODELS`.
+        A key of `MODELS`; options may follow it, for commands: ``"nin,dropout=0.2"``.
     **options
         Passed on, for example ``classes=10``.
 
@@ -29,8 +31,24 @@ def get_model(name, **options):
     Raises
     ------
     InputError
-        The name is unknown; the message lists the known ones.
+        The name or an option is unknown (the message lists the known ones), or the net cannot be
+        built with an option's value.
     """
+    name, *words = (word.strip() for word in name.split(","))
     if name not in MODELS:
         raise InputError(f"unknown model {name!r}; the models are: {', '.join(sorted(MODELS))}.")
+    known = inspect.signature(MODELS[name]).parameters
+    for word in words:
+        option, _, text = word.partition("=")
+        # An option's usual value tells its type.
+        kind = type(known[option].default) if option in known else str
+        try:
+            options[option] = kind(text)
+        except ValueError:
+            raise InputError(f"the model {name}'s {option} is {text!r}, which is no {kind.__name__}"
+                             f"; it is usually {known[option].default}.") from None
+    for option in options:
+        if option not in known:
+            raise InputError(f"the model {name} has no option {option!r}; it has: "
+                             f"{', '.join(known)}.")
     return MODELS[name](**options)

@@ -98,3 +98,17 @@ def test_unknown_models_list_the_known_ones():
     assert len(nin_gluon.get_model("nin", classes=3)) == 10
     with pytest.raises(InputError, match="'nine'.*nin"):
         nin_gluon.get_model("nine")
+
+
+def test_options_after_the_name():
+    """As the commands take them: nin,classes=3."""
+    net = nin_gluon.get_model("nin,classes=3, dropout=0.25")
+    assert net[7][0]._kwargs["num_filter"] == 3
+    assert net[6]._rate == 0.25
+    for name, complaint in [("nin,colour=3", "no option 'colour'; it has: classes, dropout"),
+                            ("nin,classes", "no int"), ("nin,classes=ten", "no int"),
+                            ("nin,dropout=half", "no float"), ("nin,", "no option ''")]:
+        with pytest.raises(InputError, match=complaint):
+            nin_gluon.get_model(name)
+    with pytest.raises(InputError, match="no option 'depth'"):
+        nin_gluon.get_model("nin", depth=3)
