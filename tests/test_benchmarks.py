@@ -4,10 +4,14 @@ import importlib.util
 import json
 import os
 
+import mxnet as mx
+import numpy as np
 import pytest
 
-from benchmarks import compare, profile, scaling
+from benchmarks import compare, profile, scaling, versions
 from benchmarks.variants import VARIANTS
+from nin_gluon import models
+from nin_gluon.data.sets import load_image_set
 from nin_gluon.runtime import cpu_flags
 
 REAL = pytest.mark.skipif("NIN_GLUON_DATA" not in os.environ,
@@ -179,3 +183,45 @@ def test_a_file_of_the_users_is_not_overwritten(command, tmp_path, capsys):
         assert command.main(["--out", str(out)]) == 2
         assert message in capsys.readouterr().err
     assert there.read_text() == "mine"
+
+
+def test_versions_tell_builds_apart(tmp_path):
+    """The same steps twice agree to the bit; a changed outcome shows in the figures."""
+    images, labels = load_image_set("sample", "train")
+    net = models.nin()
+    net.initialize(models.initializer("he"))
+    net(mx.nd.zeros((1, 1, versions.SIZE, versions.SIZE)))
+    parameters = {f"parameter{i}": p.data().asnumpy()
+                  for i, p in enumerate(net.collect_params().values())}
+    steps = 2
+    np.savez(tmp_path / "given.npz", images=images[: steps * versions.BATCH],
+             labels=labels[: steps * versions.BATCH], **parameters)
+    outcomes = []
+    for name in ("one.npz", "other.npz"):
+        versions.work(tmp_path / "given.npz", tmp_path / name)
+        with np.load(tmp_path / name) as arrays:
+            outcomes.append({key: arrays[key] for key in arrays.files})
+    same = versions.compare(*outcomes)
+    assert same["versions"] == [mx.__version__] * 2
+    assert same["resized_pixels_equal"] == 1
+    assert same["xavier_draws_equal"] and same["dropout_draws_equal"]
+    assert same["losses_with_relative_difference"] == [0, 0]
+    assert same["losses_with"] != same["losses_without"]
+
+    other = outcomes[1]
+    other["resized"][0, 0, 0, 0] += 1 / 255
+    other["drawn0"] = other["drawn0"] + 1
+    other["dropped"] = 1 - other["dropped"]
+    other["losses_without"] = other["losses_without"] * 1.5
+    changed = versions.compare(*outcomes)
+    assert changed["resized_pixels_equal"] < 1
+    assert changed["resized_largest_difference_in_grey_levels"] == pytest.approx(1, rel=1e-4)
+    assert not changed["xavier_draws_equal"] and not changed["dropout_draws_equal"]
+    assert changed["losses_without_relative_difference"] == [0.5, 0.5]
+
+
+def test_versions_needs_an_interpreter_that_runs(tmp_path, capfd):
+    with pytest.raises(SystemExit) as stop:
+        versions.main(["--python", str(tmp_path / "none")])
+    assert stop.value.code == 2
+    assert "none" in capfd.readouterr().err
