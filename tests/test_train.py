@@ -280,7 +280,8 @@ def refused(options, capsys):
     (["--kvstore", "dist_async"], "invalid choice: 'dist_async'"),
     (["--kvstore", "dist_sync"], "start one with: python -m nin_gluon.launch"),
     (["--frobnicate"], "unrecognized arguments: --frobnicate"),
-    (["--model", "alexnet"], "unknown model 'alexnet'; the models are: mlpconv_nin, nin"),
+    (["--model", "alexnet"], "unknown model 'alexnet'; the models are: cifar_nin, mlpconv_nin, "
+                            "nin"),
     (["--dataset", "mnist"], "unknown data set 'mnist'; the data sets are: fashion-mnist, sample"),
     (["--ctx", "tpu"], "'tpu' is not a device"),
     (["--ctx", "gpu"], "gpu(0) cannot be used: this is the CPU build"),
