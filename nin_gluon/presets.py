@@ -8,7 +8,8 @@ __all__ = ["PRESETS", "TEXTBOOK", "optimizer_settings"]
 # The textbook's settings: Dive into Deep Learning, section 7.3. The others say what they change.
 TEXTBOOK = {
     "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128, "resize": 224, "limit": None,
-    "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier", "schedule": "constant",
+    "optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "wd": 0.0, "schedule": "constant",
+    "init": "xavier",
     "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device", "data_dir": None,
     "augment": "none",
 }
@@ -24,10 +25,12 @@ PRESETS = {
 
 
 def optimizer_settings(config, steps):
-    """What `gluon.Trainer` passes to its SGD, for a run of so many steps."""
+    """What `gluon.Trainer` passes to its optimizer, for a run of so many steps."""
     import mxnet as mx
 
-    settings = {"learning_rate": config["lr"], "momentum": config["momentum"], "wd": config["wd"]}
+    settings = {"learning_rate": config["lr"], "wd": config["wd"]}
+    if config["optimizer"] == "sgd":
+        settings["momentum"] = config["momentum"]
     if config["schedule"] == "cosine":
         settings["lr_scheduler"] = mx.lr_scheduler.CosineScheduler(
             steps, base_lr=config["lr"], final_lr=0, warmup_steps=steps // 10)

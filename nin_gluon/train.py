@@ -50,6 +50,8 @@ def build_parser():
         help="net, with options of its own: nin, or nin,dropout=0.2 (default: nin)")
     add("--epochs", type=positive(int), metavar="N", help="passes over the training images")
     add("--batch-size", type=positive(int), metavar="N", help="images a step, of each worker")
+    add("--optimizer", choices=["sgd", "adam"],
+        help="SGD, or Adam (Kingma and Ba, 2015), which wants an --lr of about 0.001")
     add("--lr", type=positive(float), help="learning rate")
     add("--momentum", type=fraction, help="of SGD, 0 to below 1")
     add("--wd", type=not_negative(float), help="weight decay")
@@ -149,6 +151,11 @@ def plan_run(args):
     for name, value in PRESETS[config["preset"]].items():
         given = getattr(args, name)
         config[name] = value if given is None else given
+    if config["optimizer"] != "sgd":
+        if args.momentum:
+            raise InputError(f"--momentum is of SGD, and {config['optimizer']} has none; leave "
+                             "it out.")
+        config["momentum"] = 0.0
     if not args.out:
         started = time.strftime("%Y-%m-%d_%H%M%S")
         return Path("runs", f"{started}-{config['model']}-{config['preset']}"), config
@@ -232,7 +239,7 @@ def train(run, config, contexts, args):
             net(mx.nd.zeros((1, channels, height, width), ctx=ctx))
     # A list, in the net's order: a dict would be sorted by names that depend on what other nets
     # this process has built (conv10 before conv9), and a resumed trainer mix up its momenta.
-    trainer = gluon.Trainer(list(net.collect_params().values()), "sgd",
+    trainer = gluon.Trainer(list(net.collect_params().values()), config["optimizer"],
                             optimizer_settings(config, config["epochs"] * len(train_iter)),
                             kvstore=workers.kvstore, update_on_kvstore=False)
     if config["dtype"] == "float16":

@@ -120,10 +120,11 @@ def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_pa
     assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.parametrize("more", [["--augment", "shift-mirror"],
+                                  ["--optimizer", "adam", "--lr", "0.001", "--momentum", "0"]])
 @pytest.mark.parametrize("step, method", [(4, "step"), (2, "evaluating"), (1, "epoch")])
-def test_stopped_and_resumed_with_augmentation(few_images, no_pictures, tmp_path, stop_at, step,
-                                               method):
-    options = [*SMALL, "--augment", "shift-mirror"]
+def test_stopped_and_resumed_with(few_images, no_pictures, tmp_path, stop_at, step, method, more):
+    options = [*SMALL, *more]
     assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
     stop_at(step, method=method)
     assert train.main([*options, "--out", str(tmp_path / "parts")]) == 130
@@ -131,6 +132,17 @@ def test_stopped_and_resumed_with_augmentation(few_images, no_pictures, tmp_path
     assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
     assert train.main([*SMALL, "--out", str(tmp_path / "plain")]) == 0
     assert outcome(tmp_path / "whole")[0] != outcome(tmp_path / "plain")[0]  # it does something
+
+
+def test_adam_has_no_momentum(few_images, no_pictures, tmp_path, capsys):
+    adam = ["--preset", "quick", "--epochs", "1", "--optimizer", "adam", "--lr", "0.001",
+            "--dataset", "fashion-mnist"]
+    assert train.main([*adam, "--momentum", "0.5", "--out", str(tmp_path / "no")]) == 2
+    assert "--momentum" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+    assert train.main([*adam, "--out", str(tmp_path / "yes")]) == 0
+    config = json.loads((tmp_path / "yes" / "config.json").read_text())
+    assert (config["optimizer"], config["momentum"]) == ("adam", 0)
 
 
 def test_stopped_after_every_few_steps(few_images, no_pictures, tmp_path, stop_at):
