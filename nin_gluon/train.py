@@ -66,8 +66,9 @@ def build_parser():
         help="of initialization, order, dropout and augmentation (default: 0)")
 
     add = parser.add_argument_group("data").add_argument
-    add("--dataset", help="fashion-mnist, or sample: drawn garments that need no download "
-                          "(default: fashion-mnist, or the sample where that cannot be had)")
+    add("--dataset", type=dataset_name, metavar="NAME",
+        help="fashion-mnist, cifar10, or sample: drawn garments that need no download (default: "
+             "fashion-mnist, or the sample where that cannot be had)")
     add("--data-dir", metavar="DIR", type=whole_path,
         help="folder with the data set's files (default: $NIN_GLUON_DATA, then MXNet's own data "
              "folder; what is missing is downloaded)")
@@ -119,6 +120,13 @@ def number(kind, accept, wanted):
         return value
 
     return parse
+
+
+def dataset_name(text):
+    """An argparse type: a data set's usual name."""
+    from nin_gluon.data.sets import ALIASES
+
+    return ALIASES.get(text, text)
 
 
 def whole_path(text):

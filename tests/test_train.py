@@ -282,7 +282,8 @@ def refused(options, capsys):
     (["--frobnicate"], "unrecognized arguments: --frobnicate"),
     (["--model", "alexnet"], "unknown model 'alexnet'; the models are: cifar_nin, mlpconv_nin, "
                             "nin"),
-    (["--dataset", "mnist"], "unknown data set 'mnist'; the data sets are: fashion-mnist, sample"),
+    (["--dataset", "mnist"], "unknown data set 'mnist'; the data sets are: fashion-mnist, cifar10, "
+                             "sample"),
     (["--ctx", "tpu"], "'tpu' is not a device"),
     (["--ctx", "gpu"], "gpu(0) cannot be used: this is the CPU build"),
     (["--resume", "no/such/run"], "is not a run folder: it has no config.json"),
