@@ -9,9 +9,8 @@ __all__ = ["PRESETS", "TEXTBOOK", "optimizer_settings"]
 TEXTBOOK = {
     "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128, "resize": 224, "limit": None,
     "optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "wd": 0.0, "schedule": "constant",
-    "init": "xavier",
+    "init": "xavier", "augment": "none", "preprocess": "none", "validation": None,
     "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device", "data_dir": None,
-    "augment": "none",
 }
 BETTER = {"init": "identity", "lr": 0.02, "momentum": 0.9, "schedule": "cosine"}
 PRESETS = {

@@ -68,17 +68,26 @@ def build_parser():
         help="of initialization, order, dropout and augmentation (default: 0)")
 
     add = parser.add_argument_group("data").add_argument
-    add("--dataset", help="fashion-mnist, or sample: drawn garments that need no download "
-                          "(default: fashion-mnist, or the sample where that cannot be had)")
+    add("--dataset", type=dataset_name, metavar="NAME",
+        help="fashion-mnist, cifar10, or sample: drawn garments that need no download (default: "
+             "fashion-mnist, or the sample where that cannot be had)")
     add("--data-dir", metavar="DIR", type=whole_path,
         help="folder with the data set's files (default: $NIN_GLUON_DATA, then MXNet's own data "
              "folder; what is missing is downloaded)")
     add("--resize", type=positive(int), metavar="N", help="edge length in pixels")
     add("--limit", type=positive(int), metavar="N",
         help="use only the first N training images and the first N test images")
+    add("--validation", type=positive(int), metavar="N",
+        help="hold out the last N training images and report their accuracy in place of the test "
+             "set's, which is left alone: for choosing settings")
     add("--augment", choices=["none", "mirror", "shift-mirror"],
         help="distort each training image anew every time: mirrored half of the time, and besides "
              "shifted by up to 4 pixels of the original (default: none)")
+    add("--preprocess", choices=["none", "standardize", "gcn", "zca"],
+        help="standardize: mean 0 and variance 1 over the training images; gcn: global contrast "
+             "normalization, an image at a time; zca: besides whitening, fitted to the training "
+             "images; the latter two as in the paper on CIFAR-10 (default: none, which gives "
+             "values from 0 to 1)")
 
     add = parser.add_argument_group("run").add_argument
     add("--ctx", metavar="DEVICE",
@@ -121,6 +130,13 @@ def number(kind, accept, wanted):
         return value
 
     return parse
+
+
+def dataset_name(text):
+    """An argparse type: a data set's usual name."""
+    from nin_gluon.data.sets import ALIASES
+
+    return ALIASES.get(text, text)
 
 
 def whole_path(text):
@@ -278,6 +294,9 @@ def train(run, config, contexts, args):
                                  "more, or leave it out.")
         elif (run / "config.json").exists():
             raise there_already(run)  # another process was faster
+        if config["validation"]:
+            print(f"test acc is that of the last {config['validation']} training images, which are "
+                  "held out", file=sys.stderr)
         write_config(run, config, contexts)
         (run / "diverged.txt").unlink(missing_ok=True)  # of the attempt that is gone over now
         watcher = watch.Watch(run, config, net, trainer, train_iter, test_iter, history, tally,
@@ -346,7 +365,8 @@ def load_data(config, contexts, part=(0, 1)):
     # Batches go to the device at once; with several the loop splits them.
     where = contexts[0] if len(contexts) == 1 else None
     options = (config["batch_size"] * part[1], config["resize"], config["data_dir"], where,
-               config["limit"], part, config["augment"])
+               config["limit"], part, config["augment"], config["preprocess"],
+               config["validation"])
     return or_the_sample(config, lambda name: data.load_data(name, *options))
 
 

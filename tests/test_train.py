@@ -30,7 +30,7 @@ def outcome(run):
 def assert_same_outcome(one, other):
     (log, parameters), (other_log, other_parameters) = outcome(one), outcome(other)
     assert log == other_log
-    assert len(parameters) == len(other_parameters) == 24
+    assert len(parameters) == len(other_parameters) in (18, 24)
     for value, other_value in zip(parameters, other_parameters):
         np.testing.assert_array_equal(value.asnumpy(), other_value.asnumpy())
 
@@ -120,9 +120,14 @@ def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_pa
     assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
 
 
-@pytest.mark.parametrize("more", [["--augment", "shift-mirror"],
-                                  ["--optimizer", "adam", "--lr", "0.001", "--momentum", "0"]])
-@pytest.mark.parametrize("step, method", [(4, "step"), (2, "evaluating"), (1, "epoch")])
+@pytest.mark.parametrize("step, method, more", [
+    (4, "step", ["--augment", "shift-mirror", "--preprocess", "zca", "--model", "cifar_nin",
+                 "--resize", "28"]),
+    (2, "evaluating", ["--augment", "shift-mirror"]),
+    (1, "epoch", ["--augment", "mirror", "--preprocess", "standardize"]),
+    (4, "step", ["--optimizer", "adam", "--lr", "0.001", "--momentum", "0"]),
+    (1, "epoch", ["--optimizer", "adam", "--lr", "0.001", "--momentum", "0"]),
+])
 def test_stopped_and_resumed_with(few_images, no_pictures, tmp_path, stop_at, step, method, more):
     options = [*SMALL, *more]
     assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
@@ -132,6 +137,28 @@ def test_stopped_and_resumed_with(few_images, no_pictures, tmp_path, stop_at, st
     assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
     assert train.main([*SMALL, "--out", str(tmp_path / "plain")]) == 0
     assert outcome(tmp_path / "whole")[0] != outcome(tmp_path / "plain")[0]  # it does something
+
+
+def test_validation_leaves_the_test_set_alone(few_images, no_pictures, tmp_path, monkeypatch,
+                                              capsys):
+    import nin_gluon.data
+
+    load = nin_gluon.data.load_image_set
+
+    def only_training(name, split, root=None):
+        assert split == "train"
+        return load(name, split, root)
+
+    monkeypatch.setattr(nin_gluon.data, "load_image_set", only_training)
+    train_iter, held_out = nin_gluon.data.load_data("fashion-mnist", 8, validation=10)
+    images, labels = load("fashion-mnist", "train")
+    np.testing.assert_array_equal(train_iter.images.asnumpy(), images[:38])
+    np.testing.assert_array_equal(held_out.images.asnumpy(), images[38:])
+    np.testing.assert_array_equal(held_out.labels.asnumpy(), labels[38:])
+    assert train.main([*SMALL, "--validation", "10", "--out", str(tmp_path / "run")]) == 0
+    assert "last 10 training images" in capsys.readouterr().err
+    assert train.main([*SMALL, "--validation", "48", "--out", str(tmp_path / "none")]) == 2
+    assert "48 cannot be held out" in capsys.readouterr().err
 
 
 def test_adam_has_no_momentum(few_images, no_pictures, tmp_path, capsys):
@@ -262,9 +289,10 @@ def test_the_presets_keep_what_they_promise():
 
     assert planned() == {
         "preset": "textbook", "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128,
-        "resize": 224, "limit": None, "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier",
-        "schedule": "constant", "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device",
-        "data_dir": None, "augment": "none"}
+        "resize": 224, "limit": None, "optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "wd": 0.0,
+        "schedule": "constant", "init": "xavier", "augment": "none", "preprocess": "none",
+        "validation": None, "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device",
+        "data_dir": None}
     quick = planned("--preset", "quick", "--epochs", "9", "--momentum", "0")
     assert (quick["preset"], quick["epochs"], quick["momentum"]) == ("quick", 9, 0)
     assert planned("--preset", "tuned")["resize"] == 224
@@ -294,7 +322,8 @@ def refused(options, capsys):
     (["--frobnicate"], "unrecognized arguments: --frobnicate"),
     (["--model", "alexnet"], "unknown model 'alexnet'; the models are: cifar_nin, mlpconv_nin, "
                             "nin"),
-    (["--dataset", "mnist"], "unknown data set 'mnist'; the data sets are: fashion-mnist, sample"),
+    (["--dataset", "mnist"], "unknown data set 'mnist'; the data sets are: fashion-mnist, cifar10, "
+                             "sample"),
     (["--ctx", "tpu"], "'tpu' is not a device"),
     (["--ctx", "gpu"], "gpu(0) cannot be used: this is the CPU build"),
     (["--resume", "no/such/run"], "is not a run folder: it has no config.json"),
@@ -445,6 +474,11 @@ def test_a_reader_that_goes_away_stops_the_run_and_loses_nothing(tmp_path):
                           text=True)
     assert rest.returncode == 0
     assert [record.epoch for record in parse_log(rest.stdout)] == [1, 2, 3]
+
+
+def test_preprocessed_images_keep_their_size(few_images, tmp_path, capsys):
+    error = refused([*SMALL, "--preprocess", "gcn", "--out", str(tmp_path / "run")], capsys)
+    assert "keep their size of 28x28 pixels; leave out --resize or --preprocess" in error
 
 
 def test_batches_too_small_for_the_devices_are_refused(few_images, tmp_path, capsys):

@@ -1,6 +1,7 @@
 """From Fashion-MNIST's files to batches."""
 
 from nin_gluon.data.sets import get_fashion_mnist_labels, load_image_set
+from nin_gluon.errors import InputError
 
 __all__ = ["get_fashion_mnist_labels", "load_data", "load_data_fashion_mnist"]
 
@@ -34,20 +35,31 @@ def load_data_fashion_mnist(batch_size, resize=None, root=None, ctx=None):
 
 
 def load_data(name, batch_size, resize=None, root=None, ctx=None, limit=None, part=(0, 1),
-              augment="none"):
+              augment="none", preprocess="none", validation=None):
     """A training and a test iterator over any known image set.
 
     As `load_data_fashion_mnist`; `limit` keeps only so many images, the first ones, of each of
     the two sets; `part` is this worker's of every batch, and `augment` the distortion of the
-    training images, as in `BatchLoader`.
+    training images, as in `BatchLoader`; `preprocess` is one of
+    `nin_gluon.data.preprocess.PREPROCESSING`, with the training images to go by. Of the training
+    images the last `validation` take the place of the test set, which is then not even read.
     """
     from nin_gluon.data.loader import BatchLoader
+    from nin_gluon.data.preprocess import preprocessor, standardized
 
-    iterators = []
-    for split in ("train", "test"):
-        images, labels = load_image_set(name, split, root)
-        training = split == "train"
-        iterators.append(BatchLoader(images[:limit], labels[:limit], batch_size, resize,
-                                     shuffle=training, ctx=ctx, part=part,
-                                     augment=augment if training else "none"))
-    return tuple(iterators)
+    images, labels = load_image_set(name, "train", root)
+    if validation:
+        kept = len(images) - validation
+        if kept < 1:
+            raise InputError(f"of {len(images)} training images {validation} cannot be held out "
+                             "for validation; choose fewer.")
+        test = images[kept:], labels[kept:]
+        images, labels = images[:kept], labels[:kept]
+    else:
+        test = (array[:limit] for array in load_image_set(name, "test", root))
+    images, labels = images[:limit], labels[:limit]
+    levels = standardized(images) if preprocess == "standardize" else None
+    prepare = preprocessor(preprocess, images)
+    return (BatchLoader(images, labels, batch_size, resize, True, ctx, part, augment, levels,
+                        prepare),
+            BatchLoader(*test, batch_size, resize, False, ctx, part, "none", levels, prepare))
