@@ -17,6 +17,7 @@ VERBS = {
     "launch": "start a distributed job: scheduler, servers and workers",
     "reproduce": "hold a published log against runs of several seeds",
     "shapes": "print the output shape of each layer of a net",
+    "resources": "count parameters, multiply-adds and memory of a net",
     "torch_edition": "train the chapter's net in PyTorch",
 }
 
