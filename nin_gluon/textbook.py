@@ -5,8 +5,8 @@ from typing import Optional
 
 from nin_gluon.history import parse_log
 
-__all__ = ["EDITIONS", "EXERCISES", "HEADS", "LOG", "LOG_TEXT", "PYTORCH_LOG_TEXT", "PYTORCH_SHAPES", "SHAPES",
-           "Edition"]
+__all__ = ["EDITIONS", "EXERCISES", "HEADS", "LOG", "LOG_TEXT", "PYTORCH_LOG_TEXT",
+           "PYTORCH_SHAPES", "SHAPES", "Edition"]
 
 # Dive into Deep Learning, section 7.3 Network in Network, MXNet Gluon edition (2019): the log of
 # five epochs of Fashion-MNIST at 224x224, SGD with learning rate 0.1, Xavier, batches of 128.

@@ -1,5 +1,6 @@
 """``python -m nin_gluon.exercises``: the chapter's exercises, answered by running them."""
 
+import json
 import re
 import shlex
 import sys
@@ -126,7 +127,8 @@ class Answer:
 
     def __init__(self, exercise, names, full, given, folder):
         self.exercise, self.parts = exercise, chosen_parts(exercise, names, full, given)
-        usual = chosen_parts(exercise, names, full)
+        self.all_parts = chosen_parts(exercise, None, full, given)
+        usual = chosen_parts(exercise, None, full)
         words = [exercise.name, *(["full"] if full else [])]
         for name, value in given.items():
             if any(part.settings.get(name) != value for part in usual):
@@ -159,8 +161,6 @@ class Answer:
 
     def keep(self, record, folder, data_dir):
         """Take a finished run in."""
-        import json
-
         channels, train_images, test_images = image_facts(record.settings, data_dir)
         steps = -(-train_images // record.settings["batch_size"])
         marks = (folder / "progress.jsonl").read_text("utf-8").splitlines()
@@ -209,7 +209,7 @@ class Answer:
         from nin_gluon.files import write_ours
 
         picture = self.path.with_suffix(".png")
-        every = results.compare(self.parts, kept)  # the picture is of the whole file
+        every = results.compare(self.all_parts, kept)  # the picture is of the whole file
         write_ours(picture, plots.png(plots.draw_comparisons(every, signals), results.MARK),
                    results.MARK)
         print(f"records: {self.path}; picture: {picture}", file=sys.stderr)

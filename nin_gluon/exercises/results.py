@@ -141,9 +141,10 @@ def write(path, exercise, runs, signals):
         facts = {f.name: getattr(run, f.name) for f in fields(Run) if f.name != "record"}
         lines.append(line({**asdict(run.record), **facts}))
     signals = sorted(signals, key=lambda s: (s.dataset, s.resize, s.init, s.seed))
-    text = "{{\n \"about\": {},\n \"exercise\": {},\n \"runs\": [\n{}\n ],\n \"signals\": [\n{}\n ]\n}}\n"
-    text = text.format(json.dumps(MARK), json.dumps(exercise.name), ",\n".join(lines),
-                       ",\n".join(line(asdict(signal)) for signal in signals))
+    text = ('{{\n "about": {},\n "exercise": {},\n "question": {},\n "runs": [\n{}\n ],\n'
+            ' "signals": [\n{}\n ]\n}}\n')
+    text = text.format(*map(json.dumps, (MARK, exercise.name, exercise.question)),
+                       ",\n".join(lines), ",\n".join(line(asdict(signal)) for signal in signals))
     write_ours(path, text.encode(), MARK)
 
 

@@ -6,6 +6,7 @@ from mxnet.gluon import nn
 
 from nin_gluon.errors import InputError
 from nin_gluon.models.geometry import NiN
+from nin_gluon.models.head import check_options
 
 __all__ = ["nin_variant"]
 
@@ -38,6 +39,7 @@ def nin_variant(classes=10, dropout=0.5, inner=2, inner_kernel=1, reduce=""):
     InputError
         A number is none that can be built.
     """
+    check_options(classes, dropout, "gap")
     if inner < 0 or inner_kernel < 1 or inner_kernel % 2 == 0:
         raise InputError(f"inner={inner} convolutions of inner_kernel={inner_kernel} cannot be "
                          "built; use 0 or more, of an odd size.")
