@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from nin_gluon.files import replacing
 
-__all__ = ["draw_band", "draw_comparisons", "draw_curves", "draw_predictions", "png", "save", "show_fashion_mnist"]
+__all__ = ["draw_band", "draw_comparisons", "draw_curves", "draw_predictions", "png",
+           "save", "show_fashion_mnist"]
 
 LOSS, TRAIN, TEST = "#4c4c4c", "#1f77b4", "#d95f02"
 PUBLISHED = "#b2182b"

@@ -1,5 +1,6 @@
 """``python -m nin_gluon.exercises``: the chapter's exercises, answered by running them."""
 
+import functools
 import json
 import re
 import shlex
@@ -163,10 +164,9 @@ class Answer:
         """Take a finished run in."""
         channels, train_images, test_images = image_facts(record.settings, data_dir)
         steps = -(-train_images // record.settings["batch_size"])
-        marks = (folder / "progress.jsonl").read_text("utf-8").splitlines()
         run = results.Run(record, *cost(record.settings, channels), test_images,
                           steps * record.settings["epochs"],
-                          results.stall_steps(map(json.loads, marks), steps))
+                          results.stall_steps(progress(folder), steps))
         with self.lock():
             kept, signals = results.read(self.path)
             if all(run.key != other.key for other in kept):
@@ -203,7 +203,7 @@ class Answer:
                              "make some.")
         texts = [results.format_comparison(c, self.exercise.stall) for c in found]
         if signals:
-            texts.append(results.format_signal(signals))
+            texts.append(results.format_signal(signals, self.exercise.signal))
         print("\n\n".join(texts))
         from nin_gluon import plots
         from nin_gluon.files import write_ours
@@ -216,13 +216,30 @@ class Answer:
         return 0
 
 
+def progress(run):
+    """The marks of loss within the epochs that a finished run has left."""
+    try:
+        lines = (run / "progress.jsonl").read_text("utf-8").splitlines()
+        return [{"epochs": mark["epochs"], "loss": mark["loss"]} for mark in map(json.loads, lines)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run / 'progress.jsonl'} cannot be read ({error}); move the run folder "
+                         "away to have the run made again.") from None
+
+
 def image_facts(settings, data_dir):
     """Channels, and how many training and test images a run has."""
+    (train, *_), (test, *_, channels) = (image_shape(settings["dataset"], split, data_dir)
+                                         for split in ("train", "test"))
+    limit = settings["limit"] or train + test
+    return channels, min(train, limit), min(test, limit)
+
+
+@functools.lru_cache(maxsize=None)
+def image_shape(dataset, split, data_dir):
+    """(images, height, width, channels) of a split."""
     from nin_gluon.data import load_image_set
 
-    shapes = [load_image_set(settings["dataset"], split, data_dir)[0][: settings["limit"]].shape
-              for split in ("train", "test")]
-    return shapes[1][3], shapes[0][0], shapes[1][0]
+    return load_image_set(dataset, split, data_dir)[0].shape
 
 
 def cost(settings, channels):

@@ -26,8 +26,7 @@ class Part:
 
     def settings_of(self, label, dtype):
         """All settings of one variant's runs."""
-        return settings_of({"dataset": "fashion-mnist", **self.settings, "dtype": dtype,
-                            **self.variants[label]})
+        return settings_of({**self.settings, "dtype": dtype, **self.variants[label]})
 
     @property
     def reference(self):
@@ -70,6 +69,7 @@ def chosen_parts(exercise, names=None, full=False, given=None):
         if names and part.name not in names:
             continue
         changed = {**part.settings, **(part.full if full else {}), **(given or {})}
+        changed["dataset"] = changed["dataset"] or "fashion-mnist"
         part = replace(part, settings=changed)
         if not any((part.settings, part.variants) == (other.settings, other.variants)
                    for other in chosen):

@@ -8,7 +8,6 @@ for it, the signal through the untrained nets. Everything printed and drawn foll
 import json
 import math
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from statistics import median
 from typing import Optional
 
@@ -106,7 +105,8 @@ def read(path):
         signals = [Signal(**{**kept, "size": tuple(kept["size"]), "spread": tuple(kept["spread"])})
                    for kept in content["signals"]]
         for signal in signals:
-            if not all(map(math.isfinite, [*signal.size, *signal.spread, signal.gradient])):
+            if not all(map(math.isfinite, [*signal.size, *signal.spread, signal.gradient,
+                                           signal.seed])):
                 raise ValueError(f"the signal of {signal.init}, seed {signal.seed}, is not finite")
     except FileNotFoundError:
         return [], []
@@ -167,8 +167,9 @@ class Comparison:
     def title(self):
         settings = self.part.settings_of(self.part.reference, self.dtype)
         images = f"{settings['limit']:,}" if settings["limit"] else "all"
-        return ("{}: {dataset} at {resize}x{resize}, {} images, {epochs} epochs, {} on {}"
-                .format(self.part.title, images, self.dtype, self.device, **settings))
+        return ("{}: {dataset} at {resize}x{resize}, {} images, {}, {} on {}"
+                .format(self.part.title, images, some(settings["epochs"], "epoch"), self.dtype,
+                        self.device, **settings))
 
     def accuracies(self, label):
         """Test accuracy after the last epoch, by seed, of the runs that did not diverge."""
@@ -177,7 +178,8 @@ class Comparison:
 
     def differences(self, label):
         """Accuracy less that of the reference, by the seeds that both have."""
-        ours, theirs = self.accuracies(label), self.accuracies(self.part.reference)
+        ours = self.accuracies(label)
+        theirs = self.accuracies(self.part.reference) if self.part.reference in self.rows else {}
         return {seed: ours[seed] - theirs[seed] for seed in ours if seed in theirs}
 
     def published_difference(self, label):
@@ -187,13 +189,17 @@ class Comparison:
             return None
         return published[label] - published[self.part.reference]
 
-    def sentences(self):
-        """What it comes to, a sentence each."""
+    def sentences(self, stall=False):
+        """What it comes to, a sentence each; `stall`: also how long losses stay at ln 10."""
         lines = [line for label in self.rows for line in self.about(label)]
-        order = self.about_order()
-        lines += [order] if order else []
-        seeds = min((len(self.differences(label)) for label in self.rows), default=0)
-        if seeds >= MIN_SEEDS:
+        lines += [line for line in (self.about_order(), stall and self.about_stall()) if line]
+        if self.part.reference not in self.rows:
+            return [*lines, f"Nothing to compare with: {self.part.reference} has not been run."]
+        seeds = min(len(self.differences(label)) for label in self.rows)
+        if seeds < MIN_SEEDS:
+            lines.append(f"Fewer than {MIN_SEEDS} seeds to compare say nothing yet"
+                         + (" of some." if seeds < len(self.rows[self.part.reference]) else "."))
+        else:
             images = next(iter(self.rows[self.part.reference].values())).test_images
             lines.append(f"{seeds} differences of one sign come by chance 1 time in "
                          f"{2 ** (seeds - 1)}; an accuracy of 0.8 on {images:,} test images is "
@@ -207,14 +213,13 @@ class Comparison:
         lost = [run.record.seed for run in self.rows[label].values() if run.record.diverged]
         if lost:
             yield f"{label}: seed {seed_words(lost)} diverged."
-        if label == self.part.reference:
+        if label == self.part.reference or self.part.reference not in self.rows:
             return
         values = sorted(self.differences(label).values())
         against = f"than {self.part.reference}"
         if len(values) < MIN_SEEDS:
-            yield (f"{label}: {some(len(values), 'seed')} to compare, too few to say anything; it "
-                   f"takes {MIN_SEEDS}.")
-        elif values[0] > 0:
+            return
+        if values[0] > 0:
             yield (f"{label}: higher {against} at each of {len(values)} seeds, by {values[0]:.4f} "
                    f"to {values[-1]:.4f}.")
         elif values[-1] < 0:
@@ -224,7 +229,7 @@ class Comparison:
             yield (f"{label}: not to be told from {self.part.reference} with {len(values)} seeds: "
                    f"the difference goes from {values[0]:+.4f} to {values[-1]:+.4f}.")
         published = self.published_difference(label)
-        if published is not None and len(values) >= MIN_SEEDS:
+        if published is not None:
             same = sum(value * published > 0 for value in values)
             yield (f"{label}: the published difference is {published:+.4f}; ours has its sign at "
                    f"{same} of {len(values)} seeds.")
@@ -251,6 +256,18 @@ class Comparison:
                 f"{math.factorial(len(order))}) and {'holds' if in_medians else 'not'} in the "
                 "medians, which are "
                 + ", ".join(f"{label} {value:.4f}" for label, value in ours) + ".")
+
+
+    def about_stall(self):
+        """How long the losses stayed at ln 10: the reference's, the shortest, the longest."""
+        if self.part.reference not in self.rows:
+            return None
+        order = sorted(self.rows, key=lambda label: median(
+            math.inf if run.stall is None else run.stall for run in self.rows[label].values()))
+        told = list(dict.fromkeys([self.part.reference, order[0], order[-1]]))
+        return ("Steps in which the loss stayed within 1 % of ln 10, guessing: "
+                + "; ".join(f"{label} {stall_words(self.rows[label].values())}" for label in told)
+                + (", the shortest and the longest last." if len(told) == 3 else "."))
 
 
 def compare(parts, runs, dtype=None, device=None):
@@ -311,7 +328,7 @@ def format_comparison(comparison, stall=False):
                       "" if change is None else f"{change:+.4f}"]
         table.append(cells)
     head = f"{comparison.title}; {some(len(seeds), 'seed')}: {seed_words(seeds)}"
-    return "\n".join([head, "", *aligned(table), "", *comparison.sentences()])
+    return "\n".join([head, "", *aligned(table), "", *comparison.sentences(stall)])
 
 
 def stall_words(runs):
@@ -322,9 +339,8 @@ def stall_words(runs):
     return low if low == high else f"{low} to {high}"
 
 
-def format_signal(signals):
-    """What becomes of the signal, by initialization: medians over the seeds."""
-    inits = list(dict.fromkeys(signal.init for signal in signals))
+def format_signal(signals, inits):
+    """What becomes of the signal with each initialization: medians over the seeds."""
     layers = len(signals[0].size)
     first = signals[0]
     table = [["ReLU", *(f"{init}: size" for init in inits), *(f"{init}: spread" for init in inits)]]
@@ -333,7 +349,8 @@ def format_signal(signals):
                                         for init in inits),
                       *(number(middle(signals, init, "spread")[layer]) for init in inits)])
     lines = [f"The signal in the untrained net, {first.dataset} at {first.resize}x{first.resize}, "
-             "float32, in units of the input's; spread: what differs from image to image", "",
+             f"float32, {some(len({s.seed for s in signals}), 'seed')}, in units of the input's; "
+             "spread: what differs from image to image", "",
              *aligned(table), ""]
     for init in inits:
         last = middle(signals, init, "spread")[-1]
@@ -342,6 +359,9 @@ def format_signal(signals):
         lines.append(f"{init}: what tells images apart {change} of the input's after {layers} "
                      f"ReLUs, a factor of {last ** (1 / layers):.2f} a layer; the first layer's "
                      f"gradient is {number(gradient)} of its weights.")
+    if "identity" in inits:
+        lines.append("(identity starts with all classes alike, so the first step is the last "
+                     "layers' alone and the gradient comes with the second.)")
     return "\n".join(lines)
 
 
