@@ -56,7 +56,7 @@ class Signal:
     dataset: str
     size: tuple  # root mean square after each ReLU, in units of the input's
     spread: tuple  # of it, what differs from image to image, in units of the input's
-    gradient: float  # root mean square of the loss's gradient for the first weights, over theirs
+    gradient: tuple  # of each layer: root mean square of the loss's gradient, over the weights'
 
 
 def stall_steps(marks, steps):
@@ -102,10 +102,11 @@ def read(path):
     try:
         content = json.loads(path.read_text("utf-8"))
         runs = [read_run(kept) for kept in content["runs"]]
-        signals = [Signal(**{**kept, "size": tuple(kept["size"]), "spread": tuple(kept["spread"])})
+        signals = [Signal(**{**kept, **{name: tuple(kept[name]) for name in
+                                        ("size", "spread", "gradient")}})
                    for kept in content["signals"]]
         for signal in signals:
-            if not all(map(math.isfinite, [*signal.size, *signal.spread, signal.gradient,
+            if not all(map(math.isfinite, [*signal.size, *signal.spread, *signal.gradient,
                                            signal.seed])):
                 raise ValueError(f"the signal of {signal.init}, seed {signal.seed}, is not finite")
     except FileNotFoundError:
@@ -354,11 +355,12 @@ def format_signal(signals, inits):
              *aligned(table), ""]
     for init in inits:
         last = middle(signals, init, "spread")[-1]
-        gradient = median(signal.gradient for signal in signals if signal.init == init)
+        gradients = middle(signals, init, "gradient")
         change = f"shrinks to 1/{1 / last:,.0f}" if 0 < last < 0.5 else f"is {number(last)}"
         lines.append(f"{init}: what tells images apart {change} of the input's after {layers} "
-                     f"ReLUs, a factor of {last ** (1 / layers):.2f} a layer; the first layer's "
-                     f"gradient is {number(gradient)} of its weights.")
+                     f"ReLUs, a factor of {last ** (1 / layers):.2f} a layer; a first step with "
+                     f"rate 0.1 changes the weights by {number(10 * gradients[0])} % in the first "
+                     f"layer and by {number(10 * min(gradients))} % where least.")
     if "identity" in inits:
         lines.append("(identity starts with all classes alike, so the first step is the last "
                      "layers' alone and the gradient comes with the second.)")

@@ -242,7 +242,8 @@ def test_the_signal_is_what_the_net_does(garments):
         sizes = signals["identity"].size[3 * block : 3 * block + 3]
         assert max(sizes) == pytest.approx(min(sizes))
     assert signals["xavier"].spread[-1] < 0.01 < 0.1 < signals["he"].spread[-1]
-    assert signals["xavier"].gradient < signals["he"].gradient / 3
+    for xavier, he in zip(signals["xavier"].gradient, signals["he"].gradient):
+        assert xavier < he / 10
     assert measure("xavier", 0, settings) == signals["xavier"]
     text = results.format_signal(list(signals.values()), ("xavier", "he", "identity"))
     assert "xavier: what tells images apart shrinks to 1/" in text
@@ -262,7 +263,7 @@ def test_what_is_written_is_read(here):
     each, path = part(), here / "results/exercises/x.json"
     exercise = Exercise("x", "why?", "so", (each,), 1)
     kept = [made(each, "two", 1), made(each, "one", 0, 1 / 3, stall=4), made(each, "two", 0)]
-    signals = [results.Signal("he", 0, 67, "sample", (1 / 3, 0.5), (0.1, 0.2), 1e-9)]
+    signals = [results.Signal("he", 0, 67, "sample", (1 / 3, 0.5), (0.1, 0.2), (1e-9, 1e-8))]
     results.write(path, exercise, kept, signals)
     first = path.read_bytes()
     again, same = results.read(path)
@@ -289,7 +290,7 @@ def test_what_is_written_is_read(here):
 def test_a_damaged_file_is_named(here, capsys, old, new, sentence):
     exercise = replace(exercises.EXERCISES["one-step"], signal=("he",))
     path = here / "results/exercises/one-step.json"
-    signals = [results.Signal("he", 0, 67, "sample", (0.5,), (0.1,), 1e-9)]
+    signals = [results.Signal("he", 0, 67, "sample", (0.5,), (0.1,), (1e-9,))]
     results.write(path, exercise, [made(part(), "one", 0)], signals)
     text = path.read_text()
     assert old in text
@@ -368,7 +369,7 @@ def test_the_signals_are_measured_once(here, calls, capsys, monkeypatch):
     def measure(init, seed, settings, data_dir):
         asked.append((init, seed))
         return results.Signal(init, seed, settings["resize"], settings["dataset"], (0.5,), (0.2,),
-                              0.1)
+                              (0.1,))
 
     monkeypatch.setattr(through, "measure", measure)
     for _ in range(2):
@@ -399,7 +400,7 @@ def test_a_run_of_other_settings_in_the_way_is_named(here, calls, capsys):
 @pytest.mark.pictures
 def test_the_picture_has_a_dot_for_every_run():
     found = comparison({"a": [0.5, 0.6, 0.7], "b": [0.4, 0.5, 0.8]}, published={"a": 0.9})
-    signals = [results.Signal(init, seed, 67, "sample", (0.5, 0.2), (0.3, 0.1), 0.1)
+    signals = [results.Signal(init, seed, 67, "sample", (0.5, 0.2), (0.3, 0.1), (0.1, 0.1))
                for init in ("he", "xavier") for seed in (0, 1)]
     figure = plots.draw_comparisons([found], signals)
     above, below = figure.axes
