@@ -18,6 +18,7 @@ VERBS = {
     "reproduce": "hold a published log against runs of several seeds",
     "exercises": "answer the chapter's exercises by running them",
     "shapes": "print the output shape of each layer of a net",
+    "resources": "count parameters, multiply-adds and memory of a net",
     "torch_edition": "train the chapter's net in PyTorch",
 }
 

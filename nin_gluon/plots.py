@@ -2,14 +2,15 @@
 
 import io
 import textwrap
+from math import prod
 from statistics import median
 
 from matplotlib.figure import Figure
 
 from nin_gluon.files import replacing
 
-__all__ = ["draw_band", "draw_comparisons", "draw_curves", "draw_predictions", "png",
-           "save", "show_fashion_mnist"]
+__all__ = ["draw_band", "draw_comparisons", "draw_curves", "draw_predictions", "draw_resources",
+           "png", "save", "show_fashion_mnist"]
 
 LOSS, TRAIN, TEST = "#4c4c4c", "#1f77b4", "#d95f02"
 PUBLISHED = "#b2182b"
@@ -216,6 +217,46 @@ def draw_predictions(images, labels, predictions, names, title="", columns=8):
         said = names[predicted] if right else f"{names[predicted]}, not\n{names[label]}"
         axes.set_title(said, fontsize=8, color=RIGHT if right else WRONG, va="bottom")
     figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def draw_resources(result):
+    """A net's parameters, MACs and outputs layer by layer, as bars.
+
+    Parameters
+    ----------
+    result : dict
+        What `nin_gluon.resources.measure` returns.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    layers = result["layers"]
+    size = 4 if result["dtype"] == "float32" else 2
+    figure = Figure(figsize=(11, 1.4 + 0.24 * len(layers)), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
+    places = range(len(layers))
+    for axes, name, scale, heading in (
+            (panels[0], "parameters", 1e3, "parameters, thousands"),
+            (panels[1], "macs", 1e6, "multiply-adds (MACs), millions"),
+            (panels[2], "output", 1e6 / size, "output, MB")):
+        values = [(prod(layer[name]) if name == "output" else layer[name]) / scale
+                  for layer in layers]
+        axes.barh(places, values, color=TRAIN)
+        for place, value in zip(places, values):
+            if value:
+                axes.annotate(f" {value:,.3g}" if value < 1000 else f" {value:,.0f}",
+                              (value, place), va="center", fontsize=7, color=LOSS)
+        axes.set_xlim(0, 1.18 * max(values) or 1)
+        axes.set_title(f"{heading}: {sum(values):,.4g} in all", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_yticks(places, [layer["kind"] for layer in layers])
+    panels[0].invert_yaxis()
+    batch, channels, height, width = result["input"]
+    figure.suptitle(f"{result['model']}, input {batch} x {channels} x {height} x {width}, "
+                    f"{result['dtype']}", fontsize=10)
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import Optional
 from nin_gluon.history import parse_log
 
 __all__ = ["EDITIONS", "EXERCISES", "HEADS", "LOG", "LOG_TEXT", "PYTORCH_LOG_TEXT",
-           "PYTORCH_SHAPES", "SHAPES", "Edition"]
+           "PYTORCH_SHAPES", "RESOURCES", "SHAPES", "Edition"]
 
 # Dive into Deep Learning, section 7.3 Network in Network, MXNet Gluon edition (2019): the log of
 # five epochs of Fashion-MNIST at 224x224, SGD with learning rate 0.1, Xavier, batches of 128.
@@ -56,6 +56,19 @@ PYTORCH_SHAPES = (
     ("AdaptiveAvgPool2d", (1, 10, 1, 1)),
     ("Flatten", (1, 10)),
 )
+
+# Notes and exercises to the same section (in Chinese): what the net takes for one image of 224x224,
+# in the units that are printed there.
+RESOURCES = {
+    "parameters": (1.92, "M"),
+    "compute": (1.55, "GFLOP"),
+    "inference parameters": (7.69, "MB"),
+    "inference activations": (25.40, "MB"),
+    "inference memory": (33.09, "MB"),
+    "training parameters": (15.38, "MB"),
+    "training activations": (50.80, "MB"),
+    "training memory": (66.18, "MB"),
+}
 
 # The same edition's notes on the chapter's exercises, at 224x224: what is changed, and how training
 # ends. (The first is the unchanged run, 10 epochs at learning rate 0.1.)

@@ -11,7 +11,7 @@ from nin_gluon import runtime
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
 from nin_gluon.evidence import device_kind
-from nin_gluon.exercises import heads, one_by_one, one_step, results, tune
+from nin_gluon.exercises import heads, one_by_one, one_step, resources, results, tune
 from nin_gluon.exercises.exercise import chosen_parts
 from nin_gluon.reproduce import seed_list
 from nin_gluon.runs import Job, Runs, tell
@@ -56,6 +56,9 @@ def build_parser():
         described += f"\n\nAbout {exercise.minutes} minutes on two cores with AMX."
         add_options(chosen.add_parser(name, help=exercise.question, description=described,
                                       epilog=EPILOG), exercise)
+    resources.add_options(chosen.add_parser(
+        resources.NAME, help=resources.QUESTION,
+        description=f"{resources.QUESTION.capitalize()}\n\n{resources.METHOD}"))
     return parser
 
 
@@ -90,6 +93,9 @@ def add_options(parser, exercise):
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(argv)
+    if args.name == resources.NAME:
+        print(resources.answer(args), file=sys.stderr)
+        return 0
     given = {name: getattr(args, name) for name in
              ("epochs", "limit", "resize", "batch_size", "dataset")
              if getattr(args, name) is not None}

@@ -398,6 +398,25 @@ def test_a_run_of_other_settings_in_the_way_is_named(here, calls, capsys):
 
 
 @pytest.mark.pictures
+def test_resources_are_those_of_their_own_command(here, capsys):
+    from nin_gluon import resources
+
+    assert resources.main([]) == 0
+    printed = capsys.readouterr().out
+    assert exercises.main(["resources"]) == 0
+    assert capsys.readouterr().out == printed
+    content = json.loads(Path("results/exercises/resources.json").read_text())
+    assert (content["parameters"], content["macs"]) == (1_992_166, 762_297_352)
+    before = contents(here)
+    assert exercises.main(["resources"]) == 0
+    assert contents(here) == before and len(before) == 2
+    assert exercises.main(["resources", "--batch", "2"]) == 0
+    assert contents(here).items() > before.items()
+    capsys.readouterr()
+    assert "too small" in refused(["resources", "--size", "9"], capsys)
+
+
+@pytest.mark.pictures
 def test_the_picture_has_a_dot_for_every_run():
     found = comparison({"a": [0.5, 0.6, 0.7], "b": [0.4, 0.5, 0.8]}, published={"a": 0.9})
     signals = [results.Signal(init, seed, 67, "sample", (0.5, 0.2), (0.3, 0.1), (0.1, 0.1))
