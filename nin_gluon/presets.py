@@ -12,12 +12,13 @@ TEXTBOOK = {
     "init": "xavier", "augment": "none", "preprocess": "none", "validation": None,
     "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device", "data_dir": None,
 }
-BETTER = {"init": "identity", "lr": 0.02, "momentum": 0.9, "schedule": "cosine"}
+BETTER = {"optimizer": "adam", "lr": 0.002, "schedule": "cosine", "init": "identity",
+          "preprocess": "standardize"}
 PRESETS = {
     "textbook": TEXTBOOK,
     # 67 pixels is the smallest input this net takes.
-    "quick": {**TEXTBOOK, **BETTER, "epochs": 2, "batch_size": 64, "resize": 67, "limit": 25000},
-    "tuned": {**TEXTBOOK, **BETTER, "epochs": 10, "wd": 5e-4},
+    "quick": {**TEXTBOOK, **BETTER, "epochs": 2, "batch_size": 64, "resize": 67, "limit": 30000},
+    "tuned": {**TEXTBOOK, **BETTER, "epochs": 10, "augment": "mirror"},
     # The mlpconv edition's.
     "mlpconv": {**TEXTBOOK, "model": "mlpconv_nin", "epochs": 20, "resize": 112, "lr": 0.2},
 }

@@ -42,10 +42,10 @@ def build_parser():
                             epilog=EPILOG)
     add = parser.add_argument_group("recipe (each overrides the preset's)").add_argument
     add("--preset", choices=PRESETS, default=None,
-        help="textbook: SGD lr 0.1, Xavier, 5 epochs of 224x224 (the default); quick: identity "
-             "initialization, momentum and a cosine schedule, 2 epochs of 25,000 images of 67x67; "
-             "tuned: much the same for 10 epochs of all images at 224x224; mlpconv: the mlpconv "
-             "edition's, SGD lr 0.2, 20 epochs of 112x112")
+        help="textbook: SGD lr 0.1, Xavier, 5 epochs of 224x224 (the default); quick: Adam, "
+             "cosine schedule, identity initialization and standardized images, 2 epochs of 30,000 "
+             "images of 67x67; tuned: the same, mirrored, for 10 epochs of all images at 224x224; "
+             "mlpconv: the mlpconv edition's, SGD lr 0.2, 20 epochs of 112x112")
     add("--model", metavar="NAME[,OPTION=VALUE...]",
         help="net, with options of its own: nin, or nin,dropout=0.2 (default: nin)")
     add("--epochs", type=positive(int), metavar="N", help="passes over the training images")
