@@ -18,6 +18,7 @@ VERBS = {
     "reproduce": "hold a published log against runs of several seeds",
     "shapes": "print the output shape of each layer of a net",
     "resources": "count parameters, multiply-adds and memory of a net",
+    "confidence": "show where in an image a run's net finds each class",
     "torch_edition": "train the chapter's net in PyTorch",
 }
 
