@@ -15,10 +15,10 @@ TEXTBOOK = {
 }
 BETTER = {"optimizer": "adam", "lr": 0.002, "schedule": "cosine", "init": "identity",
           "preprocess": "standardize"}
-# The paper says: SGD in batches of 128, the rate lowered tenfold twice. What it leaves open is as the
-# first author published it for Caffe (momentum, weight decay, 120,000 steps), but for rate and
-# initialization: with his 0.1 and normal weights the net here had not begun to learn after an epoch
-# of 10,000 images, with half of it and identity initialization after 20 steps.
+# The paper says: SGD in batches of 128, the rate lowered tenfold twice. What it leaves open is as
+# the first author published it for Caffe (momentum, weight decay, 120,000 steps), but for rate and
+# initialization: with his 0.1 and normal weights the net here had not begun to learn after an
+# epoch of 10,000 images, with half of it and identity initialization after 20 steps.
 PAPER = {"model": "cifar_nin", "resize": None, "init": "identity", "momentum": 0.9, "wd": 1e-4}
 PRESETS = {
     "textbook": TEXTBOOK,
