@@ -63,17 +63,21 @@ def build_parser():
         help="arithmetic of the convolutions; bfloat16 needs a CPU that has it (avx512_bf16 or "
              "amx_bf16), float16 a GPU")
     add("--seed", type=not_negative(int), metavar="N",
-        help="of initialization, order and dropout (default: 0)")
+        help="of initialization, order, dropout and augmentation (default: 0)")
 
     add = parser.add_argument_group("data").add_argument
-    add("--dataset", help="fashion-mnist, or sample: drawn garments that need no download "
-                          "(default: fashion-mnist, or the sample where that cannot be had)")
+    add("--dataset", type=dataset_name, metavar="NAME",
+        help="fashion-mnist, cifar10, or sample: drawn garments that need no download (default: "
+             "fashion-mnist, or the sample where that cannot be had)")
     add("--data-dir", metavar="DIR", type=whole_path,
         help="folder with the data set's files (default: $NIN_GLUON_DATA, then MXNet's own data "
              "folder; what is missing is downloaded)")
     add("--resize", type=positive(int), metavar="N", help="edge length in pixels")
     add("--limit", type=positive(int), metavar="N",
         help="use only the first N training images and the first N test images")
+    add("--augment", choices=["none", "mirror", "shift-mirror"],
+        help="distort each training image anew every time: mirrored half of the time, and besides "
+             "shifted by up to 4 pixels of the original (default: none)")
 
     add = parser.add_argument_group("run").add_argument
     add("--ctx", metavar="DEVICE",
@@ -116,6 +120,13 @@ def number(kind, accept, wanted):
         return value
 
     return parse
+
+
+def dataset_name(text):
+    """An argparse type: a data set's usual name."""
+    from nin_gluon.data.sets import ALIASES
+
+    return ALIASES.get(text, text)
 
 
 def whole_path(text):
@@ -336,7 +347,7 @@ def load_data(config, contexts, part=(0, 1)):
     # Batches go to the device at once; with several the loop splits them.
     where = contexts[0] if len(contexts) == 1 else None
     options = (config["batch_size"] * part[1], config["resize"], config["data_dir"], where,
-               config["limit"], part)
+               config["limit"], part, config["augment"])
     return or_the_sample(config, lambda name: data.load_data(name, *options))
 
 

@@ -33,8 +33,9 @@ def test_sizes_and_the_console_script(capsys):
     (["--size", "66"], "66x66 pixels is too small"),
     (["--size", "big"], "'big' is not a size"),
     (["--size", "0"], "too small"),
-    (["--model", "lenet"], "unknown model 'lenet'; the models are: mlpconv_nin, nin"),
+    (["--model", "lenet"], "unknown model 'lenet'; the models are: cifar_nin, mlpconv_nin, nin"),
     (["--batch", "0"], "at least 1"),
+    (["--model", "cifar_nin,head=mean"], "unknown head 'mean'; the heads are: gap, fc, fc_dropout"),
 ])
 def test_bad_requests_get_one_line_and_status_2(arguments, sentence, capsys):
     assert main(arguments) == 2

@@ -120,6 +120,19 @@ def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_pa
     assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
 
 
+@pytest.mark.parametrize("step, method", [(4, "step"), (2, "evaluating"), (1, "epoch")])
+def test_stopped_and_resumed_with_augmentation(few_images, no_pictures, tmp_path, stop_at, step,
+                                               method):
+    options = [*SMALL, "--augment", "shift-mirror"]
+    assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
+    stop_at(step, method=method)
+    assert train.main([*options, "--out", str(tmp_path / "parts")]) == 130
+    assert train.main(["--resume", str(tmp_path / "parts")]) == 0
+    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+    assert train.main([*SMALL, "--out", str(tmp_path / "plain")]) == 0
+    assert outcome(tmp_path / "whole")[0] != outcome(tmp_path / "plain")[0]  # it does something
+
+
 def test_stopped_after_every_few_steps(few_images, no_pictures, tmp_path, stop_at):
     assert train.main([*SMALL, "--out", str(tmp_path / "whole")]) == 0
     stop_at(3)
@@ -192,7 +205,8 @@ def test_several_devices_give_the_log_of_one(few_images, no_pictures, tmp_path, 
     """Without dropout, whose masks differ from device to device. 48 images are 9 batches of 5 and
     one of 3, which two devices cannot share evenly."""
     monkeypatch.setitem(models.MODELS, "nin", functools.partial(models.nin, dropout=0))
-    options = [*SMALL, "--schedule", schedule, "--init", "identity", "--batch-size", "5"]
+    options = [*SMALL, "--schedule", schedule, "--init", "identity", "--batch-size", "5",
+               "--augment", "shift-mirror"]
     assert train.main([*options, "--out", str(tmp_path / "one")]) == 0
     one = capsys.readouterr().out.splitlines()
     assert train.main([*options, "--ctx", "cpu(0),cpu(1)", "--kvstore", kvstore,
@@ -224,7 +238,7 @@ def test_a_run_from_before_there_was_a_setting_goes_on(few_images, no_pictures, 
     assert train.main([*SMALL, "--out", str(tmp_path / "parts")]) == 130
     path = tmp_path / "parts" / "config.json"
     config = json.loads(path.read_text())
-    del config["kvstore"], config["workers"]
+    del config["kvstore"], config["workers"], config["augment"]
     path.write_text(json.dumps(config))
     assert train.main(["--resume", str(tmp_path / "parts")]) == 0
     assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
@@ -238,7 +252,7 @@ def test_the_presets_keep_what_they_promise():
         "preset": "textbook", "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128,
         "resize": 224, "limit": None, "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier",
         "schedule": "constant", "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device",
-        "data_dir": None}
+        "data_dir": None, "augment": "none"}
     quick = planned("--preset", "quick", "--epochs", "9", "--momentum", "0")
     assert (quick["preset"], quick["epochs"], quick["momentum"]) == ("quick", 9, 0)
     assert planned("--preset", "tuned")["resize"] == 224
@@ -266,8 +280,10 @@ def refused(options, capsys):
     (["--kvstore", "dist_async"], "invalid choice: 'dist_async'"),
     (["--kvstore", "dist_sync"], "start one with: python -m nin_gluon.launch"),
     (["--frobnicate"], "unrecognized arguments: --frobnicate"),
-    (["--model", "alexnet"], "unknown model 'alexnet'; the models are: mlpconv_nin, nin"),
-    (["--dataset", "mnist"], "unknown data set 'mnist'; the data sets are: fashion-mnist, sample"),
+    (["--model", "alexnet"], "unknown model 'alexnet'; the models are: cifar_nin, mlpconv_nin, "
+                            "nin"),
+    (["--dataset", "mnist"], "unknown data set 'mnist'; the data sets are: fashion-mnist, cifar10, "
+                             "sample"),
     (["--ctx", "tpu"], "'tpu' is not a device"),
     (["--ctx", "gpu"], "gpu(0) cannot be used: this is the CPU build"),
     (["--resume", "no/such/run"], "is not a run folder: it has no config.json"),

@@ -33,17 +33,21 @@ def load_data_fashion_mnist(batch_size, resize=None, root=None, ctx=None):
     return load_data("fashion-mnist", batch_size, resize, root, ctx)
 
 
-def load_data(name, batch_size, resize=None, root=None, ctx=None, limit=None, part=(0, 1)):
+def load_data(name, batch_size, resize=None, root=None, ctx=None, limit=None, part=(0, 1),
+              augment="none"):
     """A training and a test iterator over any known image set.
 
     As `load_data_fashion_mnist`; `limit` keeps only so many images, the first ones, of each of
-    the two sets, and `part` is this worker's of every batch, as in `BatchLoader`.
+    the two sets; `part` is this worker's of every batch, and `augment` the distortion of the
+    training images, as in `BatchLoader`.
     """
     from nin_gluon.data.loader import BatchLoader
 
     iterators = []
     for split in ("train", "test"):
         images, labels = load_image_set(name, split, root)
+        training = split == "train"
         iterators.append(BatchLoader(images[:limit], labels[:limit], batch_size, resize,
-                                     shuffle=split == "train", ctx=ctx, part=part))
+                                     shuffle=training, ctx=ctx, part=part,
+                                     augment=augment if training else "none"))
     return tuple(iterators)

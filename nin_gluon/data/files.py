@@ -10,9 +10,11 @@ import gzip
 import hashlib
 import logging
 import os
+import shutil
+import tarfile
 import zlib
 from pathlib import Path
-from typing import Callable, Dict, NamedTuple, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
 from urllib.parse import urlsplit
 
 import filelock
@@ -20,6 +22,7 @@ import requests
 from tqdm import tqdm
 
 from nin_gluon.errors import InputError
+from nin_gluon.files import replacing
 
 __all__ = ["DataFile", "DownloadError", "ImageSet", "load_arrays", "locate"]
 
@@ -50,6 +53,9 @@ class ImageSet(NamedTuple):
     # (n,) uint8; raises InputError for files that are not of the right form.
     read: Callable
     sources: Tuple[str, ...]  # addresses that a file's name is appended to
+    archive: Optional[DataFile] = None  # the one file in which all of them are published
+    folders: Tuple[str, ...] = ()  # other names of its folder
+    own: bool = False  # whether files of the right form but other content are used, with a notice
 
 
 class DownloadError(InputError):
@@ -88,11 +94,20 @@ def load_arrays(image_set, split, root=None):
     DownloadError
         A file is missing and cannot be downloaded.
     """
+    if image_set.own:
+        paths = own_files(image_set, split, root)
+        if paths:
+            images, labels = image_set.read(paths, split)
+            names = ", ".join(map(str, paths))
+            notice(f"{names}: not the official {image_set.title}; using these "
+                   f"{len(images):,} images as the {split}{'ing' * (split == 'train')} set")
+            return images, labels
     files = image_set.splits[split]
     paths = locate(image_set, files, root)
     images_and_labels = image_set.read(paths, split)
     for file, path in zip(files, paths):
-        if not is_genuine(path, file):
+        # Where files of another content are used, `locate` has looked at them already.
+        if not image_set.own and not is_genuine(path, file):
             raise InputError(
                 f"{path} has the form of a file of {image_set.title} but not its content; "
                 f"expected checksum {file.checksums[0]}. Put the right file there, or move this "
@@ -121,7 +136,7 @@ def folders(image_set, root=None):
         if said_by == "NIN_GLUON_DATA" and not folder.exists() and not root:
             raise InputError(f"NIN_GLUON_DATA names {folder}, which does not exist; correct it or "
                              "take it out of the environment.")
-        yield from (folder / image_set.name, folder)
+        yield from (folder / name for name in (image_set.name, *image_set.folders, ""))
     yield mxnet_folder(image_set)
 
 
@@ -137,11 +152,35 @@ def notice(text):
     log.warning(text)
 
 
-def find(file, places):
-    """The first path that holds the file, compressed as published or not; None if none does."""
+def find(file, places, accept=lambda path: True):
+    """The first accepted path that holds the file, compressed as published or not, or None."""
     names = (file.name, file.name[:-3]) if file.name.endswith(".gz") else (file.name,)
     paths = (place / name for place in places for name in names)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if path.is_file() and accept(path)), None)
+
+
+def own_files(image_set, split, root=None):
+    """Paths of a split in a set of the user's own; an empty list if the user has none.
+
+    The first place with any of the files decides, for both splits. If one of them is not as
+    published, that place holds a set of the user's own, and what is there is all there is of it:
+    official files, from elsewhere or downloaded, are not mixed in.
+    """
+    for place in folders(image_set, root):
+        there = {file: place / file.name for files in image_set.splits.values() for file in files
+                 if (place / file.name).is_file()}
+        if not there:
+            continue
+        foreign = [path for file, path in there.items() if not is_genuine(path, file)]
+        paths = [there[file] for file in image_set.splits[split] if file in there]
+        if foreign and not paths:
+            raise InputError(
+                f"{foreign[0]} is not the official {image_set.title}, so {place} holds a set of "
+                f"your own, but it lacks {image_set.splits[split][0].name}; put that there too, or "
+                "move the set away for the official one to be used."
+            )
+        return paths if foreign else []
+    return []
 
 
 def locate(image_set, files, root=None):
@@ -150,7 +189,9 @@ def locate(image_set, files, root=None):
     Downloads go to `root` if the user named one, else to MXNet's data folder.
     """
     places = list(folders(image_set, root))
-    paths = [find(file, places) for file in files]
+    # Where a user may have files of their own, those are passed over.
+    paths = [find(file, places, lambda path, file=file: not image_set.own or is_genuine(path, file))
+             for file in files]
     elsewhere = [path.parent for path in paths
                  if root and path and Path(root).expanduser() not in path.parents]
     if elsewhere:
@@ -159,12 +200,18 @@ def locate(image_set, files, root=None):
         folder = Path(root).expanduser() if root else mxnet_folder(image_set)
         missing = ", ".join(file.name for file, path in zip(files, paths) if path is None)
         try:
-            paths = [path or download(image_set, file, folder) for file, path in zip(files, paths)]
+            archive = image_set.archive and (find(image_set.archive, places)
+                                             or download(image_set, image_set.archive, folder))
+            paths = [path or (unpack(image_set, archive, file) if archive
+                              else download(image_set, file, folder))
+                     for file, path in zip(files, paths)]
         except DownloadError as error:
             where = f"{root} or the other places" if root else ", ".join(map(str, places))
             error.args = (
-                f"no {image_set.title}: {missing} not found in {where}, and {error} Put the files "
-                "there, or name their folder with --data-dir or NIN_GLUON_DATA.",
+                f"no {image_set.title}: {missing} not found in {where}, and {error} Put "
+                + (f"that file, from {image_set.sources[0]}, " if image_set.archive
+                   else "the files ")
+                + "there, or name their folder with --data-dir or NIN_GLUON_DATA.",
             )
             raise
     return paths
@@ -192,6 +239,36 @@ def is_genuine(path, file):
             content = gzip.GzipFile(fileobj=stream)
             return accepted(iter(lambda: content.read(CHUNK), b""))
     return False
+
+
+# ------------------------------------------------------------------ unpacking
+
+
+def unpack(image_set, archive, file):
+    """Take one file out of the archive, to beside it or else to MXNet's folder; return its path.
+
+    Raises
+    ------
+    InputError
+        The archive is damaged or another, or another file is in the way.
+    """
+    if not is_genuine(archive, image_set.archive):
+        raise InputError(
+            f"{archive} is not the published archive of {image_set.title}, or is damaged; expected "
+            f"checksum {image_set.archive.checksums[0]}. Put the right one there, or move this one "
+            "away so that it is downloaded."
+        )
+    folder = archive.parent if os.access(archive.parent, os.W_OK) else mxnet_folder(image_set)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / file.name
+    if target.exists():
+        raise InputError(f"{target} is in the way of the official {image_set.title}: it has "
+                         "another content; move it away.")
+    with tarfile.open(archive) as tar, replacing(target) as temporary:
+        member = next(m for m in tar if m.isfile() and Path(m.name).name == file.name)
+        with open(temporary, "wb") as out:
+            shutil.copyfileobj(tar.extractfile(member), out)
+    return target
 
 
 # ------------------------------------------------------------------ downloading

@@ -4,6 +4,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import nd
 
+from nin_gluon.data.augment import augmenter
 from nin_gluon.data.resize import BilinearResize
 
 __all__ = ["BatchLoader"]
@@ -33,6 +34,9 @@ class BatchLoader:
     part : (int, int), optional
         (rank, workers): of every batch give only the part of this worker. The parts are as even
         as can be, follow one another, and together are the batch.
+    augment : {"none", "mirror", "shift-mirror"}
+        How images are distorted at random, anew each time, before they are resized; see
+        `nin_gluon.data.augment`.
 
     Yields
     ------
@@ -41,8 +45,8 @@ class BatchLoader:
     """
 
     def __init__(self, images, labels, batch_size, resize=None, shuffle=False, ctx=None,
-                 part=(0, 1)):
-        self.ctx, self.part = ctx or mx.cpu(), part
+                 part=(0, 1), augment="none"):
+        self.ctx, self.part, self.augment = ctx or mx.cpu(), part, augmenter(augment)
         home = self.ctx if fits(images.nbytes, self.ctx) else mx.cpu()
         self.images = nd.array(images, ctx=home, dtype="uint8")
         self.labels = nd.array(labels, ctx=home, dtype="int32")
@@ -68,6 +72,8 @@ class BatchLoader:
             rank, workers = self.part
             chosen = chosen[rank * len(chosen) // workers : (rank + 1) * len(chosen) // workers]
             X, y = nd.take(self.images, chosen), nd.take(self.labels, chosen)
+            if self.augment:
+                X = self.augment(X)
             if self.resize:
                 X = self.resize(X)
             # What ToTensor does: (batch, height, width, channels) uint8 to (batch, channels,

@@ -6,10 +6,12 @@ import numpy as np
 
 from nin_gluon.data.files import DataFile, ImageSet, load_arrays
 from nin_gluon.data.idx import read_idx
+from nin_gluon.data.records import read_records
 from nin_gluon.data.sample import draw_sample
 from nin_gluon.errors import InputError
 
-__all__ = ["DATASETS", "FASHION_MNIST", "get_fashion_mnist_labels", "load_image_set"]
+__all__ = ["ALIASES", "CIFAR10", "DATASETS", "FASHION_MNIST", "get_fashion_mnist_labels",
+           "load_image_set"]
 
 # d2lzh's English names, in the order of the labels.
 GARMENTS = ("t-shirt", "trouser", "pullover", "dress", "coat",
@@ -66,6 +68,45 @@ FASHION_MNIST = ImageSet(
 )
 
 
+# The classes of CIFAR-10, in the order of its labels.
+THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def read_cifar10(paths, split):
+    """Read the batches of one split, one after the other."""
+    images, labels = zip(*map(read_records, paths))
+    return np.concatenate(images), np.concatenate(labels)
+
+
+# Checksums: of the archive MD5 as published and SHA-1 of Gluon's copy; of its members SHA-1. Both
+# SHA-1s as mxnet.gluon.data.vision.CIFAR10 states them.
+CIFAR10 = ImageSet(
+    name="cifar10",
+    title="CIFAR-10",
+    classes=THINGS,
+    splits={
+        "train": (
+            DataFile("data_batch_1.bin", ("aadd24acce27caa71bf4b10992e9e7b2d74c2540",)),
+            DataFile("data_batch_2.bin", ("c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",)),
+            DataFile("data_batch_3.bin", ("1dd00a74ab1d17a6e7d73e185b69dbf31242f295",)),
+            DataFile("data_batch_4.bin", ("aab85764eb3584312d3c7f65fd2fd016e36a258e",)),
+            DataFile("data_batch_5.bin", ("26e2849e66a845b7f1e4614ae70f4889ae604628",)),
+        ),
+        "test": (DataFile("test_batch.bin", ("67eb016db431130d61cd03c7ad570b013799c88c",)),),
+    },
+    read=read_cifar10,
+    sources=("https://www.cs.toronto.edu/~kriz/", f"{GLUON}/gluon/dataset/cifar10/"),
+    archive=DataFile("cifar-10-binary.tar.gz", ("c32a1d4ab5d03f1284b67883e8d87530",
+                                                "fab780a1e191a7eda0f345501ccd62d20f7ed891")),
+    folders=("cifar-10-batches-bin", "cifar-10"),
+    own=True,
+)
+
+
+def load_cifar10(split, root=None):
+    return load_arrays(CIFAR10, split, root)
+
+
 def load_fashion_mnist(split, root=None):
     return load_arrays(FASHION_MNIST, split, root)
 
@@ -79,8 +120,11 @@ def load_sample(split, root=None):
 # Name -> (title for people, class names, function of (split, root)).
 DATASETS = {
     "fashion-mnist": (FASHION_MNIST.title, GARMENTS, load_fashion_mnist),
+    "cifar10": (CIFAR10.title, THINGS, load_cifar10),
     "sample": ("the built-in sample (drawn garments, not Fashion-MNIST)", GARMENTS, load_sample),
 }
+
+ALIASES = {"cifar-10": "cifar10"}
 
 
 def load_image_set(name, split, root=None):
@@ -91,6 +135,7 @@ def load_image_set(name, split, root=None):
     InputError
         The name is unknown, or what `nin_gluon.data.files.load_arrays` raises.
     """
+    name = ALIASES.get(name, name)
     if name not in DATASETS:
         raise InputError(f"unknown data set {name!r}; the data sets are: {', '.join(DATASETS)}.")
     return DATASETS[name][2](split, root)

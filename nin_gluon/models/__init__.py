@@ -3,15 +3,17 @@
 import inspect
 
 from nin_gluon.errors import InputError
+from nin_gluon.models.cifar_nin import cifar_nin
 from nin_gluon.models.forms import inference_form, training_form
+from nin_gluon.models.head import maps_and_head
 from nin_gluon.models.initializer import initializer
 from nin_gluon.models.mlpconv import mlpconv, mlpconv_nin
 from nin_gluon.models.nin import nin, nin_block
 
-__all__ = ["MODELS", "get_model", "inference_form", "initializer", "mlpconv", "mlpconv_nin", "nin",
-           "nin_block", "training_form"]
+__all__ = ["MODELS", "cifar_nin", "get_model", "inference_form", "initializer", "maps_and_head",
+           "mlpconv", "mlpconv_nin", "nin", "nin_block", "training_form"]
 
-MODELS = {"nin": nin, "mlpconv_nin": mlpconv_nin}
+MODELS = {"nin": nin, "mlpconv_nin": mlpconv_nin, "cifar_nin": cifar_nin}
 
 
 def get_model(name, **options):

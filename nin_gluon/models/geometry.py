@@ -71,7 +71,7 @@ def smallest_input(net):
     """Smallest (height, width) in pixels that leaves at least one pixel in every layer of `net`.
 
     Computed backwards: k pixels of kernel, s of stride and p of padding make n outputs from
-    (n - 1) s + k - 2 p inputs.
+    (n - 1) s + k - 2 p inputs, or, where sizes are rounded up, from s - 1 fewer unless n is 1.
     """
     size = (1, 1)
     for leaf in reversed(leaves(net)):
@@ -81,13 +81,49 @@ def smallest_input(net):
         if window.get("global_pool"):
             size = (1, 1)
         else:
+            up = window.get("pooling_convention") == "full"
             per_axis = zip(size, window["kernel"], window["stride"], window["pad"])
-            size = tuple(max(1, (n - 1) * s + k - 2 * p) for n, k, s, p in per_axis)
+            size = tuple(max(1, (n - 1) * s + k - 2 * p - (s - 1) * (up and n > 1))
+                         for n, k, s, p in per_axis)
     return size
 
 
+def dense_input(net, input_shape):
+    """What the first dense layer of `net` takes, if it takes whole maps, for images of a shape.
+
+    Along each axis n pixels become (n + 2 p - k) / s + 1, rounded down, or up where the layer says
+    so; a kernel of k pixels that are d apart counts as one of (k - 1) d + 1.
+
+    Returns
+    -------
+    (int, int) or None
+        How many values an image gives it, and how many its weights are for, 0 if that is still
+        open; None if there is no such layer.
+    """
+    _, channels, *size = input_shape
+    flat = False
+    for leaf in leaves(net):
+        window = getattr(leaf, "_kwargs", {})
+        flat = flat or isinstance(leaf, nn.Flatten)
+        if isinstance(leaf, nn.Dense):
+            return (channels * prod(size), leaf.weight.shape[1]) if flat or leaf._flatten else None
+        if "kernel" not in window:
+            continue
+        channels = window.get("num_filter", channels)
+        up = window.get("pooling_convention") == "full"
+        per_axis = zip(size, window["kernel"], window["stride"], window["pad"],
+                       window.get("dilate", (1, 1)))
+        size = [1 if window.get("global_pool") else
+                (n + 2 * p - (k - 1) * d - 1 + (s - 1) * up) // s + 1 for n, k, s, p, d in per_axis]
+    return None
+
+
 def check_size(net, input_shape):
-    """Raise `InputError` unless (batch, channels, height, width) is large enough for `net`."""
+    """Raise `InputError` unless `net` can take (batch, channels, height, width).
+
+    The images must be large enough, and where the head is a dense layer that has its parameters,
+    of the size that they were made for.
+    """
     smallest = smallest_input(net)
     if len(input_shape) != 4:
         raise InputError(f"the net takes (batch, channels, height, width), not {input_shape}.")
@@ -96,6 +132,13 @@ def check_size(net, input_shape):
             f"an input of {input_shape[2]}x{input_shape[3]} pixels is too small for this net: "
             f"nothing would be left before the average; the smallest is "
             f"{smallest[0]}x{smallest[1]}."
+        )
+    found, wanted = dense_input(net, input_shape) or (0, 0)
+    if wanted and found != wanted:
+        raise InputError(
+            f"an input of {input_shape[2]}x{input_shape[3]} pixels gives the dense layer of this "
+            f"net {found} values instead of {wanted}; with such a head all images must be of the "
+            "size of the first ones."
         )
 
 

@@ -12,6 +12,7 @@ training images, with 96 in the last batch, by up to 0.0006. See notebooks/mlpco
 from mxnet.gluon import nn
 
 from nin_gluon.models.geometry import NiN
+from nin_gluon.models.head import check_options, head_layers
 from nin_gluon.models.nin import nin_block
 
 __all__ = ["mlpconv", "mlpconv_nin"]
@@ -42,7 +43,7 @@ def mlpconv(channels, kernel_size, padding, strides=1, max_pooling=True):
     return blk
 
 
-def mlpconv_nin(classes=10, dropout=0.5):
+def mlpconv_nin(classes=10, dropout=0.5, head="gap"):
     """The mlpconv edition's net: seven layers, with the parameters of the chapter's.
 
     Parameters
@@ -50,13 +51,21 @@ def mlpconv_nin(classes=10, dropout=0.5):
     classes : int
     dropout : float
         Share of the values that dropout sets to zero in training, in [0, 1).
+    head : {"gap", "fc", "fc_dropout"}
+        What makes scores of the classes' maps; see `nin_gluon.models.head.head_layers`.
 
     Returns
     -------
     HybridSequential
         (batch, channels, height, width) float32 -> scores (batch, classes). The published input is
         (batch, 1, 112, 112); below 67 pixels it raises `InputError`.
+
+    Raises
+    ------
+    InputError
+        An option has a value that it cannot have.
     """
+    check_options(classes, dropout, head)
     net = NiN()
     net.add(
         mlpconv(96, kernel_size=11, padding=0, strides=4),
@@ -64,7 +73,6 @@ def mlpconv_nin(classes=10, dropout=0.5):
         mlpconv(384, kernel_size=3, padding=1),
         nn.Dropout(dropout),
         mlpconv(classes, kernel_size=3, padding=1, max_pooling=False),
-        nn.GlobalAvgPool2D(),
-        nn.Flatten(),
+        *head_layers(head, classes),
     )
     return net

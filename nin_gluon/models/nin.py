@@ -7,6 +7,7 @@ into Deep Learning, section 7.3, which takes its first kernels from AlexNet.
 from mxnet.gluon import nn
 
 from nin_gluon.models.geometry import NiN
+from nin_gluon.models.head import check_options, head_layers
 
 __all__ = ["nin", "nin_block"]
 
@@ -36,7 +37,7 @@ def nin_block(num_channels, kernel_size, strides, padding):
     return blk
 
 
-def nin(classes=10, dropout=0.5):
+def nin(classes=10, dropout=0.5, head="gap"):
     """The Network in Network of the chapter: ten layers, 1,992,166 parameters for 10 classes.
 
     Parameters
@@ -45,6 +46,9 @@ def nin(classes=10, dropout=0.5):
         Number of classes; the last block has one channel for each.
     dropout : float
         Share of the values that dropout sets to zero in training, in [0, 1).
+    head : {"gap", "fc", "fc_dropout"}
+        What makes scores of the classes' maps: the chapter's global average pooling, or a dense
+        layer; see `nin_gluon.models.head.head_layers`.
 
     Returns
     -------
@@ -52,7 +56,13 @@ def nin(classes=10, dropout=0.5):
         (batch, channels, height, width) float32 -> scores (batch, classes). The published input
         is (batch, 1, 224, 224); since the head averages over whatever map is left, any height
         and width from 67 pixels on will do, and a smaller one raises `InputError`.
+
+    Raises
+    ------
+    InputError
+        An option has a value that it cannot have.
     """
+    check_options(classes, dropout, head)
     net = NiN()
     net.add(
         nin_block(96, kernel_size=11, strides=4, padding=0),
@@ -65,7 +75,6 @@ def nin(classes=10, dropout=0.5):
         # As many channels as classes: each becomes the map of one class ...
         nin_block(classes, kernel_size=3, strides=1, padding=1),
         # ... and the average of the map its score, in place of dense layers.
-        nn.GlobalAvgPool2D(),
-        nn.Flatten(),
+        *head_layers(head, classes),
     )
     return net

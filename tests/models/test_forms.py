@@ -153,6 +153,34 @@ def test_training_form_has_the_nets_scores_and_gradients(monkeypatch, size, buil
         np.testing.assert_allclose(ours, gluons, rtol=1e-3, atol=1e-4 * np.abs(gluons).max())
 
 
+@pytest.mark.parametrize("head", ["gap", "fc", "fc_dropout"])
+@pytest.mark.parametrize("size", [32, 28])
+def test_the_forms_of_the_papers_net(size, head):
+    net = nin_gluon.get_model("cifar_nin", head=head, classes=5)
+    net.initialize(mx.init.MSRAPrelu(slope=0))
+    net.hybridize(static_alloc=True, static_shape=True)
+    X = nd.random.uniform(shape=(6, 3, size, size))
+    inference = inference_form(net)
+    net(X)
+    for weight in net.collect_params(".*weight").values():
+        weight.set_data(weight.data().abs())
+    inference = inference_form(net)
+    assert inference is not net
+    np.testing.assert_allclose(inference(X).asnumpy(), net(X).asnumpy(), rtol=1e-4)
+    form = training_form(net)
+    assert form is not net
+    wanted_scores, wanted = gradients(net, net, X)
+    scores, got = gradients(form, net, X)
+    np.testing.assert_allclose(scores, wanted_scores, rtol=1e-4)
+    for ours, gluons in zip(got, wanted):
+        assert np.abs(gluons).max() > 0
+        np.testing.assert_allclose(ours, gluons, rtol=1e-3, atol=1e-4 * np.abs(gluons).max())
+    if head != "gap":
+        for forward in (net, inference, form):
+            with pytest.raises(InputError, match="36x40 pixels gives the dense layer"):
+                forward(nd.zeros((1, 3, 36, 40)))
+
+
 def test_training_form_of_a_net_that_has_seen_no_image_yet(tmp_path):
     net = nin_gluon.nin()
     net.initialize()

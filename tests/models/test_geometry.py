@@ -6,7 +6,7 @@ from mxnet import nd
 from mxnet.gluon import nn
 
 import nin_gluon
-from nin_gluon.models.geometry import layer_table, smallest_input
+from nin_gluon.models.geometry import dense_input, layer_table, smallest_input
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 224, 224), (2, 3, 67, 90)])
@@ -51,3 +51,34 @@ def test_smallest_input_is_the_smallest_that_runs():
         assert runs(net, height, width)
         assert not runs(net, height - 1, width)
         assert not runs(net, height, width - 1)
+
+
+@pytest.mark.parametrize("stride, pad", [(2, 0), (3, 0), (3, 1), (1, 0)])
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_smallest_input_where_sizes_are_rounded_up(stride, pad, after):
+    net = nn.HybridSequential()
+    net.add(nn.MaxPool2D(3, stride, pad, ceil_mode=True), nn.Conv2D(2, after))
+    net.initialize()
+    smallest, _ = smallest_input(net)
+    assert 0 not in net(nd.zeros((1, 1, smallest, smallest))).shape
+    with pytest.raises(mx.base.MXNetError):
+        net(nd.zeros((1, 1, smallest - 1, smallest - 1)))
+
+
+@pytest.mark.parametrize("size", [7, 8, 9, 10, 15])
+def test_what_a_dense_layer_gets(size):
+    """Of whatever lies before it."""
+    for layers in ([nn.Conv2D(4, 3, 2, 1), nn.AvgPool2D(3, 2, ceil_mode=True), nn.Dense(2)],
+                   [nn.Conv2D(4, 3, dilation=2), nn.Flatten(), nn.Dropout(0.5), nn.Dense(2)],
+                   [nn.Flatten(), nn.Dense(2), nn.Dense(3)], [nn.GlobalMaxPool2D(), nn.Dense(2)]):
+        net = nn.HybridSequential()
+        net.add(*layers)
+        net.initialize()
+        shape = (2, 3, size, size + 1)
+        found, wanted = dense_input(net, shape)
+        assert wanted == 0
+        net(nd.zeros(shape))
+        assert dense_input(net, shape) == (found, found)
+    net.add(nn.Dense(2, flatten=False))
+    assert dense_input(net[:1], shape) is None
+    assert dense_input(net[2:], (2, 3, 4, 5)) is None  # it takes the last axis alone

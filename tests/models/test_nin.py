@@ -105,7 +105,7 @@ def test_options_after_the_name():
     net = nin_gluon.get_model("nin,classes=3, dropout=0.25")
     assert net[7][0]._kwargs["num_filter"] == 3
     assert net[6]._rate == 0.25
-    for name, complaint in [("nin,colour=3", "no option 'colour'; it has: classes, dropout"),
+    for name, complaint in [("nin,colour=3", "no option 'colour'; it has: classes, dropout, head"),
                             ("nin,classes", "no int"), ("nin,classes=ten", "no int"),
                             ("nin,dropout=half", "no float"), ("nin,", "no option ''")]:
         with pytest.raises(InputError, match=complaint):

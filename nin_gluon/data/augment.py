@@ -1,0 +1,64 @@
+"""Distorting training images at random: translations and reflections, as in the paper.
+
+Lin, Chen and Yan, "Network In Network" (2013), section 4, augment CIFAR-10 as Goodfellow et al.,
+"Maxout Networks" (2013), do. Neither paper says how far images are shifted: the configuration
+published with the latter allows 8 pixels, and work since then, as here, 4.
+"""
+
+from mxnet import nd
+
+from nin_gluon.errors import InputError
+
+__all__ = ["augmenter"]
+
+# Name -> by how many pixels at most an image is shifted; each one is mirrored half of the time.
+SHIFTS = {"mirror": 0, "shift-mirror": 4}
+
+
+def augmenter(name):
+    """Function from a batch of images to a distorted one, anew each time; None for ``none``.
+
+    Parameters
+    ----------
+    name : {"none", "mirror", "shift-mirror"}
+
+    Raises
+    ------
+    InputError
+        The name is another.
+    """
+    if name == "none":
+        return None
+    if name not in SHIFTS:
+        raise InputError(f"augment is {name!r}; use none, {' or '.join(SHIFTS)}.")
+    return lambda images: shift_and_mirror(images, SHIFTS[name])
+
+
+def shift_and_mirror(images, most):
+    """Mirror each image left to right with probability 1/2, then shift it, with zeros beyond it.
+
+    Drawn from `mx.random` on the images' device. Nothing is interpolated: every value of the
+    outcome is one of the image's, or 0.
+
+    Parameters
+    ----------
+    images : NDArray, (batch, height, width, channels), of any type
+    most : int
+        Pixels, less than height and width. Down and to the right each image moves by between
+        -most and most of them, each as likely.
+    """
+    batch, height, width, channels = images.shape
+    where = {"dtype": "int32", "ctx": images.context}
+    mirrored = nd.random.randint(0, 2, (batch, 1, 1), **where)
+    down, right = nd.random.randint(-most, most + 1, (2, batch, 1, 1), **where)
+    # Where the value of each pixel comes from.
+    row = nd.arange(height, **where).reshape((1, -1, 1)) - down
+    column = nd.arange(width, **where).reshape((1, 1, -1)) - right
+    inside = (row >= 0) * (row < height) * ((column >= 0) * (column < width))
+    column = column + mirrored * (width - 1 - 2 * column)
+    image = nd.arange(batch, **where).reshape((-1, 1, 1))
+    pixel = (image * height + row) * width + column
+    # With a pixel of zeros before all others, for what comes from outside.
+    pixels = images.reshape((-1, channels))
+    pixels = nd.concat(nd.zeros_like(pixels[:1]), pixels, dim=0)
+    return nd.take(pixels, inside * (pixel + 1))
