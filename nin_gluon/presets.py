@@ -10,7 +10,7 @@ TEXTBOOK = {
     "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128, "resize": 224, "limit": None,
     "lr": 0.1, "momentum": 0.0, "wd": 0.0, "init": "xavier", "schedule": "constant",
     "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device", "data_dir": None,
-    "augment": "none",
+    "augment": "none", "preprocess": "none",
 }
 BETTER = {"init": "identity", "lr": 0.02, "momentum": 0.9, "schedule": "cosine"}
 PRESETS = {

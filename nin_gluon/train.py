@@ -78,6 +78,10 @@ def build_parser():
     add("--augment", choices=["none", "mirror", "shift-mirror"],
         help="distort each training image anew every time: mirrored half of the time, and besides "
              "shifted by up to 4 pixels of the original (default: none)")
+    add("--preprocess", choices=["none", "gcn", "zca"],
+        help="gcn: global contrast normalization, an image at a time; zca: besides whitening, "
+             "fitted to the training images; as in the paper on CIFAR-10 (default: none, which "
+             "gives values from 0 to 1)")
 
     add = parser.add_argument_group("run").add_argument
     add("--ctx", metavar="DEVICE",
@@ -347,7 +351,7 @@ def load_data(config, contexts, part=(0, 1)):
     # Batches go to the device at once; with several the loop splits them.
     where = contexts[0] if len(contexts) == 1 else None
     options = (config["batch_size"] * part[1], config["resize"], config["data_dir"], where,
-               config["limit"], part, config["augment"])
+               config["limit"], part, config["augment"], config["preprocess"])
     return or_the_sample(config, lambda name: data.load_data(name, *options))
 
 

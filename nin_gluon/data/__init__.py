@@ -34,20 +34,23 @@ def load_data_fashion_mnist(batch_size, resize=None, root=None, ctx=None):
 
 
 def load_data(name, batch_size, resize=None, root=None, ctx=None, limit=None, part=(0, 1),
-              augment="none"):
+              augment="none", preprocess="none"):
     """A training and a test iterator over any known image set.
 
     As `load_data_fashion_mnist`; `limit` keeps only so many images, the first ones, of each of
     the two sets; `part` is this worker's of every batch, and `augment` the distortion of the
-    training images, as in `BatchLoader`.
+    training images, as in `BatchLoader`; `preprocess` is a name that
+    `nin_gluon.data.preprocess.preprocessor` knows.
     """
     from nin_gluon.data.loader import BatchLoader
+    from nin_gluon.data.preprocess import preprocessor
 
     iterators = []
     for split in ("train", "test"):
         images, labels = load_image_set(name, split, root)
-        training = split == "train"
-        iterators.append(BatchLoader(images[:limit], labels[:limit], batch_size, resize,
-                                     shuffle=training, ctx=ctx, part=part,
-                                     augment=augment if training else "none"))
+        images, labels, training = images[:limit], labels[:limit], split == "train"
+        if training:
+            prepare = preprocessor(preprocess, images)
+        iterators.append(BatchLoader(images, labels, batch_size, resize, training, ctx, part,
+                                     augment if training else "none", prepare))
     return tuple(iterators)

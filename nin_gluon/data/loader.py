@@ -6,6 +6,7 @@ from mxnet import nd
 
 from nin_gluon.data.augment import augmenter
 from nin_gluon.data.resize import BilinearResize
+from nin_gluon.errors import InputError
 
 __all__ = ["BatchLoader"]
 
@@ -37,22 +38,32 @@ class BatchLoader:
     augment : {"none", "mirror", "shift-mirror"}
         How images are distorted at random, anew each time, before they are resized; see
         `nin_gluon.data.augment`.
+    preprocess : callable, optional
+        What makes float32 values of the bytes of a batch, in place of the division by 255; see
+        `nin_gluon.data.preprocess`. Images are then not resized.
 
     Yields
     ------
-    X : NDArray, (batch, channels, height, width), float32 in [0, 1]
+    X : NDArray, (batch, channels, height, width), float32, in [0, 1] unless preprocessed
     y : NDArray, (batch,), int32
     """
 
     def __init__(self, images, labels, batch_size, resize=None, shuffle=False, ctx=None,
-                 part=(0, 1), augment="none"):
+                 part=(0, 1), augment="none", preprocess=None):
         self.ctx, self.part, self.augment = ctx or mx.cpu(), part, augmenter(augment)
         home = self.ctx if fits(images.nbytes, self.ctx) else mx.cpu()
         self.images = nd.array(images, ctx=home, dtype="uint8")
         self.labels = nd.array(labels, ctx=home, dtype="int32")
         self.greys = nd.arange(256, ctx=home) / 255
         self.batch_size, self.shuffle = batch_size, shuffle
-        self.resize = resize and resizer(images.shape[1:3], resize, home)
+        height, width = images.shape[1:3]
+        if resize in (height if height == width else None, (width, height)):
+            resize = None
+        if preprocess and resize:
+            raise InputError(f"preprocessed images keep their size of {height}x{width} pixels; "
+                             "leave out --resize or --preprocess.")
+        self.preprocess = preprocess
+        self.resize = resize and resizer((height, width), resize, home)
         self.skip = 0  # batches to leave out of the next pass, for a run that is resumed
 
     def __len__(self):
@@ -72,6 +83,8 @@ class BatchLoader:
             rank, workers = self.part
             chosen = chosen[rank * len(chosen) // workers : (rank + 1) * len(chosen) // workers]
             X, y = nd.take(self.images, chosen), nd.take(self.labels, chosen)
+            if self.preprocess:
+                X = self.preprocess(X)
             if self.augment:
                 X = self.augment(X)
             if self.resize:
@@ -84,7 +97,8 @@ class BatchLoader:
                 X = X.reshape((batch, 1, height, width))
             else:
                 X = X.transpose((0, 3, 1, 2))
-            X = nd.take(self.greys, X)
+            if not self.preprocess:
+                X = nd.take(self.greys, X)
             yield X.as_in_context(self.ctx), y.as_in_context(self.ctx)
 
 
