@@ -16,7 +16,9 @@ VERBS = {
     "train": "train a net and leave a run folder",
     "launch": "start a distributed job: scheduler, servers and workers",
     "reproduce": "hold a published log against runs of several seeds",
+    "exercises": "answer the chapter's exercises by running them",
     "shapes": "print the output shape of each layer of a net",
+    "resources": "count parameters, multiply-adds and memory of a net",
     "torch_edition": "train the chapter's net in PyTorch",
 }
 

@@ -22,7 +22,7 @@ from nin_gluon.presets import TEXTBOOK
 __all__ = ["MIN_SEEDS", "QUANTITIES", "Group", "Record", "Spread", "departures", "device_kind",
            "groups_of", "machines_of", "read_record", "read_records", "recipe_settings",
            "record_of_run", "seed_words", "series", "settings_of", "side_by_side", "slug", "some",
-           "train_command", "train_options", "write_record"]
+           "train_command", "train_options", "whole_record", "write_record"]
 
 QUANTITIES = {"loss": "loss", "train_acc": "train acc", "test_acc": "test acc"}
 
@@ -163,26 +163,40 @@ def read_record(path):
         The file is damaged; the message names it, the line and what is wrong there.
     """
     number = 1
+
+    def epochs(lines):
+        nonlocal number
+        for number, line in enumerate(lines, 2):  # noqa: B007 (told when the line is damaged)
+            yield json.loads(line)
+
     try:
         first, *rest = path.read_text("utf-8").splitlines() or [""]
-        record = Record(**{"history": (), **json.loads(first)})
-        for name, kind in (("seed", int), ("settings", dict), ("device", str), ("machine", dict),
-                           ("command", str), ("diverged", (str, type(None)))):
-            if not isinstance(getattr(record, name), kind):
-                raise ValueError(f"{name} is {getattr(record, name)!r}")
-        missing = [name for name in ("dtype", "epochs") if name not in record.settings]
-        if missing:
-            raise ValueError(f"the settings do not say {missing[0]}")
-        history = []
-        for number, line in enumerate(rest, 2):
-            history.append(EpochRecord(**json.loads(line)))
-            check_epoch(history[-1], expected=number - 1)
-        whole = len(history) == record.settings["epochs"]
-        if not whole and not (record.diverged and len(history) < record.settings["epochs"]):
-            raise ValueError(f"{len(history)} epochs of {record.settings['epochs']}")
+        return whole_record(json.loads(first), epochs(rest))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} is damaged (line {number}: {error}); bring back a whole copy, "
                          "or move it away and run its seed again.") from None
+
+
+def whole_record(fields, epochs):
+    """The record of a finished run, from its JSON fields and those of its epochs.
+
+    Raises ValueError or TypeError, which say what is wrong with them.
+    """
+    record = Record(**{"history": (), **fields})
+    for name, kind in (("seed", int), ("settings", dict), ("device", str), ("machine", dict),
+                       ("command", str), ("diverged", (str, type(None)))):
+        if not isinstance(getattr(record, name), kind):
+            raise ValueError(f"{name} is {getattr(record, name)!r}")
+    missing = [name for name in ("dtype", "epochs") if name not in record.settings]
+    if missing:
+        raise ValueError(f"the settings do not say {missing[0]}")
+    history = []
+    for number, epoch in enumerate(epochs, 1):
+        history.append(EpochRecord(**epoch))
+        check_epoch(history[-1], expected=number)
+    whole = len(history) == record.settings["epochs"]
+    if not whole and not (record.diverged and len(history) < record.settings["epochs"]):
+        raise ValueError(f"{len(history)} epochs of {record.settings['epochs']}")
     return Record(**{**vars(record), "settings": settings_of(record.settings),
                      "history": tuple(history)})
 

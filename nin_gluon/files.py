@@ -5,7 +5,9 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["replacing", "write_text"]
+from nin_gluon.errors import InputError
+
+__all__ = ["replacing", "write_ours", "write_text"]
 
 
 @contextlib.contextmanager
@@ -22,3 +24,22 @@ def write_text(path, text):
     """Write a text file (UTF-8) by writing beside it and renaming."""
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
+
+
+def write_ours(path, data, mark):
+    """Write a file that has `mark` in it, unless it is there as it should be.
+
+    Raises
+    ------
+    InputError
+        A file without the mark, so somebody else's, is in the way.
+    """
+    path = Path(path)
+    before = path.read_bytes() if path.exists() else None
+    if before == data:
+        return
+    if before is not None and mark.encode() not in before:
+        raise InputError(f"{path} is there and was not written by this command; move it away.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)

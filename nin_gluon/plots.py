@@ -2,13 +2,15 @@
 
 import io
 import textwrap
+from math import prod
 from statistics import median
 
 from matplotlib.figure import Figure
 
 from nin_gluon.files import replacing
 
-__all__ = ["draw_band", "draw_curves", "draw_predictions", "png", "save", "show_fashion_mnist"]
+__all__ = ["draw_band", "draw_comparisons", "draw_curves", "draw_predictions", "draw_resources",
+           "png", "save", "show_fashion_mnist"]
 
 LOSS, TRAIN, TEST = "#4c4c4c", "#1f77b4", "#d95f02"
 PUBLISHED = "#b2182b"
@@ -119,6 +121,74 @@ def draw_band(runs, published, name, guess, title=""):
     return figure
 
 
+def draw_comparisons(comparisons, signals=()):
+    """Accuracy of the variants of an exercise, and the signal through its untrained nets.
+
+    Parameters
+    ----------
+    comparisons : list of nin_gluon.exercises.results.Comparison
+        Each gets axes: a dot for every seed, a bar at their median, and a line through the runs
+        of one seed; published accuracies beside them.
+    signals : list of nin_gluon.exercises.results.Signal
+        Of several initializations and seeds; may be empty.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = len(comparisons) + bool(signals)
+    figure = Figure(figsize=(9, 3.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, 1, squeeze=False).ravel()
+    for axes, comparison in zip(grid, comparisons):
+        draw_comparison(axes, comparison)
+    if signals:
+        draw_signals(grid[-1], signals)
+    for axes in grid:
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_comparison(axes, comparison):
+    """The variants of one comparison, side by side."""
+    labels, by_seed = list(comparison.rows), {}
+    for x, label in enumerate(labels):
+        accuracies = comparison.accuracies(label)
+        for seed, value in accuracies.items():
+            by_seed.setdefault(seed, []).append((x, value))
+        if accuracies:
+            axes.hlines(median(accuracies.values()), x - 0.2, x + 0.2, color=TEST, lw=2.5,
+                        label="" if x else "median")
+    for seed, points in sorted(by_seed.items()):
+        axes.plot(*zip(*points), "o-", color=TRAIN, lw=0.6, ms=4, alpha=0.7,
+                  label=f"{len(by_seed)} seeds" if seed == min(by_seed) else "")
+    published = [(x, comparison.part.published[label]) for x, label in enumerate(labels)
+                 if label in comparison.part.published]
+    if published:
+        axes.plot(*zip(*published), "s", color=PUBLISHED, ms=6, mfc="none", label="published")
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set(ylabel="test accuracy", xlim=(-0.5, len(labels) - 0.5))
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set_title(textwrap.fill(comparison.title, 90), fontsize=10)
+
+
+def draw_signals(axes, signals):
+    """How much of the images' differences is left after each ReLU, by initialization."""
+    styles = dict(zip(dict.fromkeys(s.init for s in signals), ((LOSS, "o-"), (TRAIN, "s-"),
+                                                               (TEST, "^-"))))
+    drawn = set()
+    for signal in signals:
+        color, style = styles[signal.init]
+        axes.plot(range(1 + len(signal.spread)), (1, *signal.spread), style, color=color, lw=0.8,
+                  ms=3, alpha=0.8, label="" if signal.init in drawn else signal.init)
+        drawn.add(signal.init)
+    axes.set_yscale("log")
+    axes.set_xticks(range(1 + len(signals[0].spread)))
+    axes.set(xlabel="after ReLU (0: the images)", ylabel="spread over images")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set_title("what tells images apart, in the untrained net", fontsize=10)
+
+
 def draw_predictions(images, labels, predictions, names, title="", columns=8):
     """Images with their true and predicted classes, the wrong predictions marked.
 
@@ -147,6 +217,46 @@ def draw_predictions(images, labels, predictions, names, title="", columns=8):
         said = names[predicted] if right else f"{names[predicted]}, not\n{names[label]}"
         axes.set_title(said, fontsize=8, color=RIGHT if right else WRONG, va="bottom")
     figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def draw_resources(result):
+    """A net's parameters, MACs and outputs layer by layer, as bars.
+
+    Parameters
+    ----------
+    result : dict
+        What `nin_gluon.resources.measure` returns.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    layers = result["layers"]
+    size = 4 if result["dtype"] == "float32" else 2
+    figure = Figure(figsize=(11, 1.4 + 0.24 * len(layers)), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
+    places = range(len(layers))
+    for axes, name, scale, heading in (
+            (panels[0], "parameters", 1e3, "parameters, thousands"),
+            (panels[1], "macs", 1e6, "multiply-adds (MACs), millions"),
+            (panels[2], "output", 1e6 / size, "output, MB")):
+        values = [(prod(layer[name]) if name == "output" else layer[name]) / scale
+                  for layer in layers]
+        axes.barh(places, values, color=TRAIN)
+        for place, value in zip(places, values):
+            if value:
+                axes.annotate(f" {value:,.3g}" if value < 1000 else f" {value:,.0f}",
+                              (value, place), va="center", fontsize=7, color=LOSS)
+        axes.set_xlim(0, 1.18 * max(values) or 1)
+        axes.set_title(f"{heading}: {sum(values):,.4g} in all", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_yticks(places, [layer["kind"] for layer in layers])
+    panels[0].invert_yaxis()
+    batch, channels, height, width = result["input"]
+    figure.suptitle(f"{result['model']}, input {batch} x {channels} x {height} x {width}, "
+                    f"{result['dtype']}", fontsize=10)
     return figure
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from nin_gluon import evidence
 from nin_gluon.errors import InputError
 from nin_gluon.evidence import QUANTITIES, seed_words
-from nin_gluon.files import replacing
+from nin_gluon.files import write_ours
 
 __all__ = ["Place", "format_group", "write"]
 
@@ -110,10 +110,10 @@ def write(edition, place):
     }
     for group in groups:
         for name, data in pictures[group.slug].items():
-            write_ours(place.folder / f"{group.slug}-{name}.png", data)
+            write_ours(place.folder / f"{group.slug}-{name}.png", data, MARK)
     for path, template in ((place.folder / "report.html", "reproduction.html"),
                            (place.markdown, "reproduction.md")):
-        write_ours(path, environment.get_template(template).render(facts).encode())
+        write_ours(path, environment.get_template(template).render(facts).encode(), MARK)
     return groups
 
 
@@ -142,15 +142,3 @@ def recipe_words(edition):
     """The recipe of an edition in a line."""
     return ("{model}, SGD with learning rate {lr}, {init}, batches of {batch_size}, {epochs} "
             "epochs of {dataset} at {resize}x{resize}").format(**evidence.recipe_settings(edition))
-
-
-def write_ours(path, data):
-    """Write a file unless it is as it should be; refuse to replace one that is not ours."""
-    before = path.read_bytes() if path.exists() else None
-    if before == data:
-        return
-    if before is not None and MARK.encode() not in before:
-        raise InputError(f"{path} is there and was not written by this command; move it away.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)

@@ -1,11 +1,7 @@
 """``python -m nin_gluon.reproduce``: a published log against runs of several seeds."""
 
-import contextlib
-import itertools
 import re
 import shlex
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +9,7 @@ from nin_gluon import evidence, report
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
 from nin_gluon.evidence import seed_words, some
+from nin_gluon.runs import Job, Runs, tell
 from nin_gluon.textbook import EDITIONS
 from nin_gluon.train import positive, this_python, whole_path
 
@@ -88,7 +85,6 @@ def seed_list(text):
     return sorted(seeds)
 
 
-
 @command
 def main(argv=None):
     args = build_parser().parse_args(argv)
@@ -113,14 +109,14 @@ def main(argv=None):
 
         device = evidence.device_kind(map(str, runtime.parse_ctx(args.ctx or "auto")))
         again = shlex.join(sys.argv[1:] if argv is None else argv)
-        seeds = Seeds(args, edition, place, settings, device)
-        status = seeds.run()
+        runs = Runs(device, args.ctx, args.data_dir)
+        status = Seeds(edition, place, settings, device).train(runs, args.seeds or DEFAULT_SEEDS)
         if status:
             if status > 128:
                 print(f"go on with: {this_python()} -m nin_gluon.reproduce {again}".rstrip(),
                       file=sys.stderr)
             return status
-        left_out = seeds.left_out
+        left_out = runs.left_out
     groups = report.write(edition, place)
     if device:  # print only what was asked for
         groups = [g for g in groups if (g.settings, g.device) == (settings, device)]
@@ -188,49 +184,22 @@ def keep(record, run, edition, place):
 
 
 class Seeds:
-    """Trains the seeds that have no record yet, one after the other.
+    """The seeds of one set of settings, and their records."""
 
-    Each has a process of its own: a trained process keeps what bfloat16 changes in MXNet, and a
-    run must be what the train command would make of it.
-    """
-
-    def __init__(self, args, edition, place, settings, device):
-        self.args, self.edition, self.place = args, edition, place
+    def __init__(self, edition, place, settings, device):
+        self.edition, self.place = edition, place
         self.settings, self.device = settings, device
-        self.stop = None  # the signal that came
-        self.process = None
-        self.left_out = []  # seeds that another process is training
 
-    def run(self):
-        """Train what is missing; return 0, or the exit status of what ended it."""
-        seeds = self.args.seeds or DEFAULT_SEEDS
-        kept = self.recorded_seeds().intersection(seeds)
+    def train(self, runs, seeds):
+        """Train the seeds that have no record; return 0, or the exit status of what ended it."""
+        kept = self.recorded().intersection(seeds)
         if kept:
             tell(f"recorded already: seed {seed_words(kept)}")
-        missing = [seed for seed in seeds if seed not in kept]
-        with self.signals():
-            for number, seed in enumerate(missing, 1):
-                run = self.run_folder(seed)
-                if self.stop:
-                    return 128 + self.stop
-                if seed in self.recorded_seeds():  # by another process, meanwhile
-                    continue
-                if in_use(run):
-                    self.left_out.append(seed)
-                    continue
-                tell(f"seed {seed} ({number} of {len(missing)}): {run}")
-                status = self.train(seed, run)
-                if status:
-                    return status
-                report.write(self.edition, self.place)
-        self.left_out = [s for s in self.left_out if s not in self.recorded_seeds()]
-        for seed in self.left_out:
-            tell(f"seed {seed} is left out: another process is training in "
-                 f"{self.run_folder(seed)}; once it is done the same command takes its record in")
-        return 0
+        jobs = [Job(f"seed {seed}", self.settings, seed, self.run_folder(seed)) for seed in seeds]
+        return runs.train(jobs, lambda job: job.seed in self.recorded(), self.keep)
 
-    def recorded_seeds(self):
-        """The seeds of these settings that have a record."""
+    def recorded(self):
+        """The seeds that have a record."""
         return {record.seed for record in evidence.read_records(self.place.folder).values()
                 if (record.settings, record.device) == (self.settings, self.device)}
 
@@ -238,91 +207,10 @@ class Seeds:
         name = evidence.slug(self.edition, self.settings, self.device)
         return RUNS / self.place.folder.name / f"{name}-seed-{seed}"
 
-    def train(self, seed, run):
-        """Run a seed, or what is left of it, and keep its record; return the exit status."""
-        set_aside_if_empty(run)
-        if not run.exists() or not self.recorded(run):
-            status = self.call(seed, run)
-            # 1 is divergence, which is evidence too, but also a crash.
-            if status not in (0, 1) or not self.recorded(run):
-                return status
-        return 0
-
-    def recorded(self, run):
-        """Keep the run's record if it has come to its end; return whether it has."""
-        if not (run / "config.json").exists():
-            return False
-        record = evidence.record_of_run(run)
-        if (record.settings, record.device) != (self.settings, self.device):
-            raise InputError(f"{run} holds a run of other settings; move it away.")
-        if record.finished:
-            keep(record, run, self.edition, self.place)
-        return record.finished
-
-    def call(self, seed, run):
-        """Call the train command; return its exit status, 128 + N if signal N ended it."""
-        if run.exists():
-            options = ["--resume", str(run)]
-            options += ["--ctx", self.args.ctx] if self.args.ctx else []
-        else:
-            options = evidence.train_options(self.settings, seed, self.args.ctx or "auto")
-            options += ["--out", str(run)]
-        if self.args.data_dir:
-            options += ["--data-dir", self.args.data_dir]
-        # The runs' log is progress here: it goes where stderr goes.
-        self.process = subprocess.Popen([sys.executable, "-m", "nin_gluon.train", *options],
-                                        stdout=2)
-        if self.stop:  # it came while the process was started
-            self.process.send_signal(self.stop)
-        status = self.process.wait()
-        if status < 0 and not self.stop:
-            tell(f"the run of seed {seed} was ended by signal {-status}")
-        return status if status >= 0 else 128 - status
-
-    @contextlib.contextmanager
-    def signals(self):
-        """While the block runs, Ctrl-C and SIGTERM are for the run, which saves and stops."""
-
-        def note(signum, frame):
-            self.stop = self.stop or signum
-            if self.process:
-                self.process.send_signal(signum)
-
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
-
-
-def in_use(run):
-    """Whether a process is training in this run folder."""
-    import filelock
-
-    if not run.exists():
-        return False
-    try:
-        with filelock.FileLock(run / ".lock", timeout=0):
-            return False
-    except filelock.Timeout:
-        return True
-
-
-def set_aside_if_empty(run):
-    """Rename a run folder without any checkpoint, which a run killed at its start leaves."""
-    if not run.exists() or any(run.glob("checkpoint/epoch-*")):
-        return
-    for number in itertools.count(1):
-        aside = run.with_name(f"{run.name}-without-checkpoint-{number}")
-        if not aside.exists():
-            run.rename(aside)
-            tell(f"{run} holds no checkpoint to go on from; it is now {aside}")
-            return
-
-
-def tell(sentence):
-    print(sentence, file=sys.stderr, flush=True)
+    def keep(self, record, run):
+        """Keep a record and bring the page up to date."""
+        keep(record, run, self.edition, self.place)
+        report.write(self.edition, self.place)
 
 
 if __name__ == "__main__":

@@ -30,18 +30,23 @@ def build_parser():
 @command
 def main(argv=None):
     args = build_parser().parse_args(argv)
-    size = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", args.size)
-    if not size:
-        raise InputError(f"--size {args.size!r} is not a size; use 224 or 96x128 (height x width).")
-    if not (1 <= args.channels <= 10**6 and 1 <= args.batch <= 10**6):
-        raise InputError("--channels and --batch must be at least 1 and at most a million.")
-    height, width = int(size[1]), int(size[2] or size[1])
+    height, width = parse_size(args.size, args.batch, args.channels)
 
     from nin_gluon.models import get_model
     from nin_gluon.models.geometry import layer_table
 
     rows = layer_table(get_model(args.model), (args.batch, args.channels, height, width))
     print(format_table(rows) if args.table else format_textbook(rows))
+
+
+def parse_size(text, batch, channels):
+    """(height, width) of ``--size``; `InputError` unless these make images."""
+    size = re.fullmatch(r"(\d{1,5})(?:x(\d{1,5}))?", text)
+    if not size:
+        raise InputError(f"--size {text!r} is not a size; use 224 or 96x128 (height x width).")
+    if not (1 <= channels <= 10**6 and 1 <= batch <= 10**6):
+        raise InputError("--channels and --batch must be at least 1 and at most a million.")
+    return int(size[1]), int(size[2] or size[1])
 
 
 def book_name(row):
@@ -58,12 +63,17 @@ def format_table(rows):
     """The same as a table with parameters and MACs, and their sums."""
     cells = [(book_name(r), str(r.output), f"{r.parameters:,}", f"{r.macs:,}") for r in rows]
     total = ("total", "", f"{sum(r.parameters for r in rows):,}", f"{sum(r.macs for r in rows):,}")
-    lines = [("layer", "output shape", "parameters", "MACs"), *cells, total]
-    widths = [max(len(line[i]) for line in lines) for i in range(4)]
-    text = [f"{a:{widths[0]}}  {b:{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip()
-            for a, b, c, d in lines]
-    rule = "-" * (sum(widths) + 6)
+    text = columns([("layer", "output shape", "parameters", "MACs"), *cells, total], 2)
+    rule = "-" * max(map(len, text))
     return "\n".join([text[0], rule, *text[1:-1], rule, text[-1]])
+
+
+def columns(lines, names):
+    """Lines of cells as text in columns; the first so many to the left, the rest to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return ["  ".join(f"{cell:{'<' if i < names else '>'}{width}}"
+                      for i, (cell, width) in enumerate(zip(line, widths))).rstrip()
+            for line in lines]
 
 
 if __name__ == "__main__":

@@ -234,7 +234,7 @@ def train(run, config, contexts, args):
         if smallest < devices:
             raise InputError(f"a batch of {smallest} images cannot be split over {devices} "
                              "devices; change --batch-size or --limit.")
-    net.initialize(models.initializer(config["init"]), ctx=contexts)
+    net.initialize(models.initializer(config["init"], net), ctx=contexts)
     net.hybridize(static_alloc=True, static_shape=True)
     height, width, channels = *2 * [config["resize"]], train_iter.images.shape[3]
     # One pass creates the parameters. It is one of training, because oneDNN keeps the parameters of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nin_gluon import InputError, evidence, report, reproduce
+from nin_gluon import InputError, evidence, report, reproduce, runs
 from nin_gluon.history import EpochRecord, read_history, write_history
 from nin_gluon.textbook import EDITIONS
 
@@ -376,12 +376,12 @@ def calls(monkeypatch):
     """The seeds that were trained; instead of that, a run folder is made at once."""
     trained = []
 
-    def call(self, seed, run):
-        trained.append(seed)
-        make_run(run, seed, shift=seed / 100, **self.settings)
+    def call(self, job):
+        trained.append(job.seed)
+        make_run(job.run, job.seed, shift=job.seed / 100, **job.settings)
         return 0
 
-    monkeypatch.setattr(reproduce.Seeds, "call", call)
+    monkeypatch.setattr(runs.Runs, "call", call)
     return trained
 
 
@@ -401,18 +401,18 @@ def test_finished_seeds_are_never_run_again(here, calls, capsys):
 
 
 def test_a_crash_is_no_divergence(here, capsys, monkeypatch):
-    monkeypatch.setattr(reproduce.Seeds, "call", lambda self, seed, run: 1)
+    monkeypatch.setattr(runs.Runs, "call", lambda self, job: 1)
     assert reproduce.main(["--seeds", "0"]) == 1
     assert not (here / "results").exists()
 
 
 def test_a_seed_that_diverges_does_not_stop_the_others(here, capsys, monkeypatch):
-    def call(self, seed, run):
-        what = "the loss became nan in epoch 2, step 1" if seed == 1 else None
-        make_run(run, seed, diverged=what)
-        return int(seed == 1)
+    def call(self, job):
+        what = "the loss became nan in epoch 2, step 1" if job.seed == 1 else None
+        make_run(job.run, job.seed, diverged=what)
+        return int(job.seed == 1)
 
-    monkeypatch.setattr(reproduce.Seeds, "call", call)
+    monkeypatch.setattr(runs.Runs, "call", call)
     assert reproduce.main(["--seeds", "0-2"]) == 0
     assert "1 of 3 seeds diverged: seed 1" in capsys.readouterr().out
 

@@ -9,11 +9,13 @@ from nin_gluon.models.head import maps_and_head
 from nin_gluon.models.initializer import initializer
 from nin_gluon.models.mlpconv import mlpconv, mlpconv_nin
 from nin_gluon.models.nin import nin, nin_block
+from nin_gluon.models.variants import nin_variant
 
 __all__ = ["MODELS", "cifar_nin", "get_model", "inference_form", "initializer", "maps_and_head",
-           "mlpconv", "mlpconv_nin", "nin", "nin_block", "training_form"]
+           "mlpconv", "mlpconv_nin", "nin", "nin_block", "nin_variant", "training_form"]
 
-MODELS = {"nin": nin, "mlpconv_nin": mlpconv_nin, "cifar_nin": cifar_nin}
+MODELS = {"nin": nin, "mlpconv_nin": mlpconv_nin, "cifar_nin": cifar_nin,
+          "nin_variant": nin_variant}
 
 
 def get_model(name, **options):

@@ -8,7 +8,7 @@ from mxnet.gluon import nn
 
 from nin_gluon.errors import InputError
 
-__all__ = ["LayerRow", "NiN", "layer_table", "smallest_input"]
+__all__ = ["LayerRow", "NiN", "layer_table", "leaves", "smallest_input", "title"]
 
 
 class LayerRow(NamedTuple):
@@ -18,6 +18,7 @@ class LayerRow(NamedTuple):
     output: Tuple[int, ...]
     parameters: int
     macs: int  # multiply-adds of its convolutions and dense layers; FLOPs are twice that
+    values: int  # that its operations put out; a convolution and the ReLU after it each count
 
 
 def leaves(block):
@@ -29,7 +30,20 @@ def leaves(block):
     return [leaf for child in children for leaf in leaves(child)]
 
 
-def layer_table(net, input_shape):
+def title(leaf):
+    """What a layer is, in words: ``11x11 convolution, stride 4``."""
+    window = getattr(leaf, "_kwargs", {})
+    if window.get("global_pool"):
+        return f"global {window['pool_type']} pooling"
+    if "kernel" not in window:
+        return type(leaf).__name__.lower()
+    kind = f"{window['pool_type']} pooling" if "pool_type" in window else "convolution"
+    size, stride = ("x".join(map(str, window[name])) for name in ("kernel", "stride"))
+    stride = "" if set(window["stride"]) == {1} else f", stride {stride.split('x')[0]}"
+    return f"{size} {kind}{stride}"
+
+
+def layer_table(net, input_shape, inside=False):
     """Shapes, parameters and MACs of each layer, without computing or allocating anything.
 
     Parameters
@@ -38,11 +52,13 @@ def layer_table(net, input_shape):
         Need not be initialized.
     input_shape : tuple of int
         (batch, channels, height, width).
+    inside : bool
+        Whether the layers inside the blocks get a row each, in place of the blocks.
 
     Returns
     -------
     list of LayerRow
-        One for each child of `net`.
+        One for each child of `net`, or for each layer inside them.
 
     Raises
     ------
@@ -50,20 +66,22 @@ def layer_table(net, input_shape):
         Height or width is below `smallest_input`.
     """
     check_size(net, input_shape)
-    rows, x = [], mx.sym.var("data")
-    for layer in net:
+    rows, x, before = [], mx.sym.var("data"), set()
+    for layer in leaves(net) if inside else net:
         x = layer(x)
         internals = x.get_internals()
         arguments, outputs, _ = internals.infer_shape(data=input_shape)
         shapes = dict(zip(internals.list_outputs(), outputs))
         shapes.update(zip(internals.list_arguments(), arguments))
-        macs = 0
+        made = set(shapes) - set(internals.list_inputs())
+        values = sum(prod(shapes[name]) for name in made - before)
+        before, macs = made, 0
         for leaf in leaves(layer):
             if hasattr(leaf, "weight"):
                 batch, _, *pixels = shapes[leaf.name + "_fwd_output"]
                 macs += batch * prod(pixels) * prod(shapes[leaf.weight.name])
         parameters = sum(prod(shapes[name]) for name in layer.collect_params())
-        rows.append(LayerRow(layer.name, outputs[-1], parameters, macs))
+        rows.append(LayerRow(layer.name, outputs[-1], parameters, macs, values))
     return rows
 
 

@@ -2,6 +2,9 @@
 
 import mxnet as mx
 from mxnet import nd
+from mxnet.gluon import nn
+
+from nin_gluon.models.geometry import leaves
 
 __all__ = ["IdentityInitializer", "initializer"]
 
@@ -13,28 +16,49 @@ class IdentityInitializer(mx.init.MSRAPrelu):
     of a ReLU and is not negative, so identity and ReLU pass it on unchanged: the net starts as its
     four larger convolutions alone and learns what the small ones are for.
 
-    A convolution that narrows to fewer channels, here the one that makes the classes' maps, starts
-    as `CLASS_SCALE` times the mean of its inputs, for every class alike. The net's scores come out
-    of a ReLU: a class whose map is zero for every image gets no gradient and stays lost. Of ten
-    classes three or four start so with random weights; equal scores well above zero lose none.
+    A convolution that narrows to the classes' maps starts as `CLASS_SCALE` times the mean of its
+    inputs, for every class alike, and one that follows it as the identity, whatever its kernel. The
+    net's scores come out of a ReLU: a class whose map is zero for every image gets no gradient and
+    stays lost. Of ten classes three or four start so with random weights; equal scores well above
+    zero lose none.
+
+    Parameters
+    ----------
+    net : HybridSequential, optional
+        Tells which convolutions make the classes' maps (none, if dense layers make the scores).
+        Without it any that narrows is taken to do so, which is right for the chapter's net.
     """
 
     CLASS_SCALE = 10
 
-    def __init__(self):
+    def __init__(self, net=None):
         super().__init__(factor_type="in", slope=0)
+        self.known = net is not None
+        self.scores = scores_path(net) if self.known else set()
 
     def _init_weight(self, name, arr):
         out, channels, *kernel = arr.shape
-        if out < channels:
+        if out < channels and (name in self.scores or not self.known):
             arr[:] = self.CLASS_SCALE / arr[0].size
-        elif out == channels and kernel == [1, 1]:
-            arr[:] = nd.eye(out).reshape(arr.shape)
+        elif out == channels and (kernel == [1, 1] or name in self.scores):
+            arr[:] = 0
+            arr[:, :, kernel[0] // 2, kernel[1] // 2] = nd.eye(out)
         else:
             super()._init_weight(name, arr)
 
 
-def initializer(name):
+def scores_path(net):
+    """Names of the weights of the last convolutions, whose channels are the classes."""
+    layers = [leaf for leaf in leaves(net) if hasattr(leaf, "weight")]
+    names = set()
+    for layer in reversed(layers):
+        if isinstance(layer, nn.Dense) or layer._channels != layers[-1]._channels:
+            break
+        names.add(layer.weight.name)
+    return names
+
+
+def initializer(name, net=None):
     """The initialization of that name.
 
     Parameters
@@ -42,6 +66,8 @@ def initializer(name):
     name : {"xavier", "he", "identity"}
         Xavier as Gluon has it by default (Glorot and Bengio 2010, uniform, mean of both fans); He
         (He et al. 2015, normal, fan-in, for ReLU); `IdentityInitializer`.
+    net : HybridSequential, optional
+        That it is for; `IdentityInitializer` says why it might ask.
 
     Returns
     -------
@@ -50,5 +76,5 @@ def initializer(name):
     return {
         "xavier": mx.init.Xavier,
         "he": lambda: mx.init.MSRAPrelu(factor_type="in", slope=0),
-        "identity": IdentityInitializer,
+        "identity": lambda: IdentityInitializer(net),
     }[name]()

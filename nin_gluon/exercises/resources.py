@@ -1,0 +1,56 @@
+"""Exercise 3: what does the net take? The resources command's answer, recorded and drawn."""
+
+import json
+import re
+from pathlib import Path
+
+from nin_gluon import resources
+from nin_gluon.exercises.results import MARK
+from nin_gluon.files import write_ours
+from nin_gluon.shapes import parse_size
+
+__all__ = ["NAME", "QUESTION", "add_options", "answer"]
+
+NAME = "resources"
+QUESTION = "how many parameters, how much computation and memory, to train and to infer?"
+
+METHOD = """\
+Counted layer by layer, for one image of the chapter's and beside the published figures; with
+--check MXNet runs the net, and what it allocates stands beside what was counted. The same table,
+and more options, without a record: python -m nin_gluon.resources."""
+
+USUAL = {"model": "nin", "size": "224", "batch": 1, "channels": 1, "check": False}
+
+
+def add_options(parser):
+    """The exercise's options."""
+    add = parser.add_argument
+    add("--model", default="nin", metavar="NAME[,OPTION=VALUE...]",
+        help="net, with options of its own (default: %(default)s)")
+    add("--size", default="224", metavar="N|HxW", help="in pixels (default: %(default)s)")
+    add("--batch", type=int, default=1, metavar="N", help="images (default: 1)")
+    add("--channels", type=int, default=1, metavar="N", help="of the input (default: 1)")
+    add("--check", action="store_true", help="run the net and count what MXNet allocates")
+    add("--results", metavar="DIR", default="results",
+        help="folder in which exercises/resources.json is kept (default: %(default)s)")
+
+
+def answer(args):
+    """Count, print, record and draw; return what there is to tell of the files."""
+    result = resources.measure(args.model, parse_size(args.size, args.batch, args.channels),
+                               args.batch, args.channels, check=args.check)
+    words = [NAME, *(f"{name}-{getattr(args, name)}" for name, usual in USUAL.items()
+                     if getattr(args, name) != usual)]
+    path = Path(args.results, "exercises", re.sub(r"[^\w.-]", "_", "-".join(words)) + ".json")
+    record = {"about": MARK, "exercise": NAME, "question": QUESTION, **result}
+    if args.check:  # which is of this machine; all else is arithmetic
+        from nin_gluon.runtime import describe_machine
+
+        record["machine"] = describe_machine()
+    write_ours(path, (json.dumps(record, indent=1) + "\n").encode(), MARK)
+    print(resources.format_result(result))
+    from nin_gluon import plots
+
+    picture = path.with_suffix(".png")
+    write_ours(picture, plots.png(plots.draw_resources(result), MARK), MARK)
+    return f"record: {path}; picture: {picture}"

@@ -1,0 +1,59 @@
+"""Exercise 1: tune the hyperparameters. What moves the accuracy, and why does the log stall?"""
+
+from nin_gluon.exercises.exercise import Exercise, Part
+from nin_gluon.presets import PRESETS, TEXTBOOK
+from nin_gluon.textbook import EXERCISES
+
+SMALL = {"resize": 67, "batch_size": 64, "limit": 10000}
+FULL = {"resize": 224, "batch_size": 128, "limit": None}
+
+EXERCISE = Exercise(
+    name="tune",
+    question="what moves the accuracy, and why does the published log stall at the start?",
+    method="""\
+One setting at a time is changed, around the textbook's recipe and around the tuned one (learning
+rate, initialization, momentum, schedule). Of each run the table tells besides how many steps its
+loss stayed within 1 % of ln 10, where the net only guesses. To see why, images are sent through
+the untrained net in float32: the size of the signal after each of the twelve ReLUs, how much of it
+differs from image to image, and the gradient that reaches the first layer.""",
+    minutes=25,
+    stall=True,
+    signal=("xavier", "he", "identity"),
+    parts=(
+        Part(
+            name="textbook",
+            title="around the textbook's recipe",
+            settings={**TEXTBOOK, **SMALL, "epochs": 3},
+            full={**FULL, "epochs": 10},
+            variants={
+                "textbook": {},
+                "lr 0.05": {"lr": 0.05},
+                "lr 0.2": {"lr": 0.2},
+                "He": {"init": "he"},
+                "identity": {"init": "identity"},
+                "momentum 0.9": {"momentum": 0.9},
+                "cosine": {"schedule": "cosine"},
+            },
+            published={
+                "textbook": EXERCISES["unchanged"]["test_acc"],
+                "lr 0.05": EXERCISES["learning rate 0.05, 20 epochs"]["test_acc"],
+            },
+            source="Dive into Deep Learning 2.0, PyTorch edition, at 224x224 on all images: 10 "
+                   "epochs, and with learning rate 0.05 it was 20",
+        ),
+        Part(
+            name="tuned",
+            title="around the tuned recipe",
+            settings={**PRESETS["tuned"], **SMALL, "epochs": 2},
+            full={**FULL, "epochs": 10},
+            variants={
+                "tuned": {},
+                "lr 0.01": {"lr": 0.01},
+                "lr 0.05": {"lr": 0.05},
+                "He": {"init": "he"},
+                "momentum 0": {"momentum": 0.0},
+                "constant rate": {"schedule": "constant"},
+            },
+        ),
+    ),
+)

@@ -1,0 +1,75 @@
+"""Variants of the chapter's net, for its exercises; the net itself is `nin_gluon.models.nin`."""
+
+import re
+
+from mxnet.gluon import nn
+
+from nin_gluon.errors import InputError
+from nin_gluon.models.geometry import NiN
+from nin_gluon.models.head import check_options
+
+__all__ = ["nin_variant"]
+
+
+def nin_variant(classes=10, dropout=0.5, inner=2, inner_kernel=1, reduce=""):
+    """The chapter's net with other convolutions inside its blocks; by default the chapter's net.
+
+    Parameters
+    ----------
+    classes : int
+    dropout : float
+        Share of the values that dropout sets to zero in training, in [0, 1).
+    inner : int
+        How many convolutions follow the first one of each block. The chapter has 2.
+    inner_kernel : int
+        Their kernel, odd, with the padding that keeps height and width. The chapter has 1: a dense
+        net at every pixel. With 3 they look at the neighbours too: depth without NiN's idea.
+    reduce : str
+        Output channels of the last block's convolutions, such as ``96-96-10``, whose last are the
+        classes. The chapter's block makes the classes' maps at once: ``10-10-10``, which is also
+        what an empty string means.
+
+    Returns
+    -------
+    HybridSequential
+        As `nin_gluon.models.nin.nin`.
+
+    Raises
+    ------
+    InputError
+        A number is none that can be built.
+    """
+    check_options(classes, dropout, "gap")
+    if inner < 0 or inner_kernel < 1 or inner_kernel % 2 == 0:
+        raise InputError(f"inner={inner} convolutions of inner_kernel={inner_kernel} cannot be "
+                         "built; use 0 or more, of an odd size.")
+    last = [classes] * (1 + inner)
+    if reduce:
+        if not re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})*", reduce):
+            raise InputError(f"reduce={reduce!r} is no list of channels such as 96-96-10.")
+        last = [int(channels) for channels in reduce.split("-")]
+        if last[-1] != classes or len(last) != 1 + inner:
+            raise InputError(f"reduce={reduce} should name {1 + inner} numbers of channels, the "
+                             f"last of them the {classes} classes.")
+
+    def block(channels, kernel_size, strides, padding):
+        blk = nn.HybridSequential()
+        blk.add(nn.Conv2D(channels[0], kernel_size, strides, padding, activation="relu"))
+        for number in channels[1:]:
+            blk.add(nn.Conv2D(number, inner_kernel, padding=inner_kernel // 2, activation="relu"))
+        return blk
+
+    net = NiN()
+    net.add(
+        block([96] * (1 + inner), kernel_size=11, strides=4, padding=0),
+        nn.MaxPool2D(pool_size=3, strides=2),
+        block([256] * (1 + inner), kernel_size=5, strides=1, padding=2),
+        nn.MaxPool2D(pool_size=3, strides=2),
+        block([384] * (1 + inner), kernel_size=3, strides=1, padding=1),
+        nn.MaxPool2D(pool_size=3, strides=2),
+        nn.Dropout(dropout),
+        block(last, kernel_size=3, strides=1, padding=1),
+        nn.GlobalAvgPool2D(),
+        nn.Flatten(),
+    )
+    return net

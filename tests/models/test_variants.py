@@ -1,0 +1,118 @@
+"""The variants of the chapter's net."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import autograd, gluon, nd
+
+import nin_gluon
+from nin_gluon.errors import InputError
+from nin_gluon.models import get_model, initializer, training_form
+from nin_gluon.models.geometry import layer_table
+
+SHAPE = (1, 1, 224, 224)
+VARIANTS = ["inner=1", "inner=0", "inner=1,inner_kernel=3", "inner_kernel=3", "reduce=96-10-10",
+            "reduce=96-96-10"]
+
+
+def cost(name):
+    rows = layer_table(get_model(name), SHAPE)
+    return sum(row.parameters for row in rows), sum(row.macs for row in rows)
+
+
+def test_by_default_it_is_the_chapters_net():
+    chapter, variant = nin_gluon.nin(), get_model("nin_variant")
+    X = nd.random.uniform(shape=(2, 1, 67, 67))
+    for net in (chapter, variant):
+        net.initialize(mx.init.MSRAPrelu(slope=0))
+        net(X)
+    theirs, ours = (list(net.collect_params().values()) for net in (chapter, variant))
+    assert len(theirs) == len(ours) == 24
+    for parameter, other in zip(theirs, ours):
+        other.set_data(parameter.data())
+    scores = chapter(X).asnumpy()
+    assert np.abs(scores).max() > 0
+    np.testing.assert_array_equal(variant(X).asnumpy(), scores)
+    assert cost("nin_variant") == cost("nin")
+
+
+def test_cost_of_the_inner_convolutions_by_hand():
+    parameters, macs = cost("nin")
+    channels, pixels = (96, 256, 384, 10), (54, 26, 12, 5)
+    dense = sum(c * c + c for c in channels)  # one 1x1 convolution in each block
+    work = sum(n * n * c * c for n, c in zip(pixels, channels))
+    assert cost("nin_variant,inner=1") == (parameters - dense, macs - work)
+    assert cost("nin_variant,inner=0") == (parameters - 2 * dense, macs - 2 * work)
+    wider = sum(8 * c * c for c in channels)  # 3x3 instead of 1x1
+    assert cost("nin_variant,inner_kernel=3") == (parameters + 2 * wider, macs + 16 * work)
+    assert cost("nin_variant,inner=0,inner_kernel=3") == cost("nin_variant,inner=0")
+
+
+def test_reducing_in_steps():
+    net = get_model("nin_variant,reduce=96-24-10")
+    assert [conv._channels for conv in net[7]] == [96, 24, 10]
+    parameters, _ = cost("nin")
+    in_one = 384 * 9 * 10 + 10 + 2 * (10 * 10 + 10)
+    steps = 384 * 9 * 96 + 96 + 96 * 24 + 24 + 24 * 10 + 10
+    assert cost("nin_variant,reduce=96-24-10")[0] == parameters - in_one + steps
+    assert cost("nin_variant,reduce=10-10-10") == cost("nin")
+
+
+@pytest.mark.parametrize("options, complaint", [
+    ("inner=-1", "inner=-1"), ("inner_kernel=2", "inner_kernel=2"), ("inner_kernel=0", "odd"),
+    ("reduce=96", "3 numbers"), ("reduce=96-96-11", "the 10 classes"), ("reduce=a", "no list"),
+    ("reduce=0-0-10", "no list"), ("inner=1,reduce=96-96-10", "2 numbers"), ("inner=x", "no int"),
+])
+def test_what_cannot_be_built_is_named(options, complaint):
+    with pytest.raises(InputError, match=complaint):
+        get_model("nin_variant," + options)
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_identity_loses_no_class_and_no_channel(options):
+    """Every class starts with the same score above 0; no other layer has two channels alike."""
+    net = get_model("nin_variant," + options)
+    net.initialize(initializer("identity", net))
+    scores = net(nd.random.uniform(shape=(4, 1, 67, 67))).asnumpy()
+    assert (scores > 0).all() and scores.std() > 0
+    np.testing.assert_array_equal(scores, scores[:, :1].repeat(10, axis=1))
+    for name, parameter in net.collect_params(".*weight").items():
+        weight = parameter.data().asnumpy().reshape(parameter.shape[0], -1)
+        if len(np.unique(weight, axis=0)) < len(weight):
+            assert parameter.shape[0] == 10 < parameter.shape[1], name
+
+
+def test_identity_for_a_dense_head_leaves_its_maps_random():
+    """Maps that are all alike would stay so: a dense layer on them gets equal gradients."""
+    net = nin_gluon.nin()
+    head = nin_gluon.nin()
+    dense = gluon.nn.HybridSequential()
+    dense.add(*list(head)[:-2], gluon.nn.Dense(10))
+    for some in (net, dense):
+        some.initialize(initializer("identity", some))
+        some(nd.random.uniform(shape=(2, 1, 67, 67)))
+    maps = [some[7][0].weight.data().asnumpy() for some in (net, dense)]
+    assert maps[0].std() == 0 and maps[1].std() > 0
+    assert dense[-1].weight.data().asnumpy().std() > 0
+
+
+@pytest.mark.parametrize("options", VARIANTS)
+def test_training_form_has_their_scores_and_gradients(options):
+    net = get_model("nin_variant," + options)
+    net.initialize(mx.init.Uniform(0.02))
+    net.hybridize(static_alloc=True, static_shape=True)
+    X = nd.random.uniform(shape=(2, 1, 70, 70))
+    net(X)
+    for weight in net.collect_params(".*weight").values():
+        weight.set_data(weight.data().abs())  # no ReLU hides a difference
+    outcomes = []
+    for forward in (net, training_form(net)):
+        mx.random.seed(1)
+        with autograd.record():
+            scores = forward(X)
+            loss = gluon.loss.SoftmaxCrossEntropyLoss()(scores, nd.arange(2))
+        loss.backward()
+        outcomes.append([scores.asnumpy()] + [p.grad().asnumpy().copy() for p in
+                                              net.collect_params().values()])
+    for wanted, got in zip(*outcomes):
+        np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
