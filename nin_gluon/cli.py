@@ -19,6 +19,7 @@ VERBS = {
     "exercises": "answer the chapter's exercises by running them",
     "shapes": "print the output shape of each layer of a net",
     "resources": "count parameters, multiply-adds and memory of a net",
+    "confidence": "show where in an image a run's net finds each class",
     "torch_edition": "train the chapter's net in PyTorch",
 }
 

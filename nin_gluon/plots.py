@@ -5,12 +5,14 @@ import textwrap
 from math import prod
 from statistics import median
 
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from nin_gluon.files import replacing
 
-__all__ = ["draw_band", "draw_comparisons", "draw_curves", "draw_predictions", "draw_resources",
-           "png", "save", "show_fashion_mnist"]
+__all__ = ["draw_band", "draw_class_maps", "draw_comparisons", "draw_curves", "draw_predictions",
+           "draw_resources", "png", "save", "show_fashion_mnist"]
 
 LOSS, TRAIN, TEST = "#4c4c4c", "#1f77b4", "#d95f02"
 PUBLISHED = "#b2182b"
@@ -257,6 +259,73 @@ def draw_resources(result):
     batch, channels, height, width = result["input"]
     figure.suptitle(f"{result['model']}, input {batch} x {channels} x {height} x {width}, "
                     f"{result['dtype']}", fontsize=10)
+    return figure
+
+
+def draw_class_maps(images, maps, scores, labels, names, field, size, title=""):
+    """Images, a row each, and over them the maps of the classes, in one scale for each row.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, (n, height, width, channels), uint8
+    maps : numpy.ndarray, (n, classes, map height, map width)
+    scores : numpy.ndarray, (n, classes)
+        The class with the highest is framed.
+    labels : sequence of int, (n,), or None
+        The true classes, where they are known.
+    names : sequence of str
+        Class names.
+    field : list of (float, float, int)
+        As from `nin_gluon.models.geometry.receptive_field`: where the maps' squares lie.
+    size : (int, int)
+        (height, width) in pixels of the resized image, which `field` counts in.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    classes = len(names)
+    figure = Figure(figsize=(1.12 * (classes + 1) + 0.8, 1.3 * len(images) + 0.7),
+                    layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, hspace=0.02, wspace=0.02)
+    grid = figure.subplots(len(images), classes + 1, squeeze=False)
+    edges = []  # of the map, in the image's own pixels
+    for (centre, step, _), count, whole, pixels in zip(field, maps.shape[2:], size,
+                                                       images.shape[1:3]):
+        edges += [(centre + step * (at - 0.5)) * pixels / whole - 0.5 for at in (0, count)]
+    top, bottom, left, right = edges
+    for i, (image, row) in enumerate(zip(images, grid)):
+        predicted = int(scores[i].argmax())
+        label = None if labels is None else int(labels[i])
+        for axes in row:
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+            axes.set_facecolor("black")
+        draw_image(row[0], image)
+        colour = LOSS if label is None else RIGHT if label == predicted else WRONG
+        said = names[predicted] if label in (None, predicted) else (
+            f"{names[predicted]},\nnot {names[label]}")
+        row[0].set_ylabel(said, fontsize=8, color=colour)
+        norm = Normalize(0, float(maps[i].max()) or 1.0)
+        for k, axes in enumerate(row[1:]):
+            draw_image(axes, image // 3)
+            # What is weak is transparent, for the image to be seen.
+            axes.imshow(maps[i, k], "inferno", norm, alpha=0.85 * norm(maps[i, k]) ** 0.5,
+                        extent=(left, right, bottom, top), interpolation="nearest")
+            axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
+            if i == 0:
+                axes.set_title(names[k], fontsize=8)
+            framed = k in (predicted, label)
+            axes.set_xlabel(f"{scores[i, k]:.2f}", fontsize=7, labelpad=1,
+                            weight="bold" if k == predicted else "normal")
+            for spine in axes.spines.values():
+                spine.set(visible=framed, color=colour if k == predicted else RIGHT, linewidth=2,
+                          linestyle="-" if k == predicted else ":")
+        bar = figure.colorbar(ScalarMappable(norm, "inferno"), ax=row[-1], fraction=0.1, pad=0.05)
+        bar.ax.tick_params(labelsize=6)
+        bar.outline.set_visible(False)
+    figure.suptitle(f"{title}\nframed: predicted; dotted: true; below: scores", fontsize=9)
     return figure
 
 

@@ -175,9 +175,8 @@ def there_already(run):
                       f"run in it by --resume {run}.")
 
 
-def open_run(args):
-    """Settings and folder of a run that is to go on."""
-    run = Path(args.resume)
+def read_config(run):
+    """Settings of the run in a folder."""
     try:
         config = json.loads((run / "config.json").read_text("utf-8"))
         # A run from before there was some setting has the usual one.
@@ -187,10 +186,17 @@ def open_run(args):
         for name, usual in TEXTBOOK.items():
             if usual is not None and not isinstance(settings[name], (type(usual), int)):
                 raise ValueError(f"{name} is {settings[name]!r}")
+        return settings
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"--resume {run} is not a run folder: it has no config.json.") from None
+        raise InputError(f"{run} is not a run folder: it has no config.json.") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{run / 'config.json'} cannot be read ({error}).") from None
+
+
+def open_run(args):
+    """Settings and folder of a run that is to go on."""
+    run = Path(args.resume)
+    settings = read_config(run)
     if args.out:
         raise InputError("--resume goes on in the run's own folder; leave out --out.")
     # The preset's name does not matter here: `make train` gives one.

@@ -84,8 +84,8 @@ def test_an_unknown_name_is_an_attribute_error():
         nin_gluon.nonsense  # noqa: B018
 
 
-@pytest.mark.parametrize("verb", ["train", "shapes", "launch", "reproduce", "resources",
-                                  "exercises"])
+@pytest.mark.parametrize("verb", ["train", "shapes", "resources", "confidence", "launch",
+                                  "reproduce", "exercises"])
 def test_help_does_not_import_mxnet(verb):
     code = (f"import sys; from nin_gluon.{verb} import main\n"
             "try: main(['--help'])\nexcept SystemExit as end: assert end.code == 0\n"

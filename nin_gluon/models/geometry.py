@@ -8,7 +8,8 @@ from mxnet.gluon import nn
 
 from nin_gluon.errors import InputError
 
-__all__ = ["LayerRow", "NiN", "layer_table", "leaves", "smallest_input", "title"]
+__all__ = ["LayerRow", "NiN", "layer_table", "leaves", "receptive_field",
+           "smallest_input", "title"]
 
 
 class LayerRow(NamedTuple):
@@ -134,6 +135,35 @@ def dense_input(net, input_shape):
         size = [1 if window.get("global_pool") else
                 (n + 2 * p - (k - 1) * d - 1 + (s - 1) * up) // s + 1 for n, k, s, p, d in per_axis]
     return None
+
+
+def receptive_field(net):
+    """Where in the image the values of a net's maps are from, along each axis.
+
+    Computed forwards: a layer of k pixels of kernel, s of stride and p of padding, on values that
+    are d pixels apart, moves the first value's centre by ((k - 1) / 2 - p) d, widens what a value
+    sees by (k - 1) d, and leaves values that are s d apart.
+
+    Parameters
+    ----------
+    net : HybridSequential
+        Of convolutions and poolings, and what works value by value.
+
+    Returns
+    -------
+    list of (float, int, int)
+        For height and width: the centre of what the first value sees, in pixels from the image's
+        edge; how far apart the centres of neighbours are; and how many pixels each value sees, of
+        which some may lie in the padding.
+    """
+    axes = [(0.5, 1, 1), (0.5, 1, 1)]
+    for leaf in leaves(net):
+        window = getattr(leaf, "_kwargs", {})
+        if "kernel" in window:
+            per_axis = zip(axes, window["kernel"], window["stride"], window["pad"])
+            axes = [(centre + ((k - 1) / 2 - p) * step, s * step, seen + (k - 1) * step)
+                    for (centre, step, seen), k, s, p in per_axis]
+    return axes
 
 
 def check_size(net, input_shape):

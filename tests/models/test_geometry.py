@@ -2,11 +2,11 @@
 
 import mxnet as mx
 import pytest
-from mxnet import nd
+from mxnet import autograd, nd
 from mxnet.gluon import nn
 
 import nin_gluon
-from nin_gluon.models.geometry import dense_input, layer_table, smallest_input
+from nin_gluon.models.geometry import dense_input, layer_table, receptive_field, smallest_input
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 224, 224), (2, 3, 67, 90)])
@@ -82,3 +82,21 @@ def test_what_a_dense_layer_gets(size):
     net.add(nn.Dense(2, flatten=False))
     assert dense_input(net[:1], shape) is None
     assert dense_input(net[2:], (2, 3, 4, 5)) is None  # it takes the last axis alone
+
+
+def test_the_receptive_field_is_where_the_gradient_comes_from():
+    net = nn.HybridSequential()
+    net.add(nn.Conv2D(2, (5, 3), (2, 1), (1, 0)), nn.AvgPool2D(3, 2), nn.Conv2D(1, 3, 1, 1),
+            nn.Conv2D(1, 1, activation="relu"))
+    net.initialize(mx.init.One())
+    X = nd.ones((1, 1, 61, 40))
+    X.attach_grad()
+    with autograd.record():
+        maps = net(X)
+        middle = maps[0, 0, 5, 8]
+    middle.backward()
+    touched = X.grad[0, 0].asnumpy().nonzero()
+    for pixels, place, (centre, step, seen) in zip(touched, (5, 8), receptive_field(net)):
+        assert pixels.max() + 1 - pixels.min() == seen
+        assert (pixels.min() + pixels.max() + 1) / 2 == centre + step * place
+    assert receptive_field(nin_gluon.nin()[:8]) == [(33.5, 32, 195)] * 2
