@@ -10,6 +10,10 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 # Goes after the cell tagged "parameters" of each notebook: a few images, the smallest size.
 SMALL = {
+    "mlpconv": """
+dataset = {dataset!r}
+changes = {{"epochs": 2, "limit": 40, "batch_size": 16, "resize": 67}}
+""",
     "nin": """
 preset, dataset = "quick", {dataset!r}
 changes = {{"epochs": 2, "limit": 64, "batch_size": 16}}

@@ -48,3 +48,16 @@ def test_its_preset_is_the_published_recipe():
     assert (recipe["lr"], recipe["batch_size"], recipe["epochs"], recipe["resize"]) == \
         (0.2, 128, 20, 112)
     assert (recipe["model"], recipe["init"], recipe["momentum"]) == ("mlpconv_nin", "xavier", 0)
+
+
+def test_what_the_mean_of_the_batches_can_be_off_by():
+    """The notes state the bounds: of a net that is wrong in the last batch alone."""
+    from nin_gluon.textbook import EDITIONS
+
+    for images, bound in ((10000, "0.0111"), (60000, "0.0006")):
+        sizes = [min(128, images - start) for start in range(0, images, 128)]
+        right = [*sizes[:-1], 0]
+        mean = np.mean([r / size for r, size in zip(right, sizes)])
+        off = abs(mean - sum(right) / images)
+        assert off <= float(bound) < off + 1e-4
+        assert f"up to {bound}" in EDITIONS["mlpconv-112"].notes
