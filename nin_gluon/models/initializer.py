@@ -17,18 +17,18 @@ class IdentityInitializer(mx.init.MSRAPrelu):
     larger convolutions alone and learns what the small ones are for. One that keeps at least half
     of them, as in the paper's net, starts by passing on the first ones.
 
-    A convolution that makes the classes' maps starts as `CLASS_SCALE` times the mean of its inputs,
-    for every class alike, and one that follows it as the identity, whatever its kernel. The net's
-    scores come out of a ReLU: a class whose map is zero for every image gets no gradient and stays
-    lost. Of ten classes three or four start so with random weights; equal scores well above zero
-    lose none.
+    A convolution that narrows to the classes' maps starts as `CLASS_SCALE` times the mean of its
+    inputs, for every class alike, and one that follows it as the identity, whatever its kernel. The
+    net's scores come out of a ReLU: a class whose map is zero for every image gets no gradient and
+    stays lost. Of ten classes three or four start so with random weights; equal scores well above
+    zero lose none.
 
     Parameters
     ----------
     net : HybridSequential, optional
         Tells which convolutions make the classes' maps (none, if dense layers make the scores).
-        Without it any that narrows to less than half is taken to do so, which is right for the
-        chapter's net and the paper's.
+        Without it any that narrows to less than half is taken to do so, as is right for nets that
+        end in their maps' averages.
     """
 
     CLASS_SCALE = 10
@@ -40,10 +40,10 @@ class IdentityInitializer(mx.init.MSRAPrelu):
 
     def _init_weight(self, name, arr):
         out, channels, *kernel = arr.shape
-        makes_maps = name in self.scores if self.known else 2 * out < channels
-        if makes_maps and out < channels:
+        classes = name in self.scores if self.known else 2 * out < channels
+        if classes and out < channels:
             arr[:] = self.CLASS_SCALE / arr[0].size
-        elif makes_maps and out == channels or kernel == [1, 1] and out <= channels <= 2 * out:
+        elif out <= channels <= 2 * out and (kernel == [1, 1] or name in self.scores):
             arr[:] = 0
             arr[:, :, kernel[0] // 2, kernel[1] // 2] = nd.eye(out, channels)
         else:
