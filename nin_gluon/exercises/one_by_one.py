@@ -5,7 +5,7 @@ from nin_gluon.presets import PRESETS, TEXTBOOK
 from nin_gluon.textbook import EXERCISES
 
 # 112 pixels leave maps of 2x2 in the last block; 67 would leave one pixel, and no neighbours.
-SMALL = {"resize": 112, "limit": 10000, "epochs": 2}
+SMALL = {"resize": 112, "limit": 6000, "epochs": 2}
 
 EXERCISE = Exercise(
     name="one-by-one",
@@ -15,7 +15,7 @@ The chapter's blocks have two 1x1 convolutions after the first one. Here they ha
 one or two 3x3 convolutions of the same channels in their place: plain depth, which looks at the
 neighbours as well. Recipe: that of --preset quick, because with the textbook's a short run only
 shows how long each net stalls; --full takes the published recipe.""",
-    minutes=17,
+    minutes=10,
     parts=(
         Part(
             name="blocks",

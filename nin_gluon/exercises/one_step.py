@@ -4,7 +4,7 @@ from nin_gluon.exercises.exercise import Exercise, Part
 from nin_gluon.presets import PRESETS, TEXTBOOK
 
 # 112 pixels leave maps of 2x2 in the last block; 67 would leave one pixel.
-SMALL = {"resize": 112, "limit": 10000, "epochs": 2}
+SMALL = {"resize": 112, "limit": 6000, "epochs": 2}
 
 EXERCISE = Exercise(
     name="one-step",
@@ -16,7 +16,7 @@ such as 384 to 96 to 10, with the 1x1 convolutions at work while there are many 
 pixels, which is the usual size here, the maps are of 2x2; --full has the chapter's 5x5.) Recipe:
 that of --preset quick, because with the textbook's a short run only shows how long each net
 stalls; --full takes the textbook's, for 10 epochs.""",
-    minutes=12,
+    minutes=6,
     parts=(
         Part(
             name="last-block",

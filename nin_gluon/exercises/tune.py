@@ -4,7 +4,7 @@ from nin_gluon.exercises.exercise import Exercise, Part
 from nin_gluon.presets import PRESETS, TEXTBOOK
 from nin_gluon.textbook import EXERCISES
 
-SMALL = {"resize": 67, "batch_size": 64, "limit": 10000}
+SMALL = {"resize": 67, "batch_size": 64, "limit": 6000}
 FULL = {"resize": 224, "batch_size": 128, "limit": None}
 
 EXERCISE = Exercise(
@@ -16,14 +16,14 @@ rate, initialization, momentum, schedule). Of each run the table tells besides h
 loss stayed within 1 % of ln 10, where the net only guesses. To see why, images are sent through
 the untrained net in float32: the size of the signal after each of the twelve ReLUs, how much of it
 differs from image to image, and the gradient that reaches the first layer.""",
-    minutes=25,
+    minutes=22,
     stall=True,
     signal=("xavier", "he", "identity"),
     parts=(
         Part(
             name="textbook",
             title="around the textbook's recipe",
-            settings={**TEXTBOOK, **SMALL, "epochs": 3},
+            settings={**TEXTBOOK, **SMALL, "epochs": 4},
             full={**FULL, "epochs": 10},
             variants={
                 "textbook": {},

@@ -19,16 +19,15 @@ class IdentityInitializer(mx.init.MSRAPrelu):
 
     A convolution that narrows to the classes' maps starts as `CLASS_SCALE` times the mean of its
     inputs, for every class alike, and one that follows it as the identity, whatever its kernel. The
-    net's scores come out of a ReLU: a class whose map is zero for every image gets no gradient and
-    stays lost. Of ten classes three or four start so with random weights; equal scores well above
-    zero lose none.
+    maps come out of a ReLU: one that is zero for every image gets no gradient and stays lost. Of
+    ten maps three or four start so with random weights; equal ones well above zero lose none. A
+    dense layer that follows them starts with He's weights over `CLASS_SCALE`.
 
     Parameters
     ----------
     net : HybridSequential, optional
-        Tells which convolutions make the classes' maps (none, if dense layers make the scores).
-        Without it any that narrows to less than half is taken to do so, as is right for nets that
-        end in their maps' averages.
+        Tells which convolutions make the classes' maps. Without it any that narrows to less than
+        half is taken to do so.
     """
 
     CLASS_SCALE = 10
@@ -36,26 +35,29 @@ class IdentityInitializer(mx.init.MSRAPrelu):
     def __init__(self, net=None):
         super().__init__(factor_type="in", slope=0)
         self.known = net is not None
-        self.scores = scores_path(net) if self.known else set()
+        self.maps = makers_of_maps(net) if self.known else set()
 
     def _init_weight(self, name, arr):
         out, channels, *kernel = arr.shape
-        classes = name in self.scores if self.known else 2 * out < channels
-        if classes and out < channels:
+        of_maps = name in self.maps if self.known else kernel and 2 * out < channels
+        if of_maps and out < channels:
             arr[:] = self.CLASS_SCALE / arr[0].size
-        elif out <= channels <= 2 * out and (kernel == [1, 1] or name in self.scores):
+        elif out <= channels <= 2 * out and (kernel == [1, 1] or name in self.maps):
             arr[:] = 0
             arr[:, :, kernel[0] // 2, kernel[1] // 2] = nd.eye(out, channels)
         else:
             super()._init_weight(name, arr)
+            if not kernel:
+                arr[:] = arr / self.CLASS_SCALE
 
 
-def scores_path(net):
-    """Names of the weights of the last convolutions, whose channels are the classes."""
-    layers = [leaf for leaf in leaves(net) if hasattr(leaf, "weight")]
+def makers_of_maps(net):
+    """Names of the weights of the last convolutions, whose channels are the classes' maps."""
+    convolutions = [leaf for leaf in leaves(net)
+                    if hasattr(leaf, "weight") and not isinstance(leaf, nn.Dense)]
     names = set()
-    for layer in reversed(layers):
-        if isinstance(layer, nn.Dense) or layer._channels != layers[-1]._channels:
+    for layer in reversed(convolutions):
+        if layer._channels != convolutions[-1]._channels:
             break
         names.add(layer.weight.name)
     return names

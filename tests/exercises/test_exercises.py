@@ -320,7 +320,7 @@ def test_a_damaged_file_is_named(here, capsys, old, new, sentence):
     (["tune", "--report"], "results/exercises/tune.json holds no runs of this kind yet"),
     (["tune", "--report", "--full"], "results/exercises/tune-full.json holds no runs"),
     (["tune", "--report", "--limit", "5"], "results/exercises/tune-limit-5.json holds no runs"),
-    (["tune", "--report", "--limit", "10000"], "results/exercises/tune.json holds no runs"),
+    (["tune", "--report", "--limit", "6000"], "results/exercises/tune.json holds no runs"),
     (["tune", "--report", "--seeds", "0"], "--report runs nothing; leave out --seeds"),
     (["tune", "--ctx", "tpu"], "'tpu' is not a device"),
 ])
@@ -399,7 +399,7 @@ def test_a_run_of_other_settings_in_the_way_is_named(here, calls, capsys):
     assert exercises.main(["one-step", *SMALL, "--dtype", "float32"]) == 0
     (here / "results").rename(here / "old")
     config = calls[0].run / "config.json"
-    config.write_text(config.read_text().replace('"lr": 0.02', '"lr": 0.5'))
+    config.write_text(config.read_text().replace('"lr": 0.002', '"lr": 0.5'))
     assert exercises.main(["one-step", *SMALL, "--dtype", "float32"]) == 2
     assert f"{calls[0].run} holds a run of other settings" in capsys.readouterr().err
 
