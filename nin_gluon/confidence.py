@@ -98,7 +98,7 @@ def show(run, config, contexts, args, picture, numbers):
     net = models.get_model(config["model"])
     source = load_parameters(run, config, net, ctx)
     net.hybridize(static_alloc=True, static_shape=True)
-    features, head = maps_and_head(net)
+    features, head = models.maps_and_head(net)
     features.hybridize(static_alloc=True, static_shape=True)
     features = models.inference_form(features)
 
@@ -122,7 +122,7 @@ def show(run, config, contexts, args, picture, numbers):
     batch, = batches(test_iter, images)
     maps, scores = (array.asnumpy() for array in maps_and_scores(batch))
     size = batch.shape[2:]
-    field = receptive_field(maps_and_head(net)[0])
+    field = receptive_field(models.maps_and_head(net)[0])
     report = {"run": str(run), "parameters": source, "dataset": config["dataset"],
               "image_size": list(size), "map_size": list(maps.shape[2:]),
               "pixels_a_value": [step for _, step, _ in field],
@@ -148,30 +148,6 @@ def show(run, config, contexts, args, picture, numbers):
 
 
 # ------------------------------------------------------------------ the net
-
-
-def maps_and_head(net):
-    """A net in two parts that share its layers: up to the classes' maps, and what makes scores.
-
-    Parameters
-    ----------
-    net : HybridSequential
-        One whose head begins after its last child with a convolution in it.
-
-    Returns
-    -------
-    maps : HybridSequential
-        (batch, channels, height, width) -> (batch, classes, height', width').
-    head : HybridSequential
-        These maps -> scores (batch, classes).
-    """
-    from mxnet.gluon import nn
-
-    from nin_gluon.models.geometry import leaves
-
-    end = 1 + max(i for i, layer in enumerate(net)
-                  if any(isinstance(leaf, nn.Conv2D) for leaf in leaves(layer)))
-    return net[:end], net[end:]
 
 
 def load_parameters(run, config, net, ctx):

@@ -79,7 +79,7 @@ def test_scores_are_the_nets_and_maps_average_to_them(run, garments):
     scores = net(X).asnumpy()
     for image, expected in zip(report(run)["images"], scores):
         np.testing.assert_allclose(list(image["scores"].values()), expected, rtol=1e-4, atol=1e-5)
-    maps, head = confidence.maps_and_head(net)
+    maps, head = models.maps_and_head(net)
     assert maps(X).shape == (4, 10, 3, 3)
     np.testing.assert_allclose(maps(X).mean(axis=(2, 3)).asnumpy(), scores, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(head(maps(X)).asnumpy(), scores)
