@@ -17,7 +17,7 @@ from typing import Optional, Tuple
 from nin_gluon.errors import InputError
 from nin_gluon.files import write_text
 from nin_gluon.history import EpochRecord, read_history
-from nin_gluon.presets import TEXTBOOK
+from nin_gluon.presets import PRESETS, TEXTBOOK, usual_preset
 
 __all__ = ["MIN_SEEDS", "QUANTITIES", "Group", "Record", "Spread", "departures", "device_kind",
            "groups_of", "machines_of", "read_record", "read_records", "recipe_settings",
@@ -79,9 +79,9 @@ def departures(settings, recipe):
 
 def train_options(settings, seed, ctx):
     """The train command's options for these settings, as short as they can be."""
-    options = []
+    usual, options = PRESETS[usual_preset(settings["model"])], []
     for name, value in {**settings, "seed": seed, "ctx": ctx}.items():
-        if name == "seed" or value != TEXTBOOK.get(name):
+        if name == "seed" or value != usual.get(name):
             options += [f"--{name.replace('_', '-')}", str(value)]
     return options
 

@@ -163,7 +163,7 @@ def draw_comparison(axes, comparison):
                         label="" if x else "median")
     for seed, points in sorted(by_seed.items()):
         axes.plot(*zip(*points), "o-", color=TRAIN, lw=0.6, ms=4, alpha=0.7,
-                  label=f"{len(by_seed)} seeds" if seed == min(by_seed) else "")
+                  label="one seed" if seed == min(by_seed) else "")
     published = [(x, comparison.part.published[label]) for x, label in enumerate(labels)
                  if label in comparison.part.published]
     if published:

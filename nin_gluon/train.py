@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nin_gluon.cli import ArgumentParser, command, silence_stdout
 from nin_gluon.errors import InputError
-from nin_gluon.presets import PRESETS, TEXTBOOK, optimizer_settings
+from nin_gluon.presets import PRESETS, TEXTBOOK, optimizer_settings, usual_preset
 from nin_gluon.workers import KVSTORES, check, join
 
 DESCRIPTION = """\
@@ -21,6 +21,8 @@ Train the chapter's Network in Network and print the textbook's log.
   python -m nin_gluon.train                        the textbook's run: hours on a CPU
   python -m nin_gluon.train --preset quick         a recipe that learns in minutes on a CPU
   python -m nin_gluon.train --ctx gpu              on the first GPU
+  python -m nin_gluon.train --model cifar_nin --dataset cifar10   the paper's net, in few epochs
+  python -m nin_gluon.train --preset paper --ctx gpu              the paper's run, 307 epochs
   python -m nin_gluon.train --limit 1280 --epochs 1   a quick look at the textbook's run
   python -m nin_gluon.train --resume runs/...      go on with a run that was stopped
   python -m nin_gluon.launch -n 2 -s 1 -- python -m nin_gluon.train --kvstore dist_sync
@@ -45,20 +47,24 @@ def build_parser():
         help="textbook: SGD lr 0.1, Xavier, 5 epochs of 224x224 (the default); quick: identity "
              "initialization, momentum and a cosine schedule, 2 epochs of 25,000 images of 67x67; "
              "tuned: much the same for 10 epochs of all images at 224x224; mlpconv: the mlpconv "
-             "edition's, SGD lr 0.2, 20 epochs of 112x112")
+             "edition's, SGD lr 0.2, 20 epochs of 112x112; paper: the paper's run, cifar_nin on "
+             "whitened and augmented CIFAR-10, 307 epochs, for a GPU; paper-quick: 10 epochs of "
+             "the same net on images as they are, for a CPU (the default for cifar_nin)")
     add("--model", metavar="NAME[,OPTION=VALUE...]",
-        help="net, with options of its own: nin, or nin,dropout=0.2 (default: nin)")
+        help="net, with options of its own: nin, mlpconv_nin or cifar_nin; nin,dropout=0.2; "
+             "nin,head=fc (heads: gap, fc, fc_dropout) (default: nin)")
     add("--epochs", type=positive(int), metavar="N", help="passes over the training images")
     add("--batch-size", type=positive(int), metavar="N", help="images a step, of each worker")
     add("--lr", type=positive(float), help="learning rate")
     add("--momentum", type=fraction, help="of SGD, 0 to below 1")
     add("--wd", type=not_negative(float), help="weight decay")
-    add("--init", choices=["xavier", "he", "identity"],
+    add("--init", choices=["xavier", "he", "identity", "normal"],
         help="initialization of the weights; identity is He's, but 1x1 convolutions start as the "
-             "identity and the classes alike")
-    add("--schedule", choices=["constant", "cosine"],
+             "identity and the classes alike; normal has standard deviation 0.05, as published "
+             "for the paper's net")
+    add("--schedule", choices=["constant", "cosine", "step"],
         help="of the learning rate; cosine rises over the first tenth of the steps, then falls "
-             "to 0")
+             "to 0; step takes a tenth of it after 5/6 and a hundredth after 11/12 of the steps")
     add("--dtype", choices=["float32", "bfloat16", "float16"],
         help="arithmetic of the convolutions; bfloat16 needs a CPU that has it (avx512_bf16 or "
              "amx_bf16), float16 a GPU")
@@ -72,7 +78,8 @@ def build_parser():
     add("--data-dir", metavar="DIR", type=whole_path,
         help="folder with the data set's files (default: $NIN_GLUON_DATA, then MXNet's own data "
              "folder; what is missing is downloaded)")
-    add("--resize", type=positive(int), metavar="N", help="edge length in pixels")
+    add("--resize", type=positive(int), metavar="N",
+        help="edge length in pixels (paper and paper-quick: the images' own)")
     add("--limit", type=positive(int), metavar="N",
         help="use only the first N training images and the first N test images")
     add("--augment", choices=["none", "mirror", "shift-mirror"],
@@ -157,7 +164,7 @@ def main(argv=None):
 
 def plan_run(args):
     """Settings and folder of a new run."""
-    config = {"preset": args.preset or "textbook"}
+    config = {"preset": args.preset or usual_preset(args.model)}
     for name, value in PRESETS[config["preset"]].items():
         given = getattr(args, name)
         config[name] = value if given is None else given
@@ -348,7 +355,7 @@ def this_python():
 
 
 def load_data(config, contexts, part=(0, 1)):
-    """The iterators of a run; settles which data set it is where the user left that open.
+    """The iterators of a run; settles data set and size of images where the user left them open.
 
     Those of worker ``part[0]`` of ``part[1]``, whose batches together are the run's.
     """
@@ -358,7 +365,9 @@ def load_data(config, contexts, part=(0, 1)):
     where = contexts[0] if len(contexts) == 1 else None
     options = (config["batch_size"] * part[1], config["resize"], config["data_dir"], where,
                config["limit"], part, config["augment"], config["preprocess"])
-    return or_the_sample(config, lambda name: data.load_data(name, *options))
+    iterators = or_the_sample(config, lambda name: data.load_data(name, *options))
+    config["resize"] = config["resize"] or iterators[0].images.shape[1]
+    return iterators
 
 
 def or_the_sample(config, load):

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from mxnet import gluon, nd
 
-from nin_gluon import models, train, watch
+from nin_gluon import models, plots, train, watch
 from nin_gluon.history import parse_log, read_history
+from nin_gluon.presets import TEXTBOOK, optimizer_settings
 
 # The smallest input, so that a step takes milliseconds.
 SMALL = ["--resize", "67", "--batch-size", "8", "--epochs", "2", "--init", "he", "--lr", "0.01",
@@ -123,7 +124,7 @@ def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_pa
 @pytest.mark.parametrize("step, method", [(4, "step"), (2, "evaluating"), (1, "epoch")])
 def test_stopped_and_resumed_with_augmentation(few_images, no_pictures, tmp_path, stop_at, step,
                                                method):
-    options = [*SMALL, "--augment", "shift-mirror"]
+    options = [*SMALL, "--augment", "shift-mirror", "--schedule", "step"]
     if method == "step":  # and with preprocessing, at the images' own size
         options += ["--preprocess", "zca", "--model", "cifar_nin", "--resize", "28"]
     assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
@@ -131,7 +132,8 @@ def test_stopped_and_resumed_with_augmentation(few_images, no_pictures, tmp_path
     assert train.main([*options, "--out", str(tmp_path / "parts")]) == 130
     assert train.main(["--resume", str(tmp_path / "parts")]) == 0
     assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
-    assert train.main([*SMALL, "--out", str(tmp_path / "plain")]) == 0
+    options[options.index("shift-mirror")] = "none"
+    assert train.main([*options, "--out", str(tmp_path / "plain")]) == 0
     assert outcome(tmp_path / "whole")[0] != outcome(tmp_path / "plain")[0]  # it does something
 
 
@@ -258,6 +260,63 @@ def test_the_presets_keep_what_they_promise():
     quick = planned("--preset", "quick", "--epochs", "9", "--momentum", "0")
     assert (quick["preset"], quick["epochs"], quick["momentum"]) == ("quick", 9, 0)
     assert planned("--preset", "tuned")["resize"] == 224
+    paper = planned("--preset", "paper")
+    assert (paper["model"], paper["dataset"], paper["resize"]) == ("cifar_nin", "cifar10", None)
+    assert (paper["augment"], paper["preprocess"], paper["schedule"]) == ("shift-mirror", "zca",
+                                                                          "step")
+    # The net for small images has a recipe of its own where none is named.
+    for model in ("cifar_nin", "cifar_nin,head=fc", " cifar_nin , head=fc"):
+        quick = planned("--model", model, "--dataset", "cifar-10")
+        assert (quick["preset"], quick["model"], quick["dataset"]) == ("paper-quick", model,
+                                                                       "cifar10")
+    assert planned("--model", "cifar_nin", "--preset", "tuned")["resize"] == 224
+    assert planned("--model", "nin,head=fc")["preset"] == "textbook"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 12, 1200])
+def test_the_step_schedule_takes_a_tenth_twice(steps):
+    config = {**TEXTBOOK, "lr": 0.5, "schedule": "step"}
+    schedule = optimizer_settings(config, steps)["lr_scheduler"]
+    rates = [schedule(update) for update in range(1, steps + 1)]
+    whole = max(1, steps * 5 // 6)
+    tenth = max(whole + 1, steps * 11 // 12)
+    wanted = [0.5] * whole + [0.05] * (tenth - whole) + [0.005] * (steps - tenth)
+    np.testing.assert_allclose(rates, wanted[:steps])
+
+
+@pytest.mark.parametrize("dataset, size, channels", [("fashion-mnist", 28, 1), ("cifar10", 32, 3)])
+def test_the_papers_net_by_itself_takes_images_as_they_are(few_images, no_pictures, tmp_path,
+                                                           monkeypatch, dataset, size, channels):
+    import nin_gluon.data
+
+    def load(name, split, root=None):
+        assert name == dataset
+        images = np.random.randint(0, 256, (16, size, size, channels)).astype(np.uint8)
+        return images, np.arange(16, dtype=np.uint8) % 10
+
+    monkeypatch.setattr(nin_gluon.data, "load_image_set", load)
+    options = ["--dataset", dataset] if dataset == "cifar10" else []
+    run = tmp_path / "run"
+    assert train.main(["--model", "cifar_nin,head=fc", "--epochs", "1", "--batch-size", "8",
+                       *options, "--out", str(run)]) == 0
+    config = json.loads((run / "config.json").read_text())
+    assert (config["resize"], config["dataset"]) == (size, dataset)
+    assert config["preset"] == "paper-quick"
+    assert train.main(["--resume", str(run)]) == 0
+
+
+def test_pictures_of_colour_images(few_images, tmp_path, monkeypatch):
+    import nin_gluon.data
+
+    images = np.random.randint(0, 256, (16, 32, 32, 3)).astype(np.uint8)
+    monkeypatch.setattr(nin_gluon.data, "load_image_set",
+                        lambda *args: (images, np.arange(16, dtype=np.uint8) % 10))
+    drawn = []
+    monkeypatch.setattr(plots, "draw_image", lambda axes, image: drawn.append(image))
+    assert train.main(["--preset", "paper", "--epochs", "1", "--preprocess", "gcn", "--out",
+                       str(tmp_path / "run")]) == 0
+    assert np.array_equal(drawn, images)  # as they are, whatever the net was given
+    assert (tmp_path / "run" / "predictions.png").stat().st_size > 10000
 
 
 def refused(options, capsys):

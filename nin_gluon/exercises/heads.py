@@ -21,16 +21,16 @@ EXERCISE = Exercise(
 The same convolutions end in the average of each class's map (gap), in one fully connected layer on
 the maps (fc), or in that with dropout before it (fc_dropout). The three are trained from the same
 seeds on the same data: the paper's net on CIFAR-10 and on Fashion-MNIST at 28x28, and the chapter's
-net on Fashion-MNIST at 112x112. Recipe: that of --preset quick, on as many images as a CPU can do;
-the paper trained hundreds of epochs.""",
+net on Fashion-MNIST at 112x112. Recipes: --preset paper-quick for the paper's net, --preset quick
+for the chapter's, on as many images as a CPU can do; --full takes the paper's own.""",
     minutes=30,
     parts=(
         Part(
             name="cifar10",
             title="the paper's net on CIFAR-10",
-            settings={**PRESETS["quick"], "dataset": "cifar10", "resize": 32, "limit": 10000,
-                      "epochs": 4},
-            full={"limit": None, "epochs": 100, "batch_size": 128},
+            settings={**PRESETS["paper-quick"], "dataset": "cifar10", "resize": 32,
+                      "limit": 10000, "epochs": 4},
+            full={**PRESETS["paper"], "resize": 32},
             variants=heads("cifar_nin"),
             published=PUBLISHED,
             source=SOURCE,
@@ -38,8 +38,8 @@ the paper trained hundreds of epochs.""",
         Part(
             name="fashion-mnist",
             title="the paper's net on Fashion-MNIST",
-            settings={**PRESETS["quick"], "dataset": "fashion-mnist", "resize": 28, "limit": 10000,
-                      "epochs": 2},
+            settings={**PRESETS["paper-quick"], "dataset": "fashion-mnist", "resize": 28,
+                      "limit": 10000, "epochs": 2},
             full={"limit": None, "epochs": 20, "batch_size": 128},
             variants=heads("cifar_nin"),
             published=PUBLISHED,

@@ -24,6 +24,9 @@ LN_10 = math.log(10)
 # Fewer seeds say nothing: of two, both differences have one sign every other time.
 MIN_SEEDS = 3
 
+# Of ten classes a net that guesses gets 0.1 right; below this it has hardly learned anything.
+LEARNED = 0.2
+
 
 @dataclass(frozen=True)
 class Run:
@@ -192,6 +195,11 @@ class Comparison:
 
     def sentences(self, stall=False):
         """What it comes to, a sentence each; `stall`: also how long losses stay at ln 10."""
+        best = max([value for label in self.rows for value in self.accuracies(label).values()],
+                   default=1)
+        if best < LEARNED:
+            return [f"No net has learned more than guessing (the best has {best:.4f}), so the "
+                    "differences say nothing; give --epochs or --limit more."]
         lines = [line for label in self.rows for line in self.about(label)]
         lines += [line for line in (self.about_order(), stall and self.about_stall()) if line]
         if self.part.reference not in self.rows:
@@ -202,9 +210,11 @@ class Comparison:
                          + (" of some." if seeds < len(self.rows[self.part.reference]) else "."))
         else:
             images = next(iter(self.rows[self.part.reference].values())).test_images
+            usual = median(self.accuracies(self.part.reference).values())
             lines.append(f"{seeds} differences of one sign come by chance 1 time in "
-                         f"{2 ** (seeds - 1)}; an accuracy of 0.8 on {images:,} test images is "
-                         f"good to {math.sqrt(0.8 * 0.2 / images):.4f} (one standard error).")
+                         f"{2 ** (seeds - 1)}; an accuracy of {usual:.2f} on {images:,} test "
+                         f"images is good to {math.sqrt(usual * (1 - usual) / images):.4f} (one "
+                         "standard error).")
         if self.part.published:
             lines.append(f"Published: {self.part.source}.")
         return lines

@@ -14,7 +14,8 @@ class IdentityInitializer(mx.init.MSRAPrelu):
 
     A 1x1 convolution that keeps its channels starts as the identity. What enters it has come out
     of a ReLU and is not negative, so identity and ReLU pass it on unchanged: the net starts as its
-    four larger convolutions alone and learns what the small ones are for.
+    larger convolutions alone and learns what the small ones are for. One that keeps at least half
+    of them, as in the paper's net, starts by passing on the first ones.
 
     A convolution that narrows to the classes' maps starts as `CLASS_SCALE` times the mean of its
     inputs, for every class alike, and one that follows it as the identity, whatever its kernel. The
@@ -26,7 +27,8 @@ class IdentityInitializer(mx.init.MSRAPrelu):
     ----------
     net : HybridSequential, optional
         Tells which convolutions make the classes' maps (none, if dense layers make the scores).
-        Without it any that narrows is taken to do so, which is right for the chapter's net.
+        Without it any that narrows to less than half is taken to do so, as is right for nets that
+        end in their maps' averages.
     """
 
     CLASS_SCALE = 10
@@ -38,11 +40,12 @@ class IdentityInitializer(mx.init.MSRAPrelu):
 
     def _init_weight(self, name, arr):
         out, channels, *kernel = arr.shape
-        if out < channels and (name in self.scores or not self.known):
+        classes = name in self.scores if self.known else 2 * out < channels
+        if classes and out < channels:
             arr[:] = self.CLASS_SCALE / arr[0].size
-        elif out == channels and (kernel == [1, 1] or name in self.scores):
+        elif out <= channels <= 2 * out and (kernel == [1, 1] or name in self.scores):
             arr[:] = 0
-            arr[:, :, kernel[0] // 2, kernel[1] // 2] = nd.eye(out)
+            arr[:, :, kernel[0] // 2, kernel[1] // 2] = nd.eye(out, channels)
         else:
             super()._init_weight(name, arr)
 
@@ -63,9 +66,10 @@ def initializer(name, net=None):
 
     Parameters
     ----------
-    name : {"xavier", "he", "identity"}
+    name : {"xavier", "he", "identity", "normal"}
         Xavier as Gluon has it by default (Glorot and Bengio 2010, uniform, mean of both fans); He
-        (He et al. 2015, normal, fan-in, for ReLU); `IdentityInitializer`.
+        (He et al. 2015, normal, fan-in, for ReLU); `IdentityInitializer`; normal with standard
+        deviation 0.05, as the paper's first author published it for the paper's net.
     net : HybridSequential, optional
         That it is for; `IdentityInitializer` says why it might ask.
 
@@ -77,4 +81,5 @@ def initializer(name, net=None):
         "xavier": mx.init.Xavier,
         "he": lambda: mx.init.MSRAPrelu(factor_type="in", slope=0),
         "identity": lambda: IdentityInitializer(net),
+        "normal": lambda: mx.init.Normal(0.05),
     }[name]()

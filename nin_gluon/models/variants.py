@@ -6,12 +6,12 @@ from mxnet.gluon import nn
 
 from nin_gluon.errors import InputError
 from nin_gluon.models.geometry import NiN
-from nin_gluon.models.head import check_options
+from nin_gluon.models.head import check_options, head_layers
 
 __all__ = ["nin_variant"]
 
 
-def nin_variant(classes=10, dropout=0.5, inner=2, inner_kernel=1, reduce=""):
+def nin_variant(classes=10, dropout=0.5, head="gap", inner=2, inner_kernel=1, reduce=""):
     """The chapter's net with other convolutions inside its blocks; by default the chapter's net.
 
     Parameters
@@ -19,6 +19,8 @@ def nin_variant(classes=10, dropout=0.5, inner=2, inner_kernel=1, reduce=""):
     classes : int
     dropout : float
         Share of the values that dropout sets to zero in training, in [0, 1).
+    head : {"gap", "fc", "fc_dropout"}
+        What makes scores of the classes' maps; see `nin_gluon.models.head.head_layers`.
     inner : int
         How many convolutions follow the first one of each block. The chapter has 2.
     inner_kernel : int
@@ -39,7 +41,7 @@ def nin_variant(classes=10, dropout=0.5, inner=2, inner_kernel=1, reduce=""):
     InputError
         A number is none that can be built.
     """
-    check_options(classes, dropout, "gap")
+    check_options(classes, dropout, head)
     if inner < 0 or inner_kernel < 1 or inner_kernel % 2 == 0:
         raise InputError(f"inner={inner} convolutions of inner_kernel={inner_kernel} cannot be "
                          "built; use 0 or more, of an odd size.")
@@ -69,7 +71,6 @@ def nin_variant(classes=10, dropout=0.5, inner=2, inner_kernel=1, reduce=""):
         nn.MaxPool2D(pool_size=3, strides=2),
         nn.Dropout(dropout),
         block(last, kernel_size=3, strides=1, padding=1),
-        nn.GlobalAvgPool2D(),
-        nn.Flatten(),
+        *head_layers(head, classes),
     )
     return net

@@ -11,7 +11,7 @@ from nin_gluon import InputError, get_model
 from nin_gluon.models import MODELS, maps_and_head
 from nin_gluon.models.geometry import layer_table, smallest_input
 
-SIZES = {"nin": (1, 67), "mlpconv_nin": (1, 67), "cifar_nin": (3, 32)}
+SIZES = {"nin": (1, 67), "mlpconv_nin": (1, 67), "cifar_nin": (3, 32), "nin_variant": (1, 67)}
 
 
 def initialized(name, **options):

@@ -54,6 +54,24 @@ def test_identity_passes_the_signal_through_every_1x1_convolution():
         assert weight.asnumpy().std() == pytest.approx(np.sqrt(2 / weight[0].size), rel=0.05)
 
 
+def test_identity_in_the_papers_net_passes_on_the_first_channels():
+    net = nin_gluon.get_model("cifar_nin")
+    net.initialize(initializer("identity"))
+    X = nd.random.normal(shape=(4, 3, 32, 32))
+    scores = net(X).asnumpy()
+    assert (scores > 0).all()  # no class lost, no opinion
+    np.testing.assert_allclose(scores, scores[:, :1].repeat(10, axis=1), rtol=1e-6)
+    first = net[0][0](X)
+    assert first.shape[1] == 192 and net[0](X).shape[1] == 96
+    np.testing.assert_array_equal(net[0](X).asnumpy(), first[:, :96].asnumpy())
+
+
+def test_normal_is_the_published_one():
+    weights = [p.data().asnumpy() for p in net_of("normal").collect_params(".*weight").values()]
+    assert all(w.std() == pytest.approx(0.05, rel=0.2) for w in weights)
+    assert weights[4].mean() == pytest.approx(0, abs=0.001)
+
+
 def test_identity_starts_without_an_opinion_and_with_no_class_lost(garments):
     scores = net_of("identity")(sixty_four(garments)).asnumpy()
     assert (scores > 0).all()
