@@ -13,7 +13,7 @@ does the net find what? And check by numbers, over the test set, the chapter's i
 the right class responds where the object is.
 
   python -m nin_gluon.confidence runs/...                    the first test images, and the numbers
-  python -m nin_gluon.confidence runs/... --first 20 --skip 100
+  python -m nin_gluon.confidence --first 20 --skip 100 runs/...
   python -m nin_gluon.confidence runs/... --images shoe.jpg bag.png --invert    images of your own
 """
 
@@ -142,7 +142,7 @@ def show(run, config, contexts, args, picture, numbers):
             print("\n" + table(report["localization"]))
         print("\n" + verdict)
     plots.save(plots.draw_class_maps(images, maps, scores, labels, names, field, size,
-                                     f"{title}: {run}, {source}"), picture)
+                                     f"{title}: {config['model']}, {source}"), picture)
     write_text(numbers, json.dumps(report, indent=1) + "\n")
     print(f"picture: {picture}, numbers: {numbers}")
 

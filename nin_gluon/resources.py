@@ -194,8 +194,8 @@ images of 3 channels, with M, G and MB for 2^20 and 2^30. The chapter's images h
 without the 11 x 11 x 2 x 96 weights for two more, and in powers of 1000, the exact figures differ.
 training's are twice inference's: parameters with their gradients, activations with theirs.
 activations: nearest comes the sum of the images and of all outputs (each convolution's, its ReLU's,
-poolings, dropout), each in float32 and twice. 0.05 MB or 0.2 % is missing; no sum that takes
-outputs of one kind equally often explains that and the rest."""
+poolings, dropout), each in float32 and twice. 0.05 MB or 0.2 % is missing, and is not explained:
+other multiples of these outputs do give 25.40, but none that a known way of counting takes."""
 
 ALLOCATED = """\
 forward: taken by a forward pass and held when it ends. Layer by layer in training that is what the

@@ -143,7 +143,8 @@ def test_other_nets_and_colour(tmp_path, monkeypatch, model, head, capsys):
     from nin_gluon.data import sets
 
     def colour(name, split, root=None):
-        return np.random.RandomState(0).randint(0, 256, (20, 32, 32, 3), np.uint8), np.arange(20) % 10
+        images = np.random.RandomState(0).randint(0, 256, (20, 32, 32, 3), np.uint8)
+        return images, np.arange(20) % 10
 
     monkeypatch.setitem(models.MODELS, "dense", dense)
     monkeypatch.setitem(sets.DATASETS, "colours", ("Colours", list("abcdefghij"), None))
@@ -168,8 +169,9 @@ def test_bfloat16_gives_nearly_the_same_numbers(tmp_path):
     run_folder(tmp_path, dataset="sample")
     found = {}
     for dtype in ("float32", "bfloat16"):
-        subprocess.run([sys.executable, "-m", "nin_gluon.confidence", str(tmp_path), "--dtype", dtype,
-                        "--limit", "64", "--first", "1"], check=True, capture_output=True)
+        command = [sys.executable, "-m", "nin_gluon.confidence", str(tmp_path), "--dtype", dtype,
+                   "--limit", "64", "--first", "1"]
+        subprocess.run(command, check=True, capture_output=True)
         found[dtype] = report(tmp_path)["localization"]
     for name in ("right", "wrong", "other_images", "flat"):
         assert found["bfloat16"][name] == pytest.approx(found["float32"][name], abs=0.01)

@@ -58,7 +58,7 @@ def test_a_map_that_does_not_look_gains_nothing(objects):
     blob = np.zeros((40, 2, 6, 6), np.float32)
     blob[:, :, 2:4, 2:4] = 1  # in the middle, where most objects are
     result = judged(blob, objects, np.zeros(40, int))
-    assert result["right"] > 2 * result["flat"]  # against chance it looks as if it did
+    assert result["right"] > 1.5 * result["flat"]  # against chance it looks as if it did
     assert result["gain"] == pytest.approx(0, abs=1e-12)
     assert result["right"] == pytest.approx(result["other_images"])
     assert result["right_over_wrong"] == 0
