@@ -1,6 +1,6 @@
 """The paper's preprocessing of CIFAR-10: global contrast normalization and ZCA whitening.
 
-Lin, Chen and Yan, "Network In Network" (2013), section 4.1, preprocess as Goodfellow et al.,
+Lin, Chen and Yan, "Network In Network" (2013), section 4.2, preprocess as Goodfellow et al.,
 "Maxout Networks" (2013), do. The constants are those published with the latter, in pylearn2.
 """
 
