@@ -23,10 +23,13 @@ class IdentityInitializer(mx.init.MSRAPrelu):
     stays lost. Of ten classes three or four start so with random weights; equal scores well above
     zero lose none.
 
+    A dense layer that makes scores of the maps starts at 0, so without an opinion as well, and the
+    convolutions before it at random: maps all alike would get equal gradients and stay so.
+
     Parameters
     ----------
     net : HybridSequential, optional
-        Tells which convolutions make the classes' maps (none, if dense layers make the scores).
+        Tells which layers make the scores.
         Without it any that narrows to less than half is taken to do so, as is right for nets that
         end in their maps' averages.
     """
@@ -41,7 +44,9 @@ class IdentityInitializer(mx.init.MSRAPrelu):
     def _init_weight(self, name, arr):
         out, channels, *kernel = arr.shape
         classes = name in self.scores if self.known else 2 * out < channels
-        if classes and out < channels:
+        if name in self.scores and not kernel:  # a dense layer
+            arr[:] = 0
+        elif classes and out < channels:
             arr[:] = self.CLASS_SCALE / arr[0].size
         elif out <= channels <= 2 * out and (kernel == [1, 1] or name in self.scores):
             arr[:] = 0
@@ -51,11 +56,14 @@ class IdentityInitializer(mx.init.MSRAPrelu):
 
 
 def scores_path(net):
-    """Names of the weights of the last convolutions, whose channels are the classes."""
+    """Names of the weights that make the scores: of the last layer, if that is a dense one, else of
+    the last convolutions, whose channels are the classes."""
     layers = [leaf for leaf in leaves(net) if hasattr(leaf, "weight")]
+    if isinstance(layers[-1], nn.Dense):
+        return {layers[-1].weight.name}
     names = set()
     for layer in reversed(layers):
-        if isinstance(layer, nn.Dense) or layer._channels != layers[-1]._channels:
+        if layer._channels != layers[-1]._channels:
             break
         names.add(layer.weight.name)
     return names

@@ -7,7 +7,7 @@ from mxnet import autograd, gluon, nd
 
 import nin_gluon
 from nin_gluon.errors import InputError
-from nin_gluon.models import get_model, initializer, training_form
+from nin_gluon.models import get_model, initializer, maps_and_head, training_form
 from nin_gluon.models.geometry import layer_table
 
 SHAPE = (1, 1, 224, 224)
@@ -82,18 +82,28 @@ def test_identity_loses_no_class_and_no_channel(options):
             assert parameter.shape[0] == 10 < parameter.shape[1], name
 
 
-def test_identity_for_a_dense_head_leaves_its_maps_random():
-    """Maps that are all alike would stay so: a dense layer on them gets equal gradients."""
-    net = nin_gluon.nin()
-    head = nin_gluon.nin()
-    dense = gluon.nn.HybridSequential()
-    dense.add(*list(head)[:-2], gluon.nn.Dense(10))
-    for some in (net, dense):
-        some.initialize(initializer("identity", some))
-        some(nd.random.uniform(shape=(2, 1, 67, 67)))
-    maps = [some[7][0].weight.data().asnumpy() for some in (net, dense)]
-    assert maps[0].std() == 0 and maps[1].std() > 0
-    assert dense[-1].weight.data().asnumpy().std() > 0
+@pytest.mark.parametrize("name", ["nin", "cifar_nin"])
+def test_identity_for_a_dense_head(name):
+    """It starts at guessing, as with the averages; its maps at random, for maps that are all alike
+    would stay so: a dense layer on them gets equal gradients."""
+    averages, dense = get_model(name), get_model(f"{name},head=fc")
+    X, y = nd.random.uniform(shape=(4, 1, 112, 112)), nd.arange(4)
+    for net in (averages, dense):
+        net.initialize(initializer("identity", net))
+        assert net(X).asnumpy().std(axis=1).max() < 1e-5  # no class before another
+    maps = [maps_and_head(net)[0](X).asnumpy() for net in (averages, dense)]
+    assert maps[0].std(axis=1).max() < 1e-5 < 0.01 < maps[1].std(axis=1).max()
+    trainer = gluon.Trainer(dense.collect_params(), "sgd", {"learning_rate": 0.001})
+    losses = []
+    for _ in range(3):
+        with autograd.record():
+            loss = gluon.loss.SoftmaxCrossEntropyLoss()(dense(X), y)
+        loss.backward()
+        trainer.step(4)
+        losses.append(loss.mean().asscalar())
+    assert losses[0] == pytest.approx(np.log(10), rel=1e-4) and losses[2] < losses[0]
+    weight = next(iter(dense.collect_params(".*weight").values()))
+    assert np.abs(weight.grad().asnumpy()).max() > 0  # all layers learn, from the second step on
 
 
 @pytest.mark.parametrize("options", VARIANTS)
