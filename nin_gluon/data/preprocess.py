@@ -1,6 +1,6 @@
 """Preprocessing: the paper's of CIFAR-10, and subtracting the mean.
 
-Lin, Chen and Yan, "Network In Network" (2013), section 4.1, preprocess as Goodfellow et al.,
+Lin, Chen and Yan, "Network In Network" (2013), section 4.2, preprocess as Goodfellow et al.,
 "Maxout Networks" (2013), do: global contrast normalization and ZCA whitening. The constants are
 those published with the latter, in pylearn2.
 """
