@@ -49,8 +49,8 @@ def build_parser():
              "images of 67x67; tuned: the same, mirrored, for 10 epochs of all images at 224x224; "
              "mlpconv: the mlpconv edition's, SGD lr 0.2, 20 epochs of 112x112; paper: the paper's "
              "run, cifar_nin on whitened and augmented CIFAR-10, 307 epochs, for a GPU; "
-             "paper-quick: 10 epochs of the same net on images as they are, for a CPU (the default "
-             "for cifar_nin)")
+             "paper-quick: 10 epochs of the same net, with contrast normalization and mirroring, "
+             "for a CPU (the default for cifar_nin)")
     add("--model", metavar="NAME[,OPTION=VALUE...]",
         help="net, with options of its own: nin, mlpconv_nin or cifar_nin; nin,dropout=0.2; "
              "nin,head=fc (heads: gap, fc, fc_dropout) (default: nin)")
@@ -175,6 +175,9 @@ def plan_run(args):
     for name, value in PRESETS[config["preset"]].items():
         given = getattr(args, name)
         config[name] = value if given is None else given
+    if args.optimizer not in (None, PRESETS[config["preset"]]["optimizer"]) and args.lr is None:
+        raise InputError(f"the rate of --preset {config['preset']} is not one for "
+                         f"{args.optimizer}; give --lr too, for adam about 0.001.")
     if config["optimizer"] != "sgd":
         if args.momentum:
             raise InputError(f"--momentum is of SGD, and {config['optimizer']} has none; leave "
@@ -198,18 +201,27 @@ def read_config(run):
     """Settings of the run in a folder."""
     try:
         config = json.loads((run / "config.json").read_text("utf-8"))
-        # A run from before there was some setting has the usual one.
-        settings = {"preset": config["preset"],
-                    **{name: config.get(name, usual) for name, usual in TEXTBOOK.items()}}
-        settings["workers"] = int(config.get("workers", 1))
+        settings = {"preset": config["preset"], "workers": int(config.get("workers", 1))}
         for name, usual in TEXTBOOK.items():
-            if usual is not None and not isinstance(settings[name], (type(usual), int)):
-                raise ValueError(f"{name} is {settings[name]!r}")
+            # A run from before there was some setting has the usual one.
+            value = config.get(name, usual)
+            settings[name] = usual if value is None else checked(name, value)
         return settings
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{run} is not a run folder: it has no config.json.") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{run / 'config.json'} cannot be read ({error}).") from None
+
+
+def checked(name, value):
+    """A setting's value as its option would take it; ValueError if that refuses it."""
+
+    def refuse(message):
+        raise ValueError(f"{name} is {value!r}")
+
+    parser = build_parser()
+    parser.error = refuse
+    return getattr(parser.parse_args([f"--{name.replace('_', '-')}={value}"]), name)
 
 
 def open_run(args):
@@ -241,6 +253,7 @@ def train(run, config, contexts, args):
     from mxnet.contrib import amp
 
     from nin_gluon import checkpoint, models, watch
+    from nin_gluon.data.sets import DATASETS
     from nin_gluon.files import write_text
     from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
 
@@ -266,7 +279,11 @@ def train(run, config, contexts, args):
     # other passes in layouts of its own, which a distributed kvstore cannot send.
     with autograd.train_mode():
         for ctx in contexts:
-            net(mx.nd.zeros((1, channels, height, width), ctx=ctx))
+            scores = net(mx.nd.zeros((1, channels, height, width), ctx=ctx))
+    title, classes, _ = DATASETS[config["dataset"]]
+    if scores.shape[1] != len(classes):
+        raise InputError(f"--model {config['model']} makes {scores.shape[1]} classes, and {title} "
+                         f"has {len(classes)}; leave out classes=.")
     # A list, in the net's order: a dict would be sorted by names that depend on what other nets
     # this process has built (conv10 before conv9), and a resumed trainer mix up its momenta.
     trainer = gluon.Trainer(list(net.collect_params().values()), config["optimizer"],

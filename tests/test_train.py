@@ -141,6 +141,33 @@ def test_stopped_and_resumed_with(few_images, no_pictures, tmp_path, stop_at, st
     assert outcome(tmp_path / "whole")[0] != outcome(tmp_path / "plain")[0]  # it does something
 
 
+def test_the_net_must_have_the_classes_of_the_data(few_images, tmp_path, capsys):
+    options = [*SMALL, "--model", "nin,classes=5", "--out", str(tmp_path / "run")]
+    assert train.main(options) == 2
+    error = capsys.readouterr().err
+    assert "makes 5 classes, and Fashion-MNIST has 10" in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_optimizer_needs_a_rate(tmp_path, capsys):
+    assert train.main(["--optimizer", "adam", "--out", str(tmp_path / "run")]) == 2
+    assert "give --lr too" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name, value", [("init", "foo"), ("limit", "abc"), ("model", ["nin"]),
+                                         ("optimizer", "foo"), ("resize", -3), ("epochs", True),
+                                         ("lr", "fast"), ("limit", 2.5), ("momentum", 1)])
+def test_settings_that_cannot_be(few_images, no_pictures, tmp_path, capsys, name, value):
+    assert train.main([*SMALL, "--epochs", "1", "--out", str(tmp_path)]) == 0
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, name: value}))
+    capsys.readouterr()
+    assert train.main(["--resume", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{name} is {value!r}" in error or "unknown model" in error
+
+
 def test_validation_leaves_the_test_set_alone(few_images, no_pictures, tmp_path, monkeypatch,
                                               capsys):
     import nin_gluon.data
@@ -537,7 +564,7 @@ def test_a_reader_that_goes_away_stops_the_run_and_loses_nothing(tmp_path):
 
 def test_preprocessed_images_keep_their_size(few_images, tmp_path, capsys):
     error = refused([*SMALL, "--preprocess", "gcn", "--out", str(tmp_path / "run")], capsys)
-    assert "keep their size of 28x28 pixels; leave out --resize or --preprocess" in error
+    assert "keep their size of 28x28 pixels; leave out --resize, or give --preprocess" in error
 
 
 def test_batches_too_small_for_the_devices_are_refused(few_images, tmp_path, capsys):

@@ -65,7 +65,7 @@ class BatchLoader:
             resize = None
         if preprocess and resize:
             raise InputError(f"preprocessed images keep their size of {height}x{width} pixels; "
-                             "leave out --resize or --preprocess.")
+                             "leave out --resize, or give --preprocess none.")
         self.preprocess = preprocess
         self.resize = resize and resizer((height, width), resize, home)
         self.skip = 0  # batches to leave out of the next pass, for a run that is resumed

@@ -42,15 +42,17 @@ def get_model(name, **options):
     if name not in MODELS:
         raise InputError(f"unknown model {name!r}; the models are: {', '.join(sorted(MODELS))}.")
     known = inspect.signature(MODELS[name]).parameters
+    given = {}
     for word in words:
-        option, _, text = word.partition("=")
+        option, _, text = (part.strip() for part in word.partition("="))
         # An option's usual value tells its type.
         kind = type(known[option].default) if option in known else str
         try:
-            options[option] = kind(text)
+            given[option] = kind(text)
         except ValueError:
             raise InputError(f"the model {name}'s {option} is {text!r}, which is no {kind.__name__}"
-                             f"; it is usually {known[option].default}.") from None
+                             f"; write {option}={known[option].default}, say.") from None
+    options = {**given, **options}
     for option in options:
         if option not in known:
             raise InputError(f"the model {name} has no option {option!r}; it has: "

@@ -8,6 +8,7 @@ from nin_gluon.models.geometry import leaves
 __all__ = ["HEADS", "check_options", "head_layers", "maps_and_head"]
 
 HEADS = ("gap", "fc", "fc_dropout")
+MOST_CLASSES = 10**6
 
 
 def head_layers(head, classes):
@@ -33,10 +34,10 @@ def head_layers(head, classes):
 
 def check_options(classes, dropout, head):
     """Raise `InputError` unless a net can be built with these options."""
-    if classes < 1:
-        raise InputError(f"classes is {classes}; a net has at least 1.")
-    if not 0 <= dropout < 1:
-        raise InputError(f"dropout is {dropout}; it is a share from 0 to below 1.")
+    if not isinstance(classes, int) or not 1 <= classes <= MOST_CLASSES:
+        raise InputError(f"classes is {classes!r}; it is a whole number from 1 to {MOST_CLASSES}.")
+    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
+        raise InputError(f"dropout is {dropout!r}; it is a share from 0 to below 1.")
     if head not in HEADS:
         raise InputError(f"unknown head {head!r}; the heads are: {', '.join(HEADS)}.")
 

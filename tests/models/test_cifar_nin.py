@@ -127,7 +127,7 @@ def test_a_dense_layer_fixes_the_size_of_the_images(name, hybridize):
     ("dropout=2", "dropout is 2.0; it is a share from 0 to below 1"),
     ("dropout=nan", "dropout is nan"),
     ("dropout=-0.1", "dropout is -0.1"),
-    ("classes=0", "classes is 0; a net has at least 1"),
+    ("classes=0", "classes is 0; it is a whole number from 1"),
 ])
 def test_options_that_cannot_be(name, options, complaint):
     with pytest.raises(InputError, match=complaint):

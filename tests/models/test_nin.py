@@ -110,5 +110,9 @@ def test_options_after_the_name():
                             ("nin,dropout=half", "no float"), ("nin,", "no option ''")]:
         with pytest.raises(InputError, match=complaint):
             nin_gluon.get_model(name)
-    with pytest.raises(InputError, match="no option 'depth'"):
-        nin_gluon.get_model("nin", depth=3)
+    assert nin_gluon.get_model("nin, dropout = 0.25", dropout=0.1)[6]._rate == 0.1
+    for options, complaint in [({"depth": 3}, "no option 'depth'"), ({"classes": 2.5}, "2.5"),
+                               ({"dropout": "0.2"}, "'0.2'"), ({"classes": 10**12}, "whole number"),
+                               ({"head": None}, "unknown head")]:
+        with pytest.raises(InputError, match=complaint):
+            nin_gluon.get_model("nin", **options)
