@@ -13,7 +13,7 @@ from nin_gluon.errors import InputError
 from nin_gluon.evidence import device_kind
 from nin_gluon.exercises import heads, one_by_one, one_step, resources, results, tune
 from nin_gluon.exercises.exercise import chosen_parts
-from nin_gluon.reproduce import seed_list
+from nin_gluon.reproduce import known_dataset, seed_list
 from nin_gluon.runs import Job, Runs, tell
 from nin_gluon.train import positive, this_python, whole_path
 
@@ -77,7 +77,8 @@ def add_options(parser, exercise):
     add("--size", "--resize", dest="resize", type=positive(int), metavar="N",
         help="edge length in pixels")
     add("--batch-size", type=positive(int), metavar="N", help="images a step")
-    add("--dataset", help="default: the exercise's own; sample needs no download")
+    add("--dataset", type=known_dataset, metavar="NAME",
+        help="default: the exercise's own; sample needs no download")
     add("--data-dir", metavar="DIR", type=whole_path, help="folder with the data set's files")
     add("--dtype", choices=["float32", "bfloat16", "float16"],
         help="arithmetic (default: bfloat16 on a CPU with AMX, else float32)")

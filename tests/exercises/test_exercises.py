@@ -334,6 +334,7 @@ def test_a_damaged_file_is_named(here, capsys, old, new, sentence):
     (["tune", "--report", "--limit", "6000"], "results/exercises/tune.json holds no runs"),
     (["tune", "--report", "--seeds", "0"], "--report runs nothing; leave out --seeds"),
     (["tune", "--ctx", "tpu"], "'tpu' is not a device"),
+    (["tune", "--dataset", "mnist"], "--dataset: unknown data set 'mnist'; the data sets are:"),
 ])
 def test_wrong_requests_get_one_line_and_status_2(here, capsys, options, sentence):
     assert sentence in refused(options, capsys)
@@ -377,6 +378,14 @@ def test_other_arithmetic_is_another_comparison_in_the_same_file(here, calls, ca
     assert capsys.readouterr().out.count(" on cpu; 3 seeds") == 2
     assert exercises.main(["one-step", *SMALL, "--report", "--dtype", "float32"]) == 0
     assert capsys.readouterr().out.count(" on cpu; 3 seeds") == 1
+
+
+def test_a_data_set_s_other_name_is_the_same_request(here, calls, capsys):
+    for name in ("cifar-10", "cifar10"):
+        assert exercises.main(["one-step", *SMALL, "--dataset", name, "--dtype", "float32"]) == 0
+    assert len(calls) == 12 and {job.settings["dataset"] for job in calls} == {"cifar10"}
+    assert [path.name for path in here.glob("results/exercises/*.json")] == [
+        "one-step-epochs-1-limit-64-dataset-cifar10.json"]
 
 
 def test_the_signals_are_measured_once(here, calls, capsys, monkeypatch):
