@@ -268,7 +268,6 @@ class Comparison:
                 "medians, which are "
                 + ", ".join(f"{label} {value:.4f}" for label, value in ours) + ".")
 
-
     def about_stall(self):
         """How long the losses stayed at ln 10: the reference's, the shortest, the longest."""
         if self.part.reference not in self.rows:
