@@ -263,6 +263,7 @@ def test_the_signal_is_what_the_net_does(garments):
     for xavier, he in zip(signals["xavier"].gradient, signals["he"].gradient):
         assert 0 < xavier < he / 5
     assert measure("xavier", 0, settings) == signals["xavier"]
+    assert measure("xavier", 2**31, settings) == replace(signals["xavier"], seed=2**31)
     text = results.format_signal(list(signals.values()), ("xavier", "he", "identity"))
     assert "xavier: what tells images apart shrinks to 1/" in text
     X = nd.random.uniform(shape=(4, 1, 67, 67))
