@@ -162,9 +162,13 @@ class Answer:
         name = f"{part.name}-{label}-{dtype}-{device}-seed-{seed}"
         return RUNS / self.name / re.sub(r"[^\w.-]+", "_", name)
 
+    def read(self):
+        """The runs and signals in the file."""
+        return results.read(self.path, self.exercise.signal or ())
+
     def recorded(self, job, device):
         """Whether a job has a record."""
-        kept, _ = results.read(self.path)
+        kept, _ = self.read()
         return any(run.key == (job.settings, device, job.seed) for run in kept)
 
     def keep(self, record, folder, data_dir):
@@ -175,7 +179,7 @@ class Answer:
                           steps * record.settings["epochs"],
                           results.stall_steps(progress(folder), steps))
         with self.lock():
-            kept, signals = results.read(self.path)
+            kept, signals = self.read()
             if all(run.key != other.key for other in kept):
                 results.write(self.path, self.exercise, [*kept, run], signals)
 
@@ -184,14 +188,14 @@ class Answer:
         from nin_gluon.exercises import signal
 
         settings = self.parts[0].settings_of(self.parts[0].reference, "float32")
-        _, known = results.read(self.path)
+        _, known = self.read()
         known = {(s.init, s.seed, s.resize, s.dataset) for s in known}
         new = [signal.measure(init, seed, settings, data_dir)
                for init in self.exercise.signal for seed in seeds
                if (init, seed, settings["resize"], settings["dataset"]) not in known]
         if new:
             with self.lock():
-                kept, signals = results.read(self.path)
+                kept, signals = self.read()
                 results.write(self.path, self.exercise, kept, [*signals, *new])
 
     def lock(self):
@@ -203,14 +207,16 @@ class Answer:
 
     def report(self, dtype=None, device=None):
         """Print what the file says and draw its picture; return the exit status."""
-        kept, signals = results.read(self.path)
+        kept, signals = self.read()
         found = results.compare(self.parts, kept, dtype, device)
         if not found:
             raise InputError(f"{self.path} holds no runs of this kind yet; leave out --report to "
                              "make some.")
         texts = [results.format_comparison(c, self.exercise.stall) for c in found]
         if signals:
-            texts.append(results.format_signal(signals, self.exercise.signal))
+            measured = {signal.init for signal in signals}
+            texts.append(results.format_signal(
+                signals, [init for init in self.exercise.signal if init in measured]))
         print("\n\n".join(texts))
         from nin_gluon import plots
         from nin_gluon.files import write_ours

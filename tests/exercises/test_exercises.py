@@ -302,12 +302,21 @@ def test_what_is_written_is_read(here):
     ('"stall": null', '"stall": "x"', "stall is 'x'"),
     ('"parameters": 10, ', "", "'parameters'"),
     ('"seed": 0, "settings"', '"seed": "0", "settings"', "seed is '0'"),
-    ('"seed": 0', '"seed": "0"', "must be real number"),
-    ('"size": [0.5]', '"size": [NaN]', "signal of he, seed 0, is not finite"),
+    ('"seed": 0', '"seed": "0"', "TypeError"),
+    ('"size": [0.5]', '"size": [NaN]', "the signal of he, seed 0, has nan"),
+    ('"size": [0.5]', '"size": [-0.5]', "the signal of he, seed 0, has -0.5"),
+    ('"size": [0.5]', '"size": []', "the signal of he, seed 0, is not that of every layer"),
+    ('"spread": [0.1]', '"spread": []', "is not that of every layer"),
+    ('"gradient": [1e-09]', '"gradient": [1e-09, 1e-09]', "is not that of every layer"),
+    ('"gradient": [1e-09]', '"gradient": 1e-09', "TypeError"),
+    ('"init": "he"', '"init": "xavier"', "the signal of xavier, seed 0, does not belong here"),
+    ('"test_images": 10000', '"test_images": 0', "test_images is 0"),
+    ('"stall": null', '"stall": -1', "stall is -1"),
     ("}\n", "", "JSONDecodeError"),
 ])
-def test_a_damaged_file_is_named(here, capsys, old, new, sentence):
+def test_a_damaged_file_is_named(here, capsys, monkeypatch, old, new, sentence):
     exercise = replace(exercises.EXERCISES["one-step"], signal=("he",))
+    monkeypatch.setitem(exercises.EXERCISES, "one-step", exercise)
     path = here / "results/exercises/one-step.json"
     signals = [results.Signal("he", 0, 67, "sample", (0.5,), (0.1,), (1e-9,))]
     results.write(path, exercise, [made(part(), "one", 0)], signals)
@@ -316,8 +325,16 @@ def test_a_damaged_file_is_named(here, capsys, old, new, sentence):
     head, _, tail = text.rpartition(old)
     path.write_text(head + new + tail)
     error = refused(["one-step", "--report"], capsys)
-    assert str(path.relative_to(here)) in error and sentence in error
+    assert f"{path.relative_to(here)} is damaged" in error and sentence in error
     assert path.read_text() == head + new + tail
+
+
+def test_signals_in_the_file_of_an_exercise_without_any_are_damage(here, capsys):
+    path = here / "results/exercises/one-step.json"
+    signals = [results.Signal("he", 0, 67, "sample", (0.5,), (0.1,), (1e-9,))]
+    results.write(path, exercises.EXERCISES["one-step"], [made(part(), "one", 0)], signals)
+    assert "is damaged (ValueError: the signal of he, seed 0, does not belong here)" in refused(
+        ["one-step", "--report"], capsys)
 
 
 # ------------------------------------------------------------------ the command
