@@ -11,7 +11,7 @@ from nin_gluon.errors import InputError
 from nin_gluon.evidence import seed_words, some
 from nin_gluon.runs import Job, Runs, tell
 from nin_gluon.textbook import EDITIONS
-from nin_gluon.train import positive, this_python, whole_path
+from nin_gluon.train import dataset_name, positive, this_python, whole_path
 
 DESCRIPTION = """\
 Does this reproduce the published log? Train the published recipe with several seeds, print where
@@ -50,7 +50,8 @@ def build_parser():
     add("--epochs", type=positive(int), metavar="N", help="default: as many as the recipe has")
     add("--limit", type=positive(int), metavar="N",
         help="use only the first N training images and the first N test images")
-    add("--dataset", help="default: fashion-mnist; sample needs no download")
+    add("--dataset", type=known_dataset, metavar="NAME",
+        help="default: fashion-mnist; sample needs no download")
     add("--data-dir", metavar="DIR", type=whole_path, help="folder with the data set's files")
 
     group = parser.add_argument_group("without running anything")
@@ -83,6 +84,19 @@ def seed_list(text):
             raise argparse.ArgumentTypeError(f"{part.strip()!r} is not a range of 1 to 10000 seeds")
         seeds.update(range(first, last + 1))
     return sorted(seeds)
+
+
+def known_dataset(text):
+    """An argparse type: the usual name of a data set that there is."""
+    import argparse
+
+    from nin_gluon.data.sets import DATASETS
+
+    name = dataset_name(text)
+    if name not in DATASETS:
+        raise argparse.ArgumentTypeError(f"unknown data set {text!r}; the data sets are: "
+                                         f"{', '.join(DATASETS)}")
+    return name
 
 
 @command

@@ -26,6 +26,17 @@ BYTES = {"float32": 4, "bfloat16": 2}
 
 def build_parser():
     parser = ArgumentParser(prog="python -m nin_gluon.resources", description=DESCRIPTION)
+    add_options(parser)
+    add = parser.add_argument
+    add("--dtype", choices=BYTES, default="float32",
+        help="arithmetic of the convolutions (default: %(default)s)")
+    add("--out", metavar="PICTURE", help="draw the layers' costs too (png, pdf or svg)")
+    add("--json", action="store_true", help="print JSON instead of tables")
+    return parser
+
+
+def add_options(parser):
+    """The options for what is counted, which the exercise has as well."""
     add = parser.add_argument
     add("--model", default="nin", metavar="NAME[,OPTION=VALUE...]",
         help="net, with options of its own (default: %(default)s)")
@@ -33,13 +44,8 @@ def build_parser():
         help="input height and width in pixels (default: %(default)s)")
     add("--batch", type=int, default=1, metavar="N", help="images (default: 1)")
     add("--channels", type=int, default=1, metavar="N", help="of the input (default: 1)")
-    add("--dtype", choices=BYTES, default="float32",
-        help="arithmetic of the convolutions (default: %(default)s)")
     add("--check", action="store_true",
         help="run the net on the CPU, trained and not, and count what MXNet allocates")
-    add("--out", metavar="PICTURE", help="draw the layers' costs too (png, pdf or svg)")
-    add("--json", action="store_true", help="print JSON instead of tables")
-    return parser
 
 
 @command

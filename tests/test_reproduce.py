@@ -359,6 +359,7 @@ def test_runs_that_cannot_be_taken_in(here, capsys):
     (["--report"], "results/textbook holds no records yet; run some seeds first: "
                    "python -m nin_gluon.reproduce --seeds 0-2"),
     (["--ctx", "tpu", "--seeds", "0"], "'tpu' is not a device"),
+    (["--dataset", "mnist"], "--dataset: unknown data set 'mnist'; the data sets are: fashion-"),
 ])
 def test_wrong_requests_get_one_line_and_status_2(here, capsys, options, sentence):
     assert sentence in refused(options, capsys)
@@ -428,6 +429,14 @@ def test_a_seed_that_another_process_trains_is_left_out(here, calls, capsys):
     assert calls == [0, 2]
     assert "seed 1 is left out: another process is training in" in error
     assert "2 seeds: 0,2" in out
+
+
+def test_a_data_set_s_other_name_is_the_same_request(here, calls, capsys):
+    for name in ("cifar-10", "cifar10"):
+        assert reproduce.main(["--seeds", "0", "--dataset", name]) == 0
+    assert calls == [0]
+    record, = evidence.read_records("results/textbook-dataset-cifar10").values()
+    assert record.settings["dataset"] == "cifar10"
 
 
 def test_a_run_that_was_killed_at_its_start_is_set_aside(here, calls, capsys):

@@ -13,7 +13,7 @@ from nin_gluon.errors import InputError
 from nin_gluon.evidence import device_kind
 from nin_gluon.exercises import heads, one_by_one, one_step, resources, results, tune
 from nin_gluon.exercises.exercise import chosen_parts
-from nin_gluon.reproduce import seed_list
+from nin_gluon.reproduce import known_dataset, seed_list
 from nin_gluon.runs import Job, Runs, tell
 from nin_gluon.train import positive, this_python, whole_path
 
@@ -77,7 +77,8 @@ def add_options(parser, exercise):
     add("--size", "--resize", dest="resize", type=positive(int), metavar="N",
         help="edge length in pixels")
     add("--batch-size", type=positive(int), metavar="N", help="images a step")
-    add("--dataset", help="default: the exercise's own; sample needs no download")
+    add("--dataset", type=known_dataset, metavar="NAME",
+        help="default: the exercise's own; sample needs no download")
     add("--data-dir", metavar="DIR", type=whole_path, help="folder with the data set's files")
     add("--dtype", choices=["float32", "bfloat16", "float16"],
         help="arithmetic (default: bfloat16 on a CPU with AMX, else float32)")
@@ -161,9 +162,13 @@ class Answer:
         name = f"{part.name}-{label}-{dtype}-{device}-seed-{seed}"
         return RUNS / self.name / re.sub(r"[^\w.-]+", "_", name)
 
+    def read(self):
+        """The runs and signals in the file."""
+        return results.read(self.path, self.exercise.signal or ())
+
     def recorded(self, job, device):
         """Whether a job has a record."""
-        kept, _ = results.read(self.path)
+        kept, _ = self.read()
         return any(run.key == (job.settings, device, job.seed) for run in kept)
 
     def keep(self, record, folder, data_dir):
@@ -174,7 +179,7 @@ class Answer:
                           steps * record.settings["epochs"],
                           results.stall_steps(progress(folder), steps))
         with self.lock():
-            kept, signals = results.read(self.path)
+            kept, signals = self.read()
             if all(run.key != other.key for other in kept):
                 results.write(self.path, self.exercise, [*kept, run], signals)
 
@@ -183,14 +188,14 @@ class Answer:
         from nin_gluon.exercises import signal
 
         settings = self.parts[0].settings_of(self.parts[0].reference, "float32")
-        _, known = results.read(self.path)
+        _, known = self.read()
         known = {(s.init, s.seed, s.resize, s.dataset) for s in known}
         new = [signal.measure(init, seed, settings, data_dir)
                for init in self.exercise.signal for seed in seeds
                if (init, seed, settings["resize"], settings["dataset"]) not in known]
         if new:
             with self.lock():
-                kept, signals = results.read(self.path)
+                kept, signals = self.read()
                 results.write(self.path, self.exercise, kept, [*signals, *new])
 
     def lock(self):
@@ -202,14 +207,16 @@ class Answer:
 
     def report(self, dtype=None, device=None):
         """Print what the file says and draw its picture; return the exit status."""
-        kept, signals = results.read(self.path)
+        kept, signals = self.read()
         found = results.compare(self.parts, kept, dtype, device)
         if not found:
             raise InputError(f"{self.path} holds no runs of this kind yet; leave out --report to "
                              "make some.")
         texts = [results.format_comparison(c, self.exercise.stall) for c in found]
         if signals:
-            texts.append(results.format_signal(signals, self.exercise.signal))
+            measured = {signal.init for signal in signals}
+            texts.append(results.format_signal(
+                signals, [init for init in self.exercise.signal if init in measured]))
         print("\n\n".join(texts))
         from nin_gluon import plots
         from nin_gluon.files import write_ours

@@ -24,14 +24,9 @@ USUAL = {"model": "nin", "size": "224", "batch": 1, "channels": 1, "check": Fals
 
 def add_options(parser):
     """The exercise's options."""
-    add = parser.add_argument
-    add("--model", default="nin", metavar="NAME[,OPTION=VALUE...]",
-        help="net, with options of its own (default: %(default)s)")
-    add("--size", default="224", metavar="N|HxW", help="in pixels (default: %(default)s)")
-    add("--batch", type=int, default=1, metavar="N", help="images (default: 1)")
-    add("--channels", type=int, default=1, metavar="N", help="of the input (default: 1)")
-    add("--check", action="store_true", help="run the net and count what MXNet allocates")
-    add("--results", metavar="DIR", default="results",
+    resources.add_options(parser)
+    parser.add_argument(
+        "--results", metavar="DIR", default="results",
         help="folder in which exercises/resources.json is kept (default: %(default)s)")
 
 

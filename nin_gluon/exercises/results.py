@@ -89,8 +89,14 @@ def stall_steps(marks, steps):
 # ------------------------------------------------------------------ the file
 
 
-def read(path):
+def read(path, inits=None):
     """The runs and signals in an exercise's file; none if there is no file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    inits : sequence of str, optional
+        The initializations whose signals it may hold; any by default.
 
     Returns
     -------
@@ -109,9 +115,7 @@ def read(path):
                                         ("size", "spread", "gradient")}})
                    for kept in content["signals"]]
         for signal in signals:
-            if not all(map(math.isfinite, [*signal.size, *signal.spread, *signal.gradient,
-                                           signal.seed])):
-                raise ValueError(f"the signal of {signal.init}, seed {signal.seed}, is not finite")
+            check_signal(signal, len(signals[0].size), inits)
     except FileNotFoundError:
         return [], []
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -121,11 +125,25 @@ def read(path):
     return runs, signals
 
 
+def check_signal(signal, layers, inits):
+    """Raise an error if this is not the signal through a net of so many layers."""
+    title = f"the signal of {signal.init}, seed {signal.seed},"
+    if inits is not None and signal.init not in inits:
+        raise ValueError(f"{title} does not belong here")
+    if not len(signal.size) == len(signal.spread) == len(signal.gradient) == layers > 0:
+        raise ValueError(f"{title} is not that of every layer")
+    for value in (*signal.size, *signal.spread, *signal.gradient, signal.seed):
+        if not 0 <= value < math.inf:  # which nan is not, either
+            raise ValueError(f"{title} has {value}")
+
+
 def read_run(kept):
     """A run from its JSON fields."""
     facts = {field.name: kept[field.name] for field in fields(Run) if field.name != "record"}
     for name, value in facts.items():
-        if type(value) is not int and (name, value) != ("stall", None):
+        if name == "stall" and (value is None or type(value) is int and value >= 0):
+            continue
+        if type(value) is not int or value < 1:
             raise ValueError(f"{name} is {value!r}")
     rest = {name: value for name, value in kept.items() if name not in facts}
     return Run(whole_record(rest, rest.pop("history")), **facts)
@@ -267,7 +285,6 @@ class Comparison:
                 f"{math.factorial(len(order))}) and {'holds' if in_medians else 'not'} in the "
                 "medians, which are "
                 + ", ".join(f"{label} {value:.4f}" for label, value in ours) + ".")
-
 
     def about_stall(self):
         """How long the losses stayed at ln 10: the reference's, the shortest, the longest."""

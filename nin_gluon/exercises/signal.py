@@ -31,8 +31,8 @@ def measure(init, seed, settings, data_dir=None):
     """
     from nin_gluon.data import load_data
 
-    mx.random.seed(seed)
-    np.random.seed(seed)
+    mx.random.seed(seed % 2**31)  # as the train command does
+    np.random.seed(seed % 2**31)
     # No dropout: its noise is not the signal's. (Left out, for MXNet's gradient through a dropout
     # that is not training is not even the same from call to call.)
     net = get_model(settings["model"], dropout=0.0)
