@@ -282,12 +282,15 @@ def download(image_set, file, folder):
     """Fetch one file into the folder and return its path.
 
     It is written beside its place, taken up again where it broke off, and renamed into place once
-    its checksum holds. A lock keeps two processes from fetching the same file at once.
+    its checksum holds. A lock keeps two processes from fetching the same file at once. A folder
+    that was made for nothing is taken away again.
     """
     target, failures = folder / file.name, {}
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    lock = folder / ".download.lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / ".download.lock"):
+        with filelock.FileLock(lock):
             if target.exists():  # another process was faster
                 return target
             for source in image_set.sources:
@@ -299,6 +302,11 @@ def download(image_set, file, folder):
                     failures[urlsplit(source).netloc] = short(error)
     except OSError as error:  # a read-only folder, a full disk
         failures[str(folder)] = error.strerror or str(error)
+    with contextlib.suppress(OSError):  # with part of a file in it, say
+        if made and os.listdir(folder) == [lock.name]:
+            lock.unlink()
+        for place in made:
+            place.rmdir()
     reasons = "; ".join(f"{place}: {reason}" for place, reason in failures.items())
     raise DownloadError(f"{file.name} could not be downloaded ({reasons}).",
                         ", ".join(dict.fromkeys(failures.values())))
