@@ -25,6 +25,8 @@ garments are light on black: photographs on a light ground need --invert.
 # Sets whose background is exactly 0, so that any other pixel belongs to the object.
 BLACK_BACKGROUND = ("fashion-mnist", "sample")
 
+ROWS = 100  # of the picture; some hundreds would be too large to draw
+
 
 def build_parser():
     from nin_gluon.train import not_negative, positive
@@ -36,9 +38,9 @@ def build_parser():
     add("--images", nargs="+", metavar="FILE",
         help="show these images in place of the set's, and leave the test set alone")
     add("--invert", action="store_true", help="swap light and dark in --images")
-    add("--first", type=positive(int), default=8, metavar="N",
-        help="show so many test images (default: 8)")
-    add("--skip", type=not_negative(int), default=0, metavar="N",
+    add("--first", type=positive(int), metavar="N",
+        help=f"show so many test images, {ROWS} at most (default: 8)")
+    add("--skip", type=not_negative(int), metavar="N",
         help="leave out the first N test images when showing (default: 0)")
     add("--limit", type=positive(int), metavar="N",
         help="take the numbers from the first N test images only")
@@ -59,6 +61,12 @@ def main(argv=None):
     config = read_config(run)
     if args.invert and not args.images:
         raise InputError("--invert is for images of your own; name them with --images.")
+    idle = [f"--{name}" for name in ("first", "skip", "limit") if getattr(args, name) is not None]
+    if args.images and idle:
+        raise InputError(f"--images takes the place of the set's images; leave out "
+                         f"{' and '.join(idle)}.")
+    if max(args.first or 0, len(args.images or ())) > ROWS:
+        raise InputError(f"the picture shows {ROWS} images at most; choose fewer.")
     picture, numbers = outputs(run, args.out)
     config.update({name: getattr(args, name) for name in ("dtype", "data_dir")
                    if getattr(args, name)})
@@ -113,12 +121,13 @@ def show(run, config, contexts, args, picture, numbers):
         images, labels = stacked(images), None
         wheres = list(map(str, args.images))
     else:
-        shown = slice(args.skip, args.skip + args.first)
+        skip = args.skip or 0
+        shown = slice(skip, skip + (args.first or 8))
         images, labels = test_iter.images[shown].asnumpy(), test_iter.labels[shown].asnumpy()
         if not len(labels):
-            raise InputError(f"--skip {args.skip} leaves nothing of the run's "
-                             f"{len(test_iter.labels)} test images.")
-        wheres = [f"test image {args.skip + i}" for i in range(len(labels))]
+            raise InputError(f"--skip {skip} leaves nothing of the run's "
+                             f"{len(test_iter.labels)} {kind(config)}s.")
+        wheres = [f"{kind(config)} {skip + i}" for i in range(len(labels))]
     batch, = batches(test_iter, images)
     maps, scores = (array.asnumpy() for array in maps_and_scores(batch))
     size = batch.shape[2:]
@@ -139,7 +148,7 @@ def show(run, config, contexts, args, picture, numbers):
                                                        args)
         report["verdict"] = verdict
         if report["localization"]:
-            print("\n" + table(report["localization"]))
+            print("\n" + table(report["localization"], kind(config)))
         print("\n" + verdict)
     plots.save(plots.draw_class_maps(images, maps, scores, labels, names, field, size,
                                      f"{title}: {config['model']}, {source}"), picture)
@@ -251,6 +260,12 @@ def batches(loader, images):
     return [X for X, _ in loader]
 
 
+def kind(config):
+    """What the images are that stand for the unseen ones: a validation run's are training images.
+    """
+    return "held-out image" if config["validation"] else "test image"
+
+
 def described(where, names, i, labels, scores):
     """What the report says of an image."""
     predicted = int(scores[i].argmax())
@@ -282,7 +297,7 @@ def localization(config, test_iter, maps_and_scores, field, args):
                       f"{config['dataset']}: nothing says which pixels are the object.")
     total = min(args.limit or len(test_iter.labels), len(test_iter.labels))
     found, done = None, 0
-    with tqdm(total=total, desc="test set", unit=" images", leave=False, dynamic_ncols=True,
+    with tqdm(total=total, desc=f"{kind(config)}s", unit=" images", leave=False, dynamic_ncols=True,
               disable=True if args.no_progress else None) as bar:
         for X, y in test_iter:
             maps, scores = maps_and_scores(X)
@@ -305,7 +320,7 @@ def localization(config, test_iter, maps_and_scores, field, args):
     return result, judge(result)
 
 
-def table(result):
+def table(result, kind):
     """The numbers as text."""
     from nin_gluon.shapes import columns
 
@@ -313,7 +328,7 @@ def table(result):
         return "" if value is None else f"{100 * value:.1f} %"
 
     lines = [
-        (f"over {result['images'] - result['zero_maps']:,} test images", "of the map's sum",
+        (f"over {result['images'] - result['zero_maps']:,} {kind}s", "of the map's sum",
          "of its largest value"),
         ("on the object, right class's map", percent(result["right"]), percent(result["pointing"])),
         ("the same map on another image's object", percent(result["other_images"]),

@@ -18,6 +18,8 @@ MXNet run the net and puts beside it what MXNet allocates.
                                                     the published figures
   python -m nin_gluon.resources --batch 128 --check     a batch of training, and really allocated
   python -m nin_gluon.resources --model mlpconv_nin --size 112 --out costs.png
+  python -m nin_gluon.resources --model cifar_nin --size 32 --channels 3    the paper's net for
+                                                    CIFAR-10, of 966,986 parameters
 """
 
 # Bytes of a value that a convolution puts out; parameters are in float32 always.
@@ -120,15 +122,23 @@ def measure(model="nin", size=224, batch=1, channels=1, dtype="float32", check=F
 
 def count(model, shape):
     """Layers and sums of `measure`."""
+    from mxnet.base import MXNetError
+
     from nin_gluon.memory import kept_for_backward
     from nin_gluon.models import get_model
     from nin_gluon.models.geometry import layer_table, leaves, title
 
-    net = get_model(model)
+    try:
+        net = get_model(model)
+        rows = layer_table(net, shape, inside=True)
+    except MXNetError as error:  # a number too large for it, say
+        reason = str(error).strip().splitlines()[-1]
+        raise InputError(f"MXNet cannot make {model} for images {shape} ({reason}); choose smaller "
+                         "numbers.") from None
     layers = [{"name": row.name, "kind": title(leaf), "output": list(row.output),
                "parameters": row.parameters, "macs": row.macs, "values": row.values,
                "kept": kept_for_backward(leaf, row)}
-              for leaf, row in zip(leaves(net), layer_table(net, shape, inside=True))]
+              for leaf, row in zip(leaves(net), rows)]
     macs = sum(layer["macs"] for layer in layers)
     first = next((layer["macs"] for layer in layers if layer["macs"]), 0)
     return {

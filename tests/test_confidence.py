@@ -68,6 +68,16 @@ def test_picture_and_numbers(run, capsys):
     assert report(run)["localization"]["images"] == 5
 
 
+def test_held_out_training_images_are_called_so(tmp_path, few_images, capsys):
+    run_folder(tmp_path, validation=20)
+    assert main([str(tmp_path), "--first", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "held-out image 0: " in out and "test image" not in out
+    assert " held-out images " in out  # of the table; less those whose map is zero
+    assert "leaves nothing of the run's 20 held-out images" in refused(
+        [tmp_path, "--skip", "20"], capsys)
+
+
 def test_scores_are_the_nets_and_maps_average_to_them(run, garments):
     from nin_gluon.data.loader import BatchLoader
 
@@ -215,6 +225,10 @@ def test_bad_requests_get_one_line_and_status_2(run, tmp_path, capsys):
             ([run, "--images", tmp_path], "cannot be read as an image"),
             ([run, "--invert"], "name them with --images"),
             ([run, "--skip", "32"], "leaves nothing"),
+            ([run, "--images", text, "--skip", "0", "--limit", "4"], "--skip and --limit"),
+            ([run, "--images", text, "--first", "2"], "leave out --first"),
+            ([run, "--first", "101"], "100 images at most"),
+            ([run, "--images", *101 * [text]], "100 images at most"),
             ([run, "--out", tmp_path / "other.png"], "is there already"),
             ([run, "--out", text], "is there already"),
             ([run, "--ctx", "tpu"], "is not a device")):

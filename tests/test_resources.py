@@ -107,6 +107,7 @@ def test_the_picture_has_a_bar_a_layer():
     (["--size", "66"], "66x66 pixels is too small"),
     (["--model", "lenet"], "unknown model 'lenet'"),
     (["--batch", "0"], "at least 1"),
+    (["--model", "nin,classes=1000000000000"], "cannot make nin,classes=1000000000000"),
     (["--out", "costs.txt"], "no picture's name"),
     (["--out", "nowhere/costs.png"], "no folder nowhere"),
 ])
@@ -122,6 +123,17 @@ def test_a_picture_that_is_there_is_left_alone(tmp_path, capsys):
     assert main(["--out", str(picture)]) == 2
     assert "is there already" in capsys.readouterr().err
     assert picture.read_text() == "mine"
+
+
+def test_the_help_shows_the_papers_parameters(capsys):
+    """Its example says what it prints."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    example = "--model cifar_nin --size 32 --channels 3"
+    text = capsys.readouterr().out
+    assert example in text and "966,986" in text
+    assert main(example.split()) == 0
+    assert "966,986" in capsys.readouterr().out
 
 
 def test_what_cannot_be_run_is_said_in_one_line(capsys):

@@ -198,17 +198,18 @@ def locate(image_set, files, root=None):
         notice(f"{root} does not hold all of {image_set.title}; using {elsewhere[0]}")
     if None in paths:
         folder = Path(root).expanduser() if root else mxnet_folder(image_set)
-        missing = ", ".join(file.name for file, path in zip(files, paths) if path is None)
+        missing = [file for file, path in zip(files, paths) if path is None]
         try:
             archive = image_set.archive and (find(image_set.archive, places)
                                              or download(image_set, image_set.archive, folder))
-            paths = [path or (unpack(image_set, archive, file) if archive
-                              else download(image_set, file, folder))
-                     for file, path in zip(files, paths)]
+            new = iter(unpack(image_set, archive, missing) if archive
+                       else [download(image_set, file, folder) for file in missing])
+            paths = [path or next(new) for path in paths]
         except DownloadError as error:
+            names = ", ".join(file.name for file in missing)
             where = f"{root} or the other places" if root else ", ".join(map(str, places))
             error.args = (
-                f"no {image_set.title}: {missing} not found in {where}, and {error} Put "
+                f"no {image_set.title}: {names} not found in {where}, and {error} Put "
                 + (f"that file, from {image_set.sources[0]}, " if image_set.archive
                    else "the files ")
                 + "there, or name their folder with --data-dir or NIN_GLUON_DATA.",
@@ -244,8 +245,8 @@ def is_genuine(path, file):
 # ------------------------------------------------------------------ unpacking
 
 
-def unpack(image_set, archive, file):
-    """Take one file out of the archive, to beside it or else to MXNet's folder; return its path.
+def unpack(image_set, archive, files):
+    """Take files out of the archive, to beside it or else to MXNet's folder; return their paths.
 
     Raises
     ------
@@ -260,15 +261,18 @@ def unpack(image_set, archive, file):
         )
     folder = archive.parent if os.access(archive.parent, os.W_OK) else mxnet_folder(image_set)
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / file.name
-    if target.exists():
-        raise InputError(f"{target} is in the way of the official {image_set.title}: it has "
-                         "another content; move it away.")
-    with tarfile.open(archive) as tar, replacing(target) as temporary:
-        member = next(m for m in tar if m.isfile() and Path(m.name).name == file.name)
-        with open(temporary, "wb") as out:
-            shutil.copyfileobj(tar.extractfile(member), out)
-    return target
+    targets = {file.name: folder / file.name for file in files}
+    for target in targets.values():
+        if target.exists():
+            raise InputError(f"{target} is in the way of the official {image_set.title}: it has "
+                             "another content; move it away.")
+    with tarfile.open(archive) as tar:
+        for member in tar:  # one pass: going back would decompress all once more
+            target = targets.get(Path(member.name).name)
+            if member.isfile() and target:
+                with replacing(target) as temporary, open(temporary, "wb") as out:
+                    shutil.copyfileobj(tar.extractfile(member), out)
+    return list(targets.values())
 
 
 # ------------------------------------------------------------------ downloading
@@ -278,12 +282,15 @@ def download(image_set, file, folder):
     """Fetch one file into the folder and return its path.
 
     It is written beside its place, taken up again where it broke off, and renamed into place once
-    its checksum holds. A lock keeps two processes from fetching the same file at once.
+    its checksum holds. A lock keeps two processes from fetching the same file at once. A folder
+    that was made for nothing is taken away again.
     """
     target, failures = folder / file.name, {}
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    lock = folder / ".download.lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / ".download.lock"):
+        with filelock.FileLock(lock):
             if target.exists():  # another process was faster
                 return target
             for source in image_set.sources:
@@ -295,6 +302,11 @@ def download(image_set, file, folder):
                     failures[urlsplit(source).netloc] = short(error)
     except OSError as error:  # a read-only folder, a full disk
         failures[str(folder)] = error.strerror or str(error)
+    with contextlib.suppress(OSError):  # with part of a file in it, say
+        if made and os.listdir(folder) == [lock.name]:
+            lock.unlink()
+        for place in made:
+            place.rmdir()
     reasons = "; ".join(f"{place}: {reason}" for place, reason in failures.items())
     raise DownloadError(f"{file.name} could not be downloaded ({reasons}).",
                         ", ".join(dict.fromkeys(failures.values())))

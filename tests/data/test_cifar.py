@@ -220,6 +220,15 @@ def test_an_archive_that_is_there_is_unpacked(tmp_path, mxnets_folder, downloads
                                                                           CIFAR10.archive.name}
 
 
+def test_an_archive_is_opened_once_for_all_files_of_a_split(tmp_path, monkeypatch, downloads):
+    opened = []
+    real = files.tarfile.open
+    monkeypatch.setattr(files.tarfile, "open", lambda path: opened.append(path) or real(path))
+    folder = put(tmp_path / "data", {CIFAR10.archive.name: ARCHIVE, NAMES[1]: OFFICIAL[NAMES[1]]})
+    assert_holds(load_arrays(small(), "train", folder), [OFFICIAL[name] for name in NAMES[:5]])
+    assert opened == [folder / CIFAR10.archive.name]
+
+
 def test_an_archive_in_a_folder_that_may_not_be_written(tmp_path, monkeypatch, mxnets_folder,
                                                         downloads):
     folder = put(tmp_path / "data", {CIFAR10.archive.name: ARCHIVE})

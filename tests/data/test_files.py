@@ -370,7 +370,7 @@ def test_wrong_files_everywhere(server, mxnet_toys):
     bad = server.offer(ranged, contents={name: b"<html></html>" for name in PUBLISHED})
     with pytest.raises(DownloadError, match="sent another file"):
         load_arrays(toy_set(bad), "train")
-    assert data_files(mxnet_toys) == []
+    assert not mxnet_toys.exists()
 
 
 def test_a_cut_connection_is_taken_up_where_it_broke_off(server, monkeypatch):
@@ -497,7 +497,7 @@ def test_no_network(tmp_path, mxnet_toys, monkeypatch, closed_port):
                  "--data-dir", "NIN_GLUON_DATA", str(mxnet_toys), str(tmp_path / "bare")):
         assert told in message
     assert "\n" not in message and "Traceback" not in message and "object at" not in message
-    assert data_files(mxnet_toys) == []
+    assert not mxnet_toys.parents[1].exists()
     assert list((tmp_path / "bare").iterdir()) == []
 
 
@@ -505,6 +505,14 @@ def test_a_folder_in_the_environment_that_is_not_there(tmp_path, mxnet_toys, mon
     monkeypatch.setenv("NIN_GLUON_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="NIN_GLUON_DATA names .*nowhere, which does not exist"):
         load_arrays(toy_set(), "train")
+
+
+def test_no_network_leaves_no_folder_that_was_not_there(tmp_path, closed_port):
+    (tmp_path / "mine").mkdir()
+    for root in (tmp_path / "mistyped" / "folder", tmp_path / "mine"):
+        with pytest.raises(DownloadError):
+            load_arrays(toy_set(closed_port), "train", root)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_no_network_names_the_users_folder(tmp_path, closed_port):
