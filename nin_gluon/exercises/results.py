@@ -61,6 +61,10 @@ class Signal:
     spread: tuple  # of it, what differs from image to image, in units of the input's
     gradient: tuple  # of each layer: root mean square of the loss's gradient, over the weights'
 
+    @property
+    def key(self):
+        return self.init, self.seed, self.resize, self.dataset
+
 
 def stall_steps(marks, steps):
     """How many of a run's steps its loss stayed within 1 % of ln 10.
