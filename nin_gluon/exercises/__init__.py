@@ -182,7 +182,7 @@ class Answer:
         steps = -(-train_images // record.settings["batch_size"])
         run = results.Run(record, *cost(record.settings, channels), test_images,
                           steps * record.settings["epochs"],
-                          results.stall_steps(progress(folder), steps))
+                          results.stall_steps(progress(folder), steps), train_images)
         with self.lock():
             kept, signals = self.read()
             if all(run.key != other.key for other in kept):

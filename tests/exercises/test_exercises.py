@@ -331,6 +331,17 @@ def test_a_damaged_file_is_named(here, capsys, monkeypatch, old, new, sentence):
     assert path.read_text() == head + new + tail
 
 
+def test_records_made_before_training_images_were_kept_are_read(here):
+    path = here / "x.json"
+    each = part()
+    results.write(path, Exercise("x", "why?", "so", (each,), 1), [made(each, "one", 0)], [])
+    text = path.read_text()
+    path.write_text(text.replace(', "train_images": null', ""))
+    assert path.read_text() != text
+    (run,), _ = results.read(path)
+    assert run == made(each, "one", 0)
+
+
 def test_signals_in_the_file_of_an_exercise_without_any_are_damage(here, capsys):
     path = here / "results/exercises/one-step.json"
     signals = [results.Signal("he", 0, 67, "sample", (0.5,), (0.1,), (1e-9,))]
@@ -386,6 +397,15 @@ def test_finished_runs_are_kept_and_a_second_call_changes_nothing(here, calls, c
     assert exercises.main(command) == 0
     assert len(calls) == 12
     assert (here / f"{stem}.json").read_bytes() == before[here / f"{stem}.json"]
+
+
+def test_the_heading_tells_how_many_images_there_were(here, calls, capsys):
+    """The data set of these tests has 100."""
+    for limit, images in (("64", "64"), ("5000", "100")):
+        assert exercises.main(["one-step", *SMALL, "--limit", limit, "--dtype", "float32"]) == 0
+        assert f"sample at 112x112, {images} images, 1 epoch" in capsys.readouterr().out
+        assert exercises.main(["one-step", *SMALL, "--limit", limit, "--report"]) == 0
+        assert f"sample at 112x112, {images} images, 1 epoch" in capsys.readouterr().out
 
 
 def test_other_arithmetic_is_another_comparison_in_the_same_file(here, calls, capsys):
