@@ -1,6 +1,7 @@
 """``python -m nin_gluon.exercises``: the chapter's exercises, answered by running them."""
 
 import functools
+import itertools
 import json
 import re
 import shlex
@@ -111,7 +112,11 @@ def main(argv=None):
     dtype = args.dtype or usual_dtype(device)
     runs = Runs(device, args.ctx, args.data_dir)
     seeds = args.seeds or range(3)
-    status = answer.run(runs, seeds, dtype)
+    try:
+        status = answer.run(runs, seeds, dtype)
+    except KeyboardInterrupt:  # between two runs; one that is trained stops by itself
+        tell("interrupted")
+        status = 130
     if status:
         if status > 128:
             print(f"go on with: {this_python()} -m nin_gluon.exercises {shlex.join(argv)}",
@@ -177,7 +182,7 @@ class Answer:
         steps = -(-train_images // record.settings["batch_size"])
         run = results.Run(record, *cost(record.settings, channels), test_images,
                           steps * record.settings["epochs"],
-                          results.stall_steps(progress(folder), steps))
+                          results.stall_steps(progress(folder), steps), train_images)
         with self.lock():
             kept, signals = self.read()
             if all(run.key != other.key for other in kept):
@@ -188,22 +193,25 @@ class Answer:
         from nin_gluon.exercises import signal
 
         settings = self.parts[0].settings_of(self.parts[0].reference, "float32")
-        _, known = self.read()
-        known = {(s.init, s.seed, s.resize, s.dataset) for s in known}
-        new = [signal.measure(init, seed, settings, data_dir)
-               for init in self.exercise.signal for seed in seeds
-               if (init, seed, settings["resize"], settings["dataset"]) not in known]
-        if new:
+        for init, seed in itertools.product(self.exercise.signal, seeds):
+            key = init, seed, settings["resize"], settings["dataset"]
+            if any(known.key == key for known in self.read()[1]):
+                continue
+            new = signal.measure(init, seed, settings, data_dir)
             with self.lock():
-                kept, signals = self.read()
-                results.write(self.path, self.exercise, kept, [*signals, *new])
+                kept, signals = self.read()  # another process may have added the same one
+                if all(known.key != key for known in signals):
+                    results.write(self.path, self.exercise, kept, [*signals, new])
 
     def lock(self):
-        """Held while the file is read and written: other processes may add to it, too."""
+        """Held while the file is read and written: other processes may add to it, too.
+
+        It lies beside the file, for they may have other working folders.
+        """
         import filelock
 
-        (RUNS / self.name).mkdir(parents=True, exist_ok=True)
-        return filelock.FileLock(RUNS / self.name / ".lock")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(self.path.with_name(f".{self.name}.lock"))
 
     def report(self, dtype=None, device=None):
         """Print what the file says and draw its picture; return the exit status."""

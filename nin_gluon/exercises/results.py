@@ -38,6 +38,7 @@ class Run:
     test_images: int
     steps: int  # of the whole run
     stall: Optional[int]  # steps that the loss stayed within 1 % of ln 10; None if to the end
+    train_images: Optional[int] = None  # None in records made before it was kept
 
     @property
     def test_acc(self):
@@ -60,6 +61,10 @@ class Signal:
     size: tuple  # root mean square after each ReLU, in units of the input's
     spread: tuple  # of it, what differs from image to image, in units of the input's
     gradient: tuple  # of each layer: root mean square of the loss's gradient, over the weights'
+
+    @property
+    def key(self):
+        return self.init, self.seed, self.resize, self.dataset
 
 
 def stall_steps(marks, steps):
@@ -139,11 +144,12 @@ def check_signal(signal, layers, inits):
 
 def read_run(kept):
     """A run from its JSON fields."""
+    kept = {"train_images": None, **kept}
     facts = {field.name: kept[field.name] for field in fields(Run) if field.name != "record"}
     for name, value in facts.items():
-        if name == "stall" and (value is None or type(value) is int and value >= 0):
+        if value is None and name in ("stall", "train_images"):
             continue
-        if type(value) is not int or value < 1:
+        if type(value) is not int or value < (0 if name == "stall" else 1):
             raise ValueError(f"{name} is {value!r}")
     rest = {name: value for name, value in kept.items() if name not in facts}
     return Run(whole_record(rest, rest.pop("history")), **facts)
@@ -188,7 +194,10 @@ class Comparison:
     @property
     def title(self):
         settings = self.part.settings_of(self.part.reference, self.dtype)
-        images = f"{settings['limit']:,}" if settings["limit"] else "all"
+        # The set may hold fewer than --limit.
+        known = [run.train_images for by_seed in self.rows.values() for run in by_seed.values()
+                 if run.train_images]
+        images = "all" if not settings["limit"] else f"{min([settings['limit'], *known]):,}"
         return ("{}: {dataset} at {resize}x{resize}, {} images, {}, {} on {}"
                 .format(self.part.title, images, some(settings["epochs"], "epoch"), self.dtype,
                         self.device, **settings))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mxnet import nd
 
-from nin_gluon import exercises, models, plots, runs, runtime, train
+from nin_gluon import evidence, exercises, models, plots, runs, runtime, train
 from nin_gluon.evidence import Record, train_options
 from nin_gluon.exercises import results
 from nin_gluon.exercises.exercise import Exercise, Part, chosen_parts
@@ -83,7 +83,9 @@ def refused(options, capsys):
 
 
 def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file below a folder, with its bytes; but for locks, which are empty."""
+    return {path: path.read_bytes() for path in folder.rglob("*")
+            if path.is_file() and path.suffix != ".lock"}
 
 
 # ------------------------------------------------------------------ what is declared
@@ -329,6 +331,17 @@ def test_a_damaged_file_is_named(here, capsys, monkeypatch, old, new, sentence):
     assert path.read_text() == head + new + tail
 
 
+def test_records_made_before_training_images_were_kept_are_read(here):
+    path = here / "x.json"
+    each = part()
+    results.write(path, Exercise("x", "why?", "so", (each,), 1), [made(each, "one", 0)], [])
+    text = path.read_text()
+    path.write_text(text.replace(', "train_images": null', ""))
+    assert path.read_text() != text
+    (run,), _ = results.read(path)
+    assert run == made(each, "one", 0)
+
+
 def test_signals_in_the_file_of_an_exercise_without_any_are_damage(here, capsys):
     path = here / "results/exercises/one-step.json"
     signals = [results.Signal("he", 0, 67, "sample", (0.5,), (0.1,), (1e-9,))]
@@ -386,6 +399,15 @@ def test_finished_runs_are_kept_and_a_second_call_changes_nothing(here, calls, c
     assert (here / f"{stem}.json").read_bytes() == before[here / f"{stem}.json"]
 
 
+def test_the_heading_tells_how_many_images_there_were(here, calls, capsys):
+    """The data set of these tests has 100."""
+    for limit, images in (("64", "64"), ("5000", "100")):
+        assert exercises.main(["one-step", *SMALL, "--limit", limit, "--dtype", "float32"]) == 0
+        assert f"sample at 112x112, {images} images, 1 epoch" in capsys.readouterr().out
+        assert exercises.main(["one-step", *SMALL, "--limit", limit, "--report"]) == 0
+        assert f"sample at 112x112, {images} images, 1 epoch" in capsys.readouterr().out
+
+
 def test_other_arithmetic_is_another_comparison_in_the_same_file(here, calls, capsys):
     for dtype in ("float32", "bfloat16"):
         assert exercises.main(["one-step", *SMALL, "--dtype", dtype]) == 0
@@ -422,6 +444,81 @@ def test_the_signals_are_measured_once(here, calls, capsys, monkeypatch):
                                "float32"]) == 0
     assert asked == [(init, seed) for init in ("xavier", "he", "identity") for seed in (0, 1)]
     assert "he: what tells images apart shrinks to 1/5" in capsys.readouterr().out
+
+
+def test_two_at_once_keep_a_signal_once(here, calls, capsys, monkeypatch):
+    """While the first measures, a second command, in another folder, measures all of them."""
+    from nin_gluon.exercises import signal as through
+
+    command = ["tune", *SMALL, "--part", "tuned", "--seeds", "0", "--dtype", "float32",
+               "--results", str(here / "shared")]
+    asked = []
+
+    def measure(init, seed, settings, data_dir):
+        asked.append(init)
+        if len(asked) == 1:
+            (here / "second").mkdir()
+            with monkeypatch.context() as at:
+                at.chdir(here / "second")
+                assert exercises.main(command) == 0
+        return results.Signal(init, seed, settings["resize"], settings["dataset"], (0.5,), (0.2,),
+                              (0.1,))
+
+    monkeypatch.setattr(through, "measure", measure)
+    assert exercises.main(command) == 0
+    assert asked == ["xavier", "xavier", "he", "identity"]
+    path, = here.glob("shared/exercises/*.json")
+    kept, signals = results.read(path)
+    assert [signal.init for signal in signals] == ["he", "identity", "xavier"]
+    # The one lock of both working folders lies beside the file.
+    assert [lock.name for lock in here.rglob("*.lock") if "second" not in lock.parts
+            and "runs" not in lock.parts] == [f".{path.stem}.lock"]
+
+
+def test_a_writer_waits_for_the_lock_beside_the_file(here, calls, monkeypatch):
+    """And sees what was written meanwhile: nothing of it is lost."""
+    import threading
+
+    import filelock
+
+    command = ["one-step", *SMALL, "--seeds", "0", "--dtype", "float32"]
+    assert exercises.main(command) == 0
+    path, = here.glob("results/exercises/*.json")
+    whole = path.read_bytes()
+    path.rename(here / "kept")
+    lock = filelock.FileLock(path.with_name(f".{path.stem}.lock"))
+    lock.acquire()
+    writer = threading.Thread(target=exercises.Answer.keep, daemon=True, args=(
+        exercises.Answer(exercises.EXERCISES["one-step"], None, False,
+                         {"epochs": 1, "limit": 64, "dataset": "sample"}, "results"),
+        evidence.record_of_run(calls[0].run), calls[0].run, None))
+    writer.start()
+    writer.join(0.3)
+    assert writer.is_alive() and not path.exists()
+    (here / "kept").rename(path)
+    lock.release()
+    writer.join(30)
+    assert not writer.is_alive() and path.read_bytes() == whole
+
+
+def test_ctrl_c_while_signals_are_measured_says_how_to_go_on(here, calls, capsys, monkeypatch):
+    from nin_gluon.exercises import signal as through
+
+    def measure(init, seed, settings, data_dir):
+        if init == "he":
+            raise KeyboardInterrupt
+        return results.Signal(init, seed, settings["resize"], settings["dataset"], (0.5,), (0.2,),
+                              (0.1,))
+
+    monkeypatch.setattr(through, "measure", measure)
+    command = ["tune", *SMALL, "--seeds", "0"]
+    assert exercises.main(command) == 130
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "interrupted"
+    assert last.startswith("go on with: ")
+    assert last.endswith("nin_gluon.exercises " + " ".join(command))
+    path, = here.glob("results/exercises/*.json")
+    assert [signal.init for signal in results.read(path)[1]] == ["xavier"]  # nothing is lost
 
 
 def test_files_of_others_are_left_alone(here, calls, capsys):
