@@ -94,6 +94,8 @@ def outputs(run, out):
 
 def show(run, config, contexts, args, picture, numbers):
     """Compute, draw, print and write."""
+    import numpy as np
+
     from nin_gluon import models, plots
     from nin_gluon.data.sets import DATASETS
     from nin_gluon.files import write_text
@@ -118,7 +120,7 @@ def show(run, config, contexts, args, picture, numbers):
     if args.images:
         images = [read_image(path, test_iter.images.shape[1:], args.invert, title)
                   for path in args.images]
-        images, labels = stacked(images), None
+        images, labels = np.stack(images), None
         wheres = list(map(str, args.images))
     else:
         skip = args.skip or 0
@@ -218,7 +220,7 @@ def read_image(path, shape, invert, title):
     height, width, channels = shape
     try:
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGBA")
+            image = eight_bits(ImageOps.exif_transpose(opened)).convert("RGBA")
     except FileNotFoundError:
         raise InputError(f"there is no image {path}.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -240,10 +242,19 @@ def read_image(path, shape, invert, title):
     return np.asarray(image).reshape(shape)
 
 
-def stacked(images):
+def eight_bits(image):
+    """The image, with grey of 16 bits made one of 8; Pillow would cut it off at 255."""
     import numpy as np
+    from PIL import Image
 
-    return np.stack(images)
+    if image.mode == "F":
+        raise ValueError("its grey is in floating point; save it with 8 or 16 bits")
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("its grey has more than 16 bits; save it with 8 or 16")
+    return Image.fromarray((values // 256).astype(np.uint8))
 
 
 def batches(loader, images):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from nin_gluon import confidence, models, runtime
 from nin_gluon.confidence import main
+from nin_gluon.errors import InputError
 from nin_gluon.models.geometry import NiN
 from nin_gluon.presets import TEXTBOOK
 
@@ -139,6 +140,25 @@ def test_images_of_any_shape_and_kind(tmp_path):
     Image.new("RGBA", (9, 9), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     image = confidence.read_image(tmp_path / "clear.png", (32, 32, 3), False, "set")
     assert image.shape == (32, 32, 3) and (image == 255).all()
+
+
+@pytest.mark.parametrize("name, kind", [("a.png", "<u2"), ("a.tif", "<u2"), ("a.tif", ">u2"),
+                                        ("b.tif", "<i4")])
+def test_grey_of_16_bits_is_scaled(tmp_path, name, kind):
+    """Not cut off at 255, and what was made of 8 bits is those again."""
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray((grey * 257.0).astype(kind)).save(tmp_path / name)
+    image = confidence.read_image(tmp_path / name, (16, 16, 1), False, "set")
+    np.testing.assert_array_equal(image[..., 0], grey)
+
+
+@pytest.mark.parametrize("values, says", [(np.float32(0.5), "floating point"),
+                                          (np.int32(70000), "more than 16 bits"),
+                                          (np.int32(-1), "more than 16 bits")])
+def test_grey_that_nothing_says_the_scale_of_is_refused(tmp_path, values, says):
+    Image.fromarray(np.full((8, 8), values)).save(tmp_path / "odd.tif")
+    with pytest.raises(InputError, match=f"odd.tif cannot be read as an image .*{says}"):
+        confidence.read_image(tmp_path / "odd.tif", (16, 16, 1), False, "set")
 
 
 @pytest.mark.parametrize("model, head", [("mlpconv_nin", None), ("dense", 3)])
