@@ -25,6 +25,9 @@ garments are light on black: photographs on a light ground need --invert.
 # Sets whose background is exactly 0, so that any other pixel belongs to the object.
 BLACK_BACKGROUND = ("fashion-mnist", "sample")
 
+# (height, width, channels) of a set's images.
+SHAPES = {"fashion-mnist": (28, 28, 1), "cifar10": (32, 32, 3), "sample": (28, 28, 1)}
+
 ROWS = 100  # of the picture; some hundreds would be too large to draw
 
 
@@ -94,46 +97,25 @@ def outputs(run, out):
 
 def show(run, config, contexts, args, picture, numbers):
     """Compute, draw, print and write."""
-    import numpy as np
-
-    from nin_gluon import models, plots
+    from nin_gluon import plots
     from nin_gluon.data.sets import DATASETS
     from nin_gluon.files import write_text
-    from nin_gluon.models.geometry import receptive_field
     from nin_gluon.train import load_data
 
-    ctx = contexts[0]
-    test_iter = load_data(config, contexts)[1]
-    title, names, _ = DATASETS[config["dataset"]]
-    net = models.get_model(config["model"])
-    source = load_parameters(run, config, net, ctx)
-    net.hybridize(static_alloc=True, static_shape=True)
-    features, head = models.maps_and_head(net)
-    features.hybridize(static_alloc=True, static_shape=True)
-    features = models.inference_form(features)
-
-    def maps_and_scores(X):
-        maps = features(X.as_in_context(ctx))
-        # NumPy would take the bits of a bfloat16 number for an integer.
-        return maps.astype("float32"), head(maps).astype("float32")
-
     if args.images:
-        images = [read_image(path, test_iter.images.shape[1:], args.invert, title)
-                  for path in args.images]
-        images, labels = np.stack(images), None
-        wheres = list(map(str, args.images))
+        loader, images = own_images(config, contexts[0], args)
+        labels, wheres = None, list(map(str, args.images))
     else:
-        skip = args.skip or 0
-        shown = slice(skip, skip + (args.first or 8))
-        images, labels = test_iter.images[shown].asnumpy(), test_iter.labels[shown].asnumpy()
-        if not len(labels):
-            raise InputError(f"--skip {skip} leaves nothing of the run's "
-                             f"{len(test_iter.labels)} {kind(config)}s.")
-        wheres = [f"{kind(config)} {skip + i}" for i in range(len(labels))]
-    batch, = batches(test_iter, images)
+        loader = load_data(config, contexts)[1]
+        images, labels, wheres = set_images(config, loader, args)
+    title, names, _ = DATASETS[config["dataset"]]
+    maps_and_scores, field, source = load_net(run, config, contexts[0])
+    batch = as_batch(loader, images)
     maps, scores = (array.asnumpy() for array in maps_and_scores(batch))
+    if scores.shape[1] != len(names):
+        raise InputError(f"the net of {run} tells {scores.shape[1]} classes and {title} has "
+                         f"{len(names)}; use a run whose net has as many as its set.")
     size = batch.shape[2:]
-    field = receptive_field(models.maps_and_head(net)[0])
     report = {"run": str(run), "parameters": source, "dataset": config["dataset"],
               "image_size": list(size), "map_size": list(maps.shape[2:]),
               "pixels_a_value": [step for _, step, _ in field],
@@ -146,12 +128,11 @@ def show(run, config, contexts, args, picture, numbers):
     for image in report["images"]:
         print(sentence(image))
     if not args.images:
-        report["localization"], verdict = localization(config, test_iter, maps_and_scores, field,
-                                                       args)
-        report["verdict"] = verdict
+        report["localization"], report["verdict"] = localization(config, loader, maps_and_scores,
+                                                                 field, args)
         if report["localization"]:
             print("\n" + table(report["localization"], kind(config)))
-        print("\n" + verdict)
+        print("\n" + report["verdict"])
     plots.save(plots.draw_class_maps(images, maps, scores, labels, names, field, size,
                                      f"{title}: {config['model']}, {source}"), picture)
     write_text(numbers, json.dumps(report, indent=1) + "\n")
@@ -159,6 +140,38 @@ def show(run, config, contexts, args, picture, numbers):
 
 
 # ------------------------------------------------------------------ the net
+
+
+def load_net(run, config, ctx):
+    """The run's net, ready to be asked.
+
+    Returns
+    -------
+    maps_and_scores : callable
+        X (batch, channels, height, width) -> maps (batch, classes, height', width') and scores
+        (batch, classes), float32.
+    field : list of (float, float, int)
+        As from `nin_gluon.models.geometry.receptive_field`: where the maps' squares lie.
+    source : str
+        Which parameters these are.
+    """
+    from nin_gluon import models
+    from nin_gluon.models.geometry import receptive_field
+
+    net = models.get_model(config["model"])
+    source = load_parameters(run, config, net, ctx)
+    net.hybridize(static_alloc=True, static_shape=True)
+    features, head = models.maps_and_head(net)
+    field = receptive_field(features)
+    features.hybridize(static_alloc=True, static_shape=True)
+    features = models.inference_form(features)
+
+    def maps_and_scores(X):
+        maps = features(X.as_in_context(ctx))
+        # NumPy would take the bits of a bfloat16 number for an integer.
+        return maps.astype("float32"), head(maps).astype("float32")
+
+    return maps_and_scores, field, source
 
 
 def load_parameters(run, config, net, ctx):
@@ -206,6 +219,43 @@ def load_parameters(run, config, net, ctx):
 
 
 # ------------------------------------------------------------------ images
+
+
+def own_images(config, ctx, args):
+    """A loader that makes batches as the run's does, and the user's images for it.
+
+    Of the data set only the training images are read, and only if the preprocessing goes by them.
+    """
+    import numpy as np
+
+    from nin_gluon import data
+    from nin_gluon.data.loader import BatchLoader
+    from nin_gluon.data.preprocess import preprocessor, standardized
+    from nin_gluon.data.sets import DATASETS
+
+    name, preprocess, train = config["dataset"], config["preprocess"], None
+    if name not in SHAPES:
+        raise InputError(f"--images is for nets of {', '.join(SHAPES)}, and this one's set is "
+                         f"{name}.")
+    images = np.stack([read_image(path, SHAPES[name], args.invert, DATASETS[name][0])
+                       for path in args.images])
+    if preprocess in ("standardize", "zca"):
+        train = data.load_image_set(name, "train", config["data_dir"])[0]
+        train = train[: len(train) - (config["validation"] or 0)][: config["limit"]]
+    levels = standardized(train) if preprocess == "standardize" else None
+    return BatchLoader(images, np.zeros(len(images)), len(images), config["resize"], ctx=ctx,
+                       levels=levels, preprocess=preprocessor(preprocess, train)), images
+
+
+def set_images(config, loader, args):
+    """Images and labels of the set that are to be shown, and what they are called."""
+    skip = args.skip or 0
+    shown = slice(skip, skip + (args.first or 8))
+    images, labels = loader.images[shown].asnumpy(), loader.labels[shown].asnumpy()
+    if not len(labels):
+        raise InputError(f"--skip {skip} leaves nothing of the run's {len(loader.labels)} "
+                         f"{kind(config)}s.")
+    return images, labels, [f"{kind(config)} {skip + i}" for i in range(len(labels))]
 
 
 def read_image(path, shape, invert, title):
@@ -257,7 +307,7 @@ def eight_bits(image):
     return Image.fromarray((values // 256).astype(np.uint8))
 
 
-def batches(loader, images):
+def as_batch(loader, images):
     """Images (n, height, width, channels) uint8 as one batch X, made as the loader makes its."""
     import copy
 
@@ -268,7 +318,8 @@ def batches(loader, images):
     loader.images = nd.array(images, ctx=home, dtype="uint8")
     loader.labels = nd.zeros(len(images), ctx=home, dtype="int32")
     loader.batch_size, loader.shuffle = len(images), False
-    return [X for X, _ in loader]
+    X, _ = next(iter(loader))
+    return X
 
 
 def kind(config):

@@ -1,6 +1,7 @@
 """The confidence command: maps over images and the numbers about them, on a net left untrained."""
 
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -128,6 +129,48 @@ def test_images_of_the_users_own(run, garments, tmp_path, capsys):
     assert main([str(run), "--images", str(dark), "--invert"]) == 0
     assert not capsys.readouterr().err
     assert report(run)["images"][0]["scores"] == expected
+
+
+@pytest.mark.parametrize("preprocess, validation, read", [
+    ("none", None, []), ("gcn", None, []), ("standardize", None, ["train"]),
+    ("standardize", 30, ["train"]), ("zca", None, ["train"])])
+def test_own_images_leave_the_set_alone(tmp_path, garments, monkeypatch, preprocess, validation,
+                                        read):
+    """At most its training images are read, and the net sees what it sees of the set's images."""
+    import nin_gluon.data
+
+    def load(name, split, root=None):
+        asked.append(split)
+        return garments(split, 48 if split == "train" else 32)
+
+    asked = []
+    monkeypatch.setattr(nin_gluon.data, "load_image_set", load)
+    run_folder(tmp_path, model="cifar_nin", resize=28, limit=40, preprocess=preprocess,
+               validation=validation)
+    picture = tmp_path / "first.png"
+    Image.fromarray(garments("train", 19)[0][18, ..., 0] if validation
+                    else garments("test", 1)[0][0, ..., 0]).save(picture)
+    assert main([str(tmp_path), "--images", str(picture)]) == 0
+    assert asked == read
+    own = report(tmp_path)["images"][0]["scores"]
+    assert main([str(tmp_path), "--first", "1"]) == 0
+    assert own == pytest.approx(report(tmp_path)["images"][0]["scores"], rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sample", pytest.param(
+    "fashion-mnist", marks=pytest.mark.skipif(not os.environ.get("NIN_GLUON_DATA"),
+                                              reason="no real images"))])
+def test_shapes_are_those_of_the_sets(name):
+    from nin_gluon.data.sets import load_image_set
+
+    assert load_image_set(name, "test")[0].shape[1:] == confidence.SHAPES[name]
+
+
+def test_a_net_of_other_classes_than_the_set(tmp_path, few_images, capsys):
+    run_folder(tmp_path, model="nin,classes=5")
+    assert "tells 5 classes and Fashion-MNIST has 10" in refused([tmp_path], capsys)
+    assert "tells 5 classes" in refused([tmp_path, "--images", a_picture(tmp_path)], capsys)
+    assert not (tmp_path / "confidence.png").exists()
 
 
 def test_images_of_any_shape_and_kind(tmp_path):
