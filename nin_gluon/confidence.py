@@ -25,6 +25,9 @@ garments are light on black: photographs on a light ground need --invert.
 # Sets whose background is exactly 0, so that any other pixel belongs to the object.
 BLACK_BACKGROUND = ("fashion-mnist", "sample")
 
+# (height, width, channels) of a set's images.
+SHAPES = {"fashion-mnist": (28, 28, 1), "cifar10": (32, 32, 3), "sample": (28, 28, 1)}
+
 ROWS = 100  # of the picture; some hundreds would be too large to draw
 
 
@@ -94,44 +97,25 @@ def outputs(run, out):
 
 def show(run, config, contexts, args, picture, numbers):
     """Compute, draw, print and write."""
-    from nin_gluon import models, plots
+    from nin_gluon import plots
     from nin_gluon.data.sets import DATASETS
     from nin_gluon.files import write_text
-    from nin_gluon.models.geometry import receptive_field
     from nin_gluon.train import load_data
 
-    ctx = contexts[0]
-    test_iter = load_data(config, contexts)[1]
-    title, names, _ = DATASETS[config["dataset"]]
-    net = models.get_model(config["model"])
-    source = load_parameters(run, config, net, ctx)
-    net.hybridize(static_alloc=True, static_shape=True)
-    features, head = models.maps_and_head(net)
-    features.hybridize(static_alloc=True, static_shape=True)
-    features = models.inference_form(features)
-
-    def maps_and_scores(X):
-        maps = features(X.as_in_context(ctx))
-        # NumPy would take the bits of a bfloat16 number for an integer.
-        return maps.astype("float32"), head(maps).astype("float32")
-
     if args.images:
-        images = [read_image(path, test_iter.images.shape[1:], args.invert, title)
-                  for path in args.images]
-        images, labels = stacked(images), None
-        wheres = list(map(str, args.images))
+        loader, images = own_images(config, contexts[0], args)
+        labels, wheres = None, list(map(str, args.images))
     else:
-        skip = args.skip or 0
-        shown = slice(skip, skip + (args.first or 8))
-        images, labels = test_iter.images[shown].asnumpy(), test_iter.labels[shown].asnumpy()
-        if not len(labels):
-            raise InputError(f"--skip {skip} leaves nothing of the run's "
-                             f"{len(test_iter.labels)} {kind(config)}s.")
-        wheres = [f"{kind(config)} {skip + i}" for i in range(len(labels))]
-    batch, = batches(test_iter, images)
+        loader = load_data(config, contexts)[1]
+        images, labels, wheres = set_images(config, loader, args)
+    title, names, _ = DATASETS[config["dataset"]]
+    maps_and_scores, field, source = load_net(run, config, contexts[0])
+    batch = as_batch(loader, images)
     maps, scores = (array.asnumpy() for array in maps_and_scores(batch))
+    if scores.shape[1] != len(names):
+        raise InputError(f"the net of {run} tells {scores.shape[1]} classes and {title} has "
+                         f"{len(names)}; use a run whose net has as many as its set.")
     size = batch.shape[2:]
-    field = receptive_field(models.maps_and_head(net)[0])
     report = {"run": str(run), "parameters": source, "dataset": config["dataset"],
               "image_size": list(size), "map_size": list(maps.shape[2:]),
               "pixels_a_value": [step for _, step, _ in field],
@@ -144,12 +128,11 @@ def show(run, config, contexts, args, picture, numbers):
     for image in report["images"]:
         print(sentence(image))
     if not args.images:
-        report["localization"], verdict = localization(config, test_iter, maps_and_scores, field,
-                                                       args)
-        report["verdict"] = verdict
+        report["localization"], report["verdict"] = localization(config, loader, maps_and_scores,
+                                                                 field, args)
         if report["localization"]:
             print("\n" + table(report["localization"], kind(config)))
-        print("\n" + verdict)
+        print("\n" + report["verdict"])
     plots.save(plots.draw_class_maps(images, maps, scores, labels, names, field, size,
                                      f"{title}: {config['model']}, {source}"), picture)
     write_text(numbers, json.dumps(report, indent=1) + "\n")
@@ -157,6 +140,38 @@ def show(run, config, contexts, args, picture, numbers):
 
 
 # ------------------------------------------------------------------ the net
+
+
+def load_net(run, config, ctx):
+    """The run's net, ready to be asked.
+
+    Returns
+    -------
+    maps_and_scores : callable
+        X (batch, channels, height, width) -> maps (batch, classes, height', width') and scores
+        (batch, classes), float32.
+    field : list of (float, float, int)
+        As from `nin_gluon.models.geometry.receptive_field`: where the maps' squares lie.
+    source : str
+        Which parameters these are.
+    """
+    from nin_gluon import models
+    from nin_gluon.models.geometry import receptive_field
+
+    net = models.get_model(config["model"])
+    source = load_parameters(run, config, net, ctx)
+    net.hybridize(static_alloc=True, static_shape=True)
+    features, head = models.maps_and_head(net)
+    field = receptive_field(features)
+    features.hybridize(static_alloc=True, static_shape=True)
+    features = models.inference_form(features)
+
+    def maps_and_scores(X):
+        maps = features(X.as_in_context(ctx))
+        # NumPy would take the bits of a bfloat16 number for an integer.
+        return maps.astype("float32"), head(maps).astype("float32")
+
+    return maps_and_scores, field, source
 
 
 def load_parameters(run, config, net, ctx):
@@ -206,6 +221,43 @@ def load_parameters(run, config, net, ctx):
 # ------------------------------------------------------------------ images
 
 
+def own_images(config, ctx, args):
+    """A loader that makes batches as the run's does, and the user's images for it.
+
+    Of the data set only the training images are read, and only if the preprocessing goes by them.
+    """
+    import numpy as np
+
+    from nin_gluon import data
+    from nin_gluon.data.loader import BatchLoader
+    from nin_gluon.data.preprocess import preprocessor, standardized
+    from nin_gluon.data.sets import DATASETS
+
+    name, preprocess, train = config["dataset"], config["preprocess"], None
+    if name not in SHAPES:
+        raise InputError(f"--images is for nets of {', '.join(SHAPES)}, and this one's set is "
+                         f"{name}.")
+    images = np.stack([read_image(path, SHAPES[name], args.invert, DATASETS[name][0])
+                       for path in args.images])
+    if preprocess in ("standardize", "zca"):
+        train = data.load_image_set(name, "train", config["data_dir"])[0]
+        train = train[: len(train) - (config["validation"] or 0)][: config["limit"]]
+    levels = standardized(train) if preprocess == "standardize" else None
+    return BatchLoader(images, np.zeros(len(images)), len(images), config["resize"], ctx=ctx,
+                       levels=levels, preprocess=preprocessor(preprocess, train)), images
+
+
+def set_images(config, loader, args):
+    """Images and labels of the set that are to be shown, and what they are called."""
+    skip = args.skip or 0
+    shown = slice(skip, skip + (args.first or 8))
+    images, labels = loader.images[shown].asnumpy(), loader.labels[shown].asnumpy()
+    if not len(labels):
+        raise InputError(f"--skip {skip} leaves nothing of the run's {len(loader.labels)} "
+                         f"{kind(config)}s.")
+    return images, labels, [f"{kind(config)} {skip + i}" for i in range(len(labels))]
+
+
 def read_image(path, shape, invert, title):
     """A user's image as one of the set: (height, width, channels) uint8.
 
@@ -218,7 +270,7 @@ def read_image(path, shape, invert, title):
     height, width, channels = shape
     try:
         with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGBA")
+            image = eight_bits(ImageOps.exif_transpose(opened)).convert("RGBA")
     except FileNotFoundError:
         raise InputError(f"there is no image {path}.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -240,13 +292,22 @@ def read_image(path, shape, invert, title):
     return np.asarray(image).reshape(shape)
 
 
-def stacked(images):
+def eight_bits(image):
+    """The image, with grey of 16 bits made one of 8; Pillow would cut it off at 255."""
     import numpy as np
+    from PIL import Image
 
-    return np.stack(images)
+    if image.mode == "F":
+        raise ValueError("its grey is in floating point; save it with 8 or 16 bits")
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("its grey has more than 16 bits; save it with 8 or 16")
+    return Image.fromarray((values // 256).astype(np.uint8))
 
 
-def batches(loader, images):
+def as_batch(loader, images):
     """Images (n, height, width, channels) uint8 as one batch X, made as the loader makes its."""
     import copy
 
@@ -257,7 +318,8 @@ def batches(loader, images):
     loader.images = nd.array(images, ctx=home, dtype="uint8")
     loader.labels = nd.zeros(len(images), ctx=home, dtype="int32")
     loader.batch_size, loader.shuffle = len(images), False
-    return [X for X, _ in loader]
+    X, _ = next(iter(loader))
+    return X
 
 
 def kind(config):

@@ -1,6 +1,7 @@
 """The confidence command: maps over images and the numbers about them, on a net left untrained."""
 
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,7 @@ from PIL import Image
 
 from nin_gluon import confidence, models, runtime
 from nin_gluon.confidence import main
+from nin_gluon.errors import InputError
 from nin_gluon.models.geometry import NiN
 from nin_gluon.presets import TEXTBOOK
 
@@ -129,6 +131,48 @@ def test_images_of_the_users_own(run, garments, tmp_path, capsys):
     assert report(run)["images"][0]["scores"] == expected
 
 
+@pytest.mark.parametrize("preprocess, validation, read", [
+    ("none", None, []), ("gcn", None, []), ("standardize", None, ["train"]),
+    ("standardize", 30, ["train"]), ("zca", None, ["train"])])
+def test_own_images_leave_the_set_alone(tmp_path, garments, monkeypatch, preprocess, validation,
+                                        read):
+    """At most its training images are read, and the net sees what it sees of the set's images."""
+    import nin_gluon.data
+
+    def load(name, split, root=None):
+        asked.append(split)
+        return garments(split, 48 if split == "train" else 32)
+
+    asked = []
+    monkeypatch.setattr(nin_gluon.data, "load_image_set", load)
+    run_folder(tmp_path, model="cifar_nin", resize=28, limit=40, preprocess=preprocess,
+               validation=validation)
+    picture = tmp_path / "first.png"
+    Image.fromarray(garments("train", 19)[0][18, ..., 0] if validation
+                    else garments("test", 1)[0][0, ..., 0]).save(picture)
+    assert main([str(tmp_path), "--images", str(picture)]) == 0
+    assert asked == read
+    own = report(tmp_path)["images"][0]["scores"]
+    assert main([str(tmp_path), "--first", "1"]) == 0
+    assert own == pytest.approx(report(tmp_path)["images"][0]["scores"], rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sample", pytest.param(
+    "fashion-mnist", marks=pytest.mark.skipif(not os.environ.get("NIN_GLUON_DATA"),
+                                              reason="no real images"))])
+def test_shapes_are_those_of_the_sets(name):
+    from nin_gluon.data.sets import load_image_set
+
+    assert load_image_set(name, "test")[0].shape[1:] == confidence.SHAPES[name]
+
+
+def test_a_net_of_other_classes_than_the_set(tmp_path, few_images, capsys):
+    run_folder(tmp_path, model="nin,classes=5")
+    assert "tells 5 classes and Fashion-MNIST has 10" in refused([tmp_path], capsys)
+    assert "tells 5 classes" in refused([tmp_path, "--images", a_picture(tmp_path)], capsys)
+    assert not (tmp_path / "confidence.png").exists()
+
+
 def test_images_of_any_shape_and_kind(tmp_path):
     wide = np.zeros((20, 60), np.uint8)
     wide[5:15, 10:50] = 200
@@ -139,6 +183,25 @@ def test_images_of_any_shape_and_kind(tmp_path):
     Image.new("RGBA", (9, 9), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     image = confidence.read_image(tmp_path / "clear.png", (32, 32, 3), False, "set")
     assert image.shape == (32, 32, 3) and (image == 255).all()
+
+
+@pytest.mark.parametrize("name, kind", [("a.png", "<u2"), ("a.tif", "<u2"), ("a.tif", ">u2"),
+                                        ("b.tif", "<i4")])
+def test_grey_of_16_bits_is_scaled(tmp_path, name, kind):
+    """Not cut off at 255, and what was made of 8 bits is those again."""
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    Image.fromarray((grey * 257.0).astype(kind)).save(tmp_path / name)
+    image = confidence.read_image(tmp_path / name, (16, 16, 1), False, "set")
+    np.testing.assert_array_equal(image[..., 0], grey)
+
+
+@pytest.mark.parametrize("values, says", [(np.float32(0.5), "floating point"),
+                                          (np.int32(70000), "more than 16 bits"),
+                                          (np.int32(-1), "more than 16 bits")])
+def test_grey_that_nothing_says_the_scale_of_is_refused(tmp_path, values, says):
+    Image.fromarray(np.full((8, 8), values)).save(tmp_path / "odd.tif")
+    with pytest.raises(InputError, match=f"odd.tif cannot be read as an image .*{says}"):
+        confidence.read_image(tmp_path / "odd.tif", (16, 16, 1), False, "set")
 
 
 @pytest.mark.parametrize("model, head", [("mlpconv_nin", None), ("dense", 3)])
