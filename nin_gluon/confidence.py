@@ -66,7 +66,7 @@ def main(argv=None):
         raise InputError("--invert is for images of your own; name them with --images.")
     idle = [f"--{name}" for name in ("first", "skip", "limit") if getattr(args, name) is not None]
     if args.images and idle:
-        raise InputError(f"--images takes the place of the set's images; leave out "
+        raise InputError("--images takes the place of the set's images; leave out "
                          f"{' and '.join(idle)}.")
     if max(args.first or 0, len(args.images or ())) > ROWS:
         raise InputError(f"the picture shows {ROWS} images at most; choose fewer.")

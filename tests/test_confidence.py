@@ -157,6 +157,15 @@ def test_own_images_leave_the_set_alone(tmp_path, garments, monkeypatch, preproc
     assert own == pytest.approx(report(tmp_path)["images"][0]["scores"], rel=1e-4, abs=1e-5)
 
 
+def test_own_images_in_colour_without_the_set_at_hand(tmp_path):
+    run_folder(tmp_path, "cifar10", 3, model="cifar_nin", resize=32, preprocess="gcn",
+               data_dir=str(tmp_path / "nowhere"))
+    assert main([str(tmp_path), "--images", str(a_picture(tmp_path))]) == 0
+    found = report(tmp_path)
+    assert found["image_size"] == [32, 32] and found["images"][0]["predicted"] in found["classes"]
+    assert not (tmp_path / "nowhere").exists()
+
+
 @pytest.mark.parametrize("name", ["sample", pytest.param(
     "fashion-mnist", marks=pytest.mark.skipif(not os.environ.get("NIN_GLUON_DATA"),
                                               reason="no real images"))])
