@@ -108,8 +108,8 @@ def test_the_picture_has_a_bar_a_layer():
     (["--model", "lenet"], "unknown model 'lenet'"),
     (["--batch", "0"], "at least 1"),
     (["--model", "nin,classes=1000000000000"], "whole number from 1"),
-    (["--model", "nin_variant,inner_kernel=99999999999"],
-     "cannot make nin_variant,inner_kernel=99999999999"),
+    (["--model", "nin_variant,inner_kernel=999999999999999999999"],
+     "cannot make nin_variant,inner_kernel=999999999999999999999"),
     (["--out", "costs.txt"], "no picture's name"),
     (["--out", "nowhere/costs.png"], "no folder nowhere"),
 ])
