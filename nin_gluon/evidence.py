@@ -30,7 +30,7 @@ QUANTITIES = {"loss": "loss", "train_acc": "train acc", "test_acc": "test acc"}
 MIN_SEEDS = 3
 
 # In a run's config.json, but no setting of what it computes.
-NO_SETTINGS = {"preset", "seed", "ctx", "data_dir", "machine", "workers"}
+NO_SETTINGS = {"preset", "seed", "ctx", "data_dir", "own_data", "machine", "workers"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ class Record:
     command: str
     diverged: Optional[str]  # what became infinite and when; None for a run that did not diverge
     history: Tuple[EpochRecord, ...]
+    own_data: Optional[str] = None  # `nin_gluon.data.sets.own_data`; None for a published data set
+
+    @property
+    def kind(self):
+        """What runs must have in common to be held against one another as seeds."""
+        return self.settings, self.device, self.own_data
 
     @property
     def finished(self):
@@ -144,7 +150,7 @@ def record_of_run(run):
     marker = run / "diverged.txt"
     diverged = marker.read_text("utf-8").strip() if marker.exists() else None
     return Record(seed, settings, device, ctx, machine, train_command(settings, seed, ctx),
-                  diverged, history)
+                  diverged, history, config.get("own_data"))
 
 
 def write_record(path, record):
@@ -184,7 +190,8 @@ def whole_record(fields, epochs):
     """
     record = Record(**{"history": (), **fields})
     for name, kind in (("seed", int), ("settings", dict), ("device", str), ("machine", dict),
-                       ("command", str), ("diverged", (str, type(None)))):
+                       ("command", str), ("diverged", (str, type(None))),
+                       ("own_data", (str, type(None)))):
         if not isinstance(getattr(record, name), kind):
             raise ValueError(f"{name} is {getattr(record, name)!r}")
     missing = [name for name in ("dtype", "epochs") if name not in record.settings]
@@ -224,8 +231,7 @@ def read_records(folder):
     for path in sorted(Path(folder).glob("*.jsonl")):
         record = read_record(path)
         for other, earlier in records.items():
-            if (record.seed, record.settings, record.device) == \
-                    (earlier.seed, earlier.settings, earlier.device):
+            if (record.seed, record.kind) == (earlier.seed, earlier.kind):
                 raise InputError(f"{other} and {path} are both of seed {record.seed} with the same "
                                  "settings; move one of them away.")
         records[path] = record
@@ -303,12 +309,14 @@ class Group:
     @property
     def slug(self):
         """The group's name in file names: arithmetic, device, what departs from the recipe."""
-        return slug(self.edition, self.settings, self.device)
+        return slug(self.edition, *self.records[0].kind)
 
     @property
     def title(self):
         """The group's name for people."""
-        return ", ".join([f"{self.settings['dtype']} on {self.device}", *self.departure_words()])
+        own = self.records[0].own_data
+        return ", ".join([f"{self.settings['dtype']} on {self.device}", *self.departure_words(),
+                          *([f"own files {own}"] if own else [])])
 
     def departure_words(self):
         """What makes these runs others than the published recipe, arithmetic left aside."""
@@ -441,11 +449,12 @@ class Group:
                 f"chance happens at most once in {len(self.records) + 1} times")
 
 
-def slug(edition, settings, device):
+def slug(edition, settings, device, own_data=None):
     """Name of a group of runs, for files: 'bfloat16-cpu', 'float32-gpu-epochs-2'."""
     left = departures(settings, recipe_settings(edition))
     words = [settings["dtype"], device,
-             *(f"{name}-{value}" for name, value in left.items() if name != "dtype")]
+             *(f"{name}-{value}" for name, value in left.items() if name != "dtype"),
+             *(["own-data", own_data] if own_data else [])]
     return re.sub(r"[^\w.-]", "_", "-".join(words))
 
 
@@ -466,12 +475,12 @@ def seed_words(seeds):
 
 
 def groups_of(edition, records):
-    """The records as groups of equal settings and device; nearest to the recipe first."""
+    """The records as groups of one kind each; nearest to the recipe first."""
     gathered = []
     for path, record in records.items():
         for members in gathered:
             first = next(iter(members.values()))
-            if (first.settings, first.device) == (record.settings, record.device):
+            if first.kind == record.kind:
                 members[path] = record
                 break
         else:

@@ -124,7 +124,8 @@ def main(argv=None):
         device = evidence.device_kind(map(str, runtime.parse_ctx(args.ctx or "auto")))
         again = shlex.join(sys.argv[1:] if argv is None else argv)
         runs = Runs(device, args.ctx, args.data_dir)
-        status = Seeds(edition, place, settings, device).train(runs, args.seeds or DEFAULT_SEEDS)
+        status = Seeds(edition, place, settings, device, args.data_dir).train(
+            runs, args.seeds or DEFAULT_SEEDS)
         if status:
             if status > 128:
                 print(f"go on with: {this_python()} -m nin_gluon.reproduce {again}".rstrip(),
@@ -182,11 +183,10 @@ def keep(record, run, edition, place):
     for path, other in evidence.read_records(place.folder).items():
         if other == record:
             return
-        if (other.seed, other.settings, other.device) == \
-                (record.seed, record.settings, record.device):
+        if (other.seed, other.kind) == (record.seed, record.kind):
             raise InputError(f"{path} holds another run of seed {record.seed} than {run}; finished "
                              "seeds are kept, so move one of them away.")
-    name = evidence.slug(edition, record.settings, record.device)
+    name = evidence.slug(edition, *record.kind)
     path = place.folder / f"{name}-seed-{record.seed}.jsonl"
     if path.exists():
         raise InputError(f"{path} is in the way: it holds a run of other settings or seed.")
@@ -200,25 +200,29 @@ def keep(record, run, edition, place):
 class Seeds:
     """The seeds of one set of settings, and their records."""
 
-    def __init__(self, edition, place, settings, device):
+    def __init__(self, edition, place, settings, device, data_dir=None):
+        from nin_gluon.data.sets import own_data
+
         self.edition, self.place = edition, place
         self.settings, self.device = settings, device
+        self.own_data = own_data(settings["dataset"], data_dir)
 
     def train(self, runs, seeds):
         """Train the seeds that have no record; return 0, or the exit status of what ended it."""
         kept = self.recorded().intersection(seeds)
         if kept:
             tell(f"recorded already: seed {seed_words(kept)}")
-        jobs = [Job(f"seed {seed}", self.settings, seed, self.run_folder(seed)) for seed in seeds]
+        jobs = [Job(f"seed {seed}", self.settings, seed, self.run_folder(seed), self.own_data)
+                for seed in seeds]
         return runs.train(jobs, lambda job: job.seed in self.recorded(), self.keep)
 
     def recorded(self):
         """The seeds that have a record."""
         return {record.seed for record in evidence.read_records(self.place.folder).values()
-                if (record.settings, record.device) == (self.settings, self.device)}
+                if record.kind == (self.settings, self.device, self.own_data)}
 
     def run_folder(self, seed):
-        name = evidence.slug(self.edition, self.settings, self.device)
+        name = evidence.slug(self.edition, self.settings, self.device, self.own_data)
         return RUNS / self.place.folder.name / f"{name}-seed-{seed}"
 
     def keep(self, record, run):

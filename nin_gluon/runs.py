@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from nin_gluon import evidence
 from nin_gluon.errors import InputError
@@ -22,6 +23,7 @@ class Job:
     settings: dict  # what it computes, as `nin_gluon.evidence.settings_of` has it
     seed: int
     run: Path  # its folder
+    own_data: Optional[str] = None  # as in `nin_gluon.evidence.Record`
 
 
 class Runs:
@@ -97,6 +99,9 @@ class Runs:
         record = evidence.record_of_run(job.run)
         if (record.settings, record.device) != (job.settings, self.device):
             raise InputError(f"{job.run} holds a run of other settings; move it away.")
+        if record.own_data != job.own_data:
+            raise InputError(f"{job.run} holds a run on other files of {job.settings['dataset']}; "
+                             "move it away, or name their folder with --data-dir.")
         if record.finished:
             keep(record, job.run)
         return record.finished

@@ -206,6 +206,8 @@ def read_config(run):
             # A run from before there was some setting has the usual one.
             value = config.get(name, usual)
             settings[name] = usual if value is None else checked(name, value)
+        if "own_data" in config:
+            settings["own_data"] = config["own_data"]
         return settings
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{run} is not a run folder: it has no config.json.") from None
@@ -253,7 +255,7 @@ def train(run, config, contexts, args):
     from mxnet.contrib import amp
 
     from nin_gluon import checkpoint, models, watch
-    from nin_gluon.data.sets import DATASETS
+    from nin_gluon.data.sets import DATASETS, own_data
     from nin_gluon.files import write_text
     from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
 
@@ -266,6 +268,11 @@ def train(run, config, contexts, args):
     np.random.seed(config["seed"] % 2**31)
     net = models.get_model(config["model"])
     train_iter, test_iter = load_data(config, contexts, (workers.rank, workers.count))
+    title, classes, _ = DATASETS[config["dataset"]]
+    found = own_data(config["dataset"], config["data_dir"])
+    if config.setdefault("own_data", found) != found:
+        raise InputError(f"{run} began with other files of {title} than are found now; name the "
+                         "folder of those with --data-dir.")
     devices = len(contexts) * workers.count
     for data_iter in (train_iter, test_iter):
         smallest = len(data_iter.labels) % batch_size or batch_size
@@ -280,7 +287,6 @@ def train(run, config, contexts, args):
     with autograd.train_mode():
         for ctx in contexts:
             scores = net(mx.nd.zeros((1, channels, height, width), ctx=ctx))
-    title, classes, _ = DATASETS[config["dataset"]]
     if scores.shape[1] != len(classes):
         raise InputError(f"--model {config['model']} makes {scores.shape[1]} classes, and {title} "
                          f"has {len(classes)}; leave out classes=.")

@@ -379,7 +379,8 @@ def calls(monkeypatch):
 
     def call(self, job):
         trained.append(job.seed)
-        make_run(job.run, job.seed, shift=job.seed / 100, **job.settings)
+        make_run(job.run, job.seed, shift=job.seed / 100, own_data=job.own_data,
+                 **job.settings)
         return 0
 
     monkeypatch.setattr(runs.Runs, "call", call)
@@ -429,6 +430,20 @@ def test_a_seed_that_another_process_trains_is_left_out(here, calls, capsys):
     assert calls == [0, 2]
     assert "seed 1 is left out: another process is training in" in error
     assert "2 seeds: 0,2" in out
+
+
+def test_runs_on_the_users_own_files_are_a_group_of_their_own(here, calls, monkeypatch, capsys):
+    from nin_gluon.data import sets
+
+    for own in (None, "1a2b3c4d"):
+        monkeypatch.setattr(sets, "own_data", lambda name, root: own)  # noqa: B023 (used at once)
+        assert reproduce.main(["--seeds", "0", "--dataset", "cifar10"]) == 0
+    assert calls == [0, 0]
+    records = evidence.read_records("results/textbook-dataset-cifar10")
+    assert sorted(str(record.own_data) for record in records.values()) == ["1a2b3c4d", "None"]
+    groups = evidence.groups_of(BOOK, records)
+    assert len(groups) == 2
+    assert [group.title.endswith("own files 1a2b3c4d") for group in groups].count(True) == 1
 
 
 def test_a_data_set_s_other_name_is_the_same_request(here, calls, capsys):

@@ -1,8 +1,8 @@
 """Distorting training images at random: translations and reflections, as in the paper.
 
-Lin, Chen and Yan, "Network In Network" (2013), section 4, augment CIFAR-10 as Goodfellow et al.,
-"Maxout Networks" (2013), do. Neither paper says how far images are shifted: the configuration
-published with the latter allows 8 pixels, and work since then, as here, 4.
+Lin, Chen and Yan, "Network In Network" (2013), section 4.2, translate and flip CIFAR-10 and do not
+say how far. Here it is up to 4 pixels, as has become usual (He et al., "Deep Residual Learning for
+Image Recognition", 2015, section 4.2).
 """
 
 from mxnet import nd

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from nin_gluon.errors import InputError
 from nin_gluon.files import replacing
 
-__all__ = ["DataFile", "DownloadError", "ImageSet", "load_arrays", "locate"]
+__all__ = ["DataFile", "DownloadError", "ImageSet", "fingerprint", "load_arrays", "locate"]
 
 log = logging.getLogger("nin_gluon")
 
@@ -162,25 +162,41 @@ def find(file, places, accept=lambda path: True):
 def own_files(image_set, split, root=None):
     """Paths of a split in a set of the user's own; an empty list if the user has none.
 
-    The first place with any of the files decides, for both splits. If one of them is not as
-    published, that place holds a set of the user's own, and what is there is all there is of it:
-    official files, from elsewhere or downloaded, are not mixed in.
+    Official files, from elsewhere or downloaded, are not mixed into it.
+    """
+    there = own_set(image_set, root)
+    paths = [there[file] for file in image_set.splits[split] if file in there]
+    if there and not paths:
+        foreign = next(path for file, path in there.items() if not is_genuine(path, file))
+        raise InputError(
+            f"{foreign} is not the official {image_set.title}, so {foreign.parent} holds a set of "
+            f"your own, but it lacks {image_set.splits[split][0].name}; put that there too, or "
+            "move the set away for the official one to be used."
+        )
+    return paths
+
+
+def own_set(image_set, root=None):
+    """A set of the user's own, both splits: {file: path}; an empty dict if the user has none.
+
+    The first place with any of the files decides. If one of them is not as published, that place
+    holds a set of the user's own, and what is there is all there is of it.
     """
     for place in folders(image_set, root):
         there = {file: place / file.name for files in image_set.splits.values() for file in files
                  if (place / file.name).is_file()}
-        if not there:
-            continue
-        foreign = [path for file, path in there.items() if not is_genuine(path, file)]
-        paths = [there[file] for file in image_set.splits[split] if file in there]
-        if foreign and not paths:
-            raise InputError(
-                f"{foreign[0]} is not the official {image_set.title}, so {place} holds a set of "
-                f"your own, but it lacks {image_set.splits[split][0].name}; put that there too, or "
-                "move the set away for the official one to be used."
-            )
-        return paths if foreign else []
-    return []
+        if there:
+            official = all(is_genuine(path, file) for file, path in there.items())
+            return {} if official else there
+    return {}
+
+
+def fingerprint(image_set, root=None):
+    """Eight hex digits that tell a set of the user's own from others; None for the published one.
+    """
+    paths = own_set(image_set, root).values() if image_set.own else ()
+    sums = [hashlib.md5(path.read_bytes()).hexdigest() for path in paths]
+    return hashlib.md5("".join(sums).encode()).hexdigest()[:8] if sums else None
 
 
 def locate(image_set, files, root=None):

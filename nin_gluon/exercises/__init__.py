@@ -152,7 +152,8 @@ class Answer:
     def run(self, runs, seeds, dtype):
         """Train what is missing; return 0, or the exit status of what ended it."""
         jobs = [Job(f"{part.name}, {label}, seed {seed}", part.settings_of(label, dtype), seed,
-                    self.run_folder(part, label, dtype, runs.device, seed))
+                    self.run_folder(part, label, dtype, runs.device, seed),
+                    own_files(part.settings["dataset"], runs.data_dir))
                 for seed in seeds for part in self.parts for label in part.variants]
         jobs = list({(str(job.settings), job.seed): job for job in jobs}.values())
         kept = sum(self.recorded(job, runs.device) for job in jobs)
@@ -174,7 +175,7 @@ class Answer:
     def recorded(self, job, device):
         """Whether a job has a record."""
         kept, _ = self.read()
-        return any(run.key == (job.settings, device, job.seed) for run in kept)
+        return any(run.key == (job.settings, device, job.own_data, job.seed) for run in kept)
 
     def keep(self, record, folder, data_dir):
         """Take a finished run in."""
@@ -248,11 +249,21 @@ def progress(run):
 
 
 def image_facts(settings, data_dir):
-    """Channels, and how many training and test images a run has."""
+    """Channels, and how many images a run is trained on and how many it is judged by."""
     (train, *_), (test, *_, channels) = (image_shape(settings["dataset"], split, data_dir)
                                          for split in ("train", "test"))
-    limit = settings["limit"] or train + test
-    return channels, min(train, limit), min(test, limit)
+    limit, held_out = settings["limit"] or train + test, settings["validation"]
+    return (channels, min(train - (held_out or 0), limit),
+            held_out or min(test, limit))  # --limit is not for those held out
+
+
+@functools.lru_cache(maxsize=None)
+def own_files(dataset, data_dir):
+    """What tells a data set of the user's own from others, which takes reading it; None for none.
+    """
+    from nin_gluon.data.sets import own_data
+
+    return own_data(dataset, data_dir)
 
 
 @functools.lru_cache(maxsize=None)

@@ -29,6 +29,11 @@ class Part:
         return settings_of({**self.settings, "dtype": dtype, **self.variants[label]})
 
     @property
+    def judged_by(self):
+        """Whose accuracy it is: "test", or "validation" where training images are held out."""
+        return "validation" if self.settings.get("validation") else "test"
+
+    @property
     def reference(self):
         """The label of what the others are compared to."""
         return next(iter(self.variants))

@@ -35,7 +35,7 @@ class Run:
     record: Record
     parameters: int
     macs: int  # of one image, forward
-    test_images: int
+    test_images: int  # or held out for validation in their place
     steps: int  # of the whole run
     stall: Optional[int]  # steps that the loss stayed within 1 % of ln 10; None if to the end
     train_images: Optional[int] = None  # None in records made before it was kept
@@ -47,7 +47,7 @@ class Run:
 
     @property
     def key(self):
-        return self.record.settings, self.record.device, self.record.seed
+        return (*self.record.kind, self.record.seed)
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def write(path, exercise, runs, signals):
         return "  " + json.dumps(fields)
 
     def order(run):
-        return json.dumps(run.key[:2], sort_keys=True), run.record.seed
+        return json.dumps(run.record.kind, sort_keys=True), run.record.seed
 
     lines = []
     for run in sorted(runs, key=order):
@@ -180,7 +180,7 @@ def write(path, exercise, runs, signals):
 
 
 class Comparison:
-    """The runs of one part of an exercise, in one arithmetic on one kind of device.
+    """The runs of one part of an exercise, in one arithmetic, on one kind of device, on one set.
 
     Attributes
     ----------
@@ -188,8 +188,9 @@ class Comparison:
         By variant and seed.
     """
 
-    def __init__(self, part, dtype, device, rows):
+    def __init__(self, part, dtype, device, own_data, rows):
         self.part, self.dtype, self.device, self.rows = part, dtype, device, rows
+        self.own_data = own_data
 
     @property
     def title(self):
@@ -198,9 +199,10 @@ class Comparison:
         known = [run.train_images for by_seed in self.rows.values() for run in by_seed.values()
                  if run.train_images]
         images = "all" if not settings["limit"] else f"{min([settings['limit'], *known]):,}"
-        return ("{}: {dataset} at {resize}x{resize}, {} images, {}, {} on {}"
-                .format(self.part.title, images, some(settings["epochs"], "epoch"), self.dtype,
-                        self.device, **settings))
+        own = f" (own files, {self.own_data})" if self.own_data else ""
+        return ("{}: {dataset}{} at {resize}x{resize}, {} images, {}, {} on {}"
+                .format(self.part.title, own, images, some(settings["epochs"], "epoch"),
+                        self.dtype, self.device, **settings))
 
     def accuracies(self, label):
         """Test accuracy after the last epoch, by seed, of the runs that did not diverge."""
@@ -238,10 +240,11 @@ class Comparison:
         else:
             images = next(iter(self.rows[self.part.reference].values())).test_images
             usual = median(self.accuracies(self.part.reference).values())
+            error = math.sqrt(usual * (1 - usual) / images)
             lines.append(f"{seeds} differences of one sign come by chance 1 time in "
-                         f"{2 ** (seeds - 1)}; an accuracy of {usual:.2f} on {images:,} test "
-                         f"images is good to {math.sqrt(usual * (1 - usual) / images):.4f} (one "
-                         "standard error).")
+                         f"{2 ** (seeds - 1)}; an accuracy of {usual:.2f} on {images:,} "
+                         f"{self.part.judged_by} images is good to {error:.4f} (one standard "
+                         "error).")
         if self.part.published:
             lines.append(f"Published: {self.part.source}.")
         return lines
@@ -316,14 +319,15 @@ def compare(parts, runs, dtype=None, device=None):
     -------
     list of Comparison
     """
-    kinds = sorted({(run.record.settings["dtype"], run.record.device) for run in runs})
+    kinds = {(run.record.settings["dtype"], run.record.device, run.record.own_data)
+             for run in runs}
     found = []
     for part in parts:
-        for kind in kinds:
-            if (dtype, device) not in (kind, (kind[0], None), (None, kind[1]), (None, None)):
+        for kind in sorted(kinds, key=str):
+            if not (dtype in (kind[0], None) and device in (kind[1], None)):
                 continue
-            rows = {label: {run.record.seed: run for run in runs if run.record.device == kind[1]
-                            and run.record.settings == part.settings_of(label, kind[0])}
+            rows = {label: {run.record.seed: run for run in runs if run.record.kind ==
+                            (part.settings_of(label, kind[0]), *kind[1:])}
                     for label in part.variants}
             if any(rows.values()):
                 found.append(Comparison(part, *kind, {label: by_seed for label, by_seed in
@@ -338,7 +342,8 @@ def format_comparison(comparison, stall=False):
     """The table of a comparison, a variant a row, and below it what it comes to."""
     part, rows = comparison.part, comparison.rows
     seeds = sorted({seed for by_seed in rows.values() for seed in by_seed})
-    table = [["", "test acc", "", "", "difference", "", "s/epoch", "parameters", "MACs"],
+    table = [["", f"{part.judged_by} acc", "", "", "difference", "", "s/epoch", "parameters",
+              "MACs"],
              ["", "min", "median", "max", "min", "max", "median", "", ""]]
     if stall:
         table[0].append("steps at ln 10")

@@ -12,10 +12,12 @@ EXERCISE = Exercise(
     question="what moves the accuracy, and why does the published log stall at the start?",
     method="""\
 One setting at a time is changed, around the textbook's recipe and around the tuned one (learning
-rate, initialization, momentum, schedule). Of each run the table tells besides how many steps its
-loss stayed within 1 % of ln 10, where the net only guesses. To see why, images are sent through
-the untrained net in float32: the size of the signal after each of the twelve ReLUs, how much of it
-differs from image to image, and the gradient that reaches the first layer.""",
+rate, initialization, momentum, schedule). Around the tuned one accuracy is that on 5,000 training
+images which are held out, for the test set is not there to choose settings by. Of each run the
+table tells besides how many steps its loss stayed within 1 % of ln 10, where the net only guesses.
+To see why, images are sent through the untrained net in float32: the size of the signal after each
+of the twelve ReLUs, how much of it differs from image to image, and the gradient that reaches the
+first layer.""",
     minutes=22,
     stall=True,
     signal=("xavier", "he", "identity"),
@@ -44,7 +46,7 @@ differs from image to image, and the gradient that reaches the first layer.""",
         Part(
             name="tuned",
             title="around the tuned recipe",
-            settings={**PRESETS["tuned"], **SMALL, "epochs": 2},
+            settings={**PRESETS["tuned"], **SMALL, "epochs": 2, "validation": 5000},
             full={**FULL, "epochs": 10},
             variants={
                 "tuned": {},
@@ -55,6 +57,7 @@ differs from image to image, and the gradient that reaches the first layer.""",
                 "He": {"init": "he"},
                 "constant rate": {"schedule": "constant"},
                 "values from 0 to 1": {"preprocess": "none"},
+                "not mirrored": {"augment": "none"},
             },
         ),
     ),

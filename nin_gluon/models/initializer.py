@@ -19,9 +19,9 @@ class IdentityInitializer(mx.init.MSRAPrelu):
 
     A convolution that narrows to the classes' maps starts as `CLASS_SCALE` times the mean of its
     inputs, for every class alike, and one that follows it as the identity, whatever its kernel. The
-    maps come out of a ReLU: one that is zero for every image gets no gradient and stays lost. Of
-    ten maps three or four start so with random weights; equal ones well above zero lose none. A
-    dense layer that follows them starts with He's weights over `CLASS_SCALE`.
+    maps come out of a ReLU: one that is zero for every image gets no gradient and stays lost. With
+    random weights some may start so; equal ones well above zero lose none. A dense layer that
+    follows them starts with He's weights over `CLASS_SCALE`.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import logging
 import os
 import tarfile
@@ -13,7 +14,7 @@ from nin_gluon import train
 from nin_gluon.data import files, load_data
 from nin_gluon.data.files import DataFile, DownloadError, load_arrays
 from nin_gluon.data.records import read_records
-from nin_gluon.data.sets import CIFAR10, DATASETS, load_image_set
+from nin_gluon.data.sets import CIFAR10, DATASETS, load_image_set, own_data
 from nin_gluon.errors import InputError
 
 RANDOM = np.random.RandomState(0)
@@ -187,6 +188,44 @@ def test_official_files_with_one_of_the_users_own_among_them(tmp_path, caplog, d
         images, _ = load_arrays(small(), "train", folder)
     assert len(images) == 4 * 12 + 9
     assert "data_batch_2.bin" in caplog.text and "using these 57 images" in caplog.text
+
+
+def test_a_set_of_the_users_own_is_told_from_others(tmp_path, mxnets_folder, downloads):
+    own = {"data_batch_1.bin": records(20), "test_batch.bin": records(5)}
+    here = files.fingerprint(small(), put(tmp_path / "here", own))
+    assert len(here) == 8 and int(here, 16) >= 0
+    assert files.fingerprint(small(), put(tmp_path / "there", own)) == here  # wherever it lies
+    for name, content in own.items():
+        changed = {**own, name: content[:-1] + bytes([content[-1] ^ 1])}
+        assert files.fingerprint(small(), put(tmp_path / name, changed)) != here
+    put(mxnets_folder, OFFICIAL)
+    assert files.fingerprint(small()) is None
+    assert files.fingerprint(CIFAR10, tmp_path / "nothing") is not None  # the above are not CIFAR's
+    assert not downloads
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "sample", "cifar10"])
+def test_published_sets_and_what_is_not_there_yet_are_nobodys_own(name):
+    assert own_data(name) is None
+
+
+def test_a_run_does_not_go_on_with_other_files(tmp_path, capsys):
+    def put_set(name):
+        return str(put(tmp_path / name, {"data_batch_1.bin": records(16),
+                                         "test_batch.bin": records(10)}))
+
+    one, other, run = put_set("one"), put_set("other"), str(tmp_path / "run")
+    options = ["--dataset", "cifar10", "--data-dir", one, "--model", "cifar_nin", "--epochs", "1",
+               "--batch-size", "8", "--no-progress", "--out", run]
+    assert train.main(options) == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["own_data"] == own_data("cifar10", one)
+    capsys.readouterr()
+    assert train.main(["--resume", run, "--data-dir", other]) == 2
+    out, error = capsys.readouterr()
+    assert out == "" and error.count("\n") == 1
+    assert f"{run} began with other files of CIFAR-10 than are found now" in error
+    assert train.main(["--resume", run]) == 0
 
 
 # ------------------------------------------------------------------ the archive

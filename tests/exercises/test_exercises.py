@@ -29,12 +29,13 @@ def part(**changes):
         "variants": {"one": {}, "two": {"model": "nin_variant,inner=0"}}, **changes})
 
 
-def made(part, label, seed, test_acc=0.5, dtype="float32", device="cpu", **changes):
+def made(part, label, seed, test_acc=0.5, dtype="float32", device="cpu", own_data=None, **changes):
     """A finished run, as it is kept."""
     settings = part.settings_of(label, dtype)
     history = tuple(EpochRecord(epoch, 2.0, 0.5, test_acc, 3.0)
                     for epoch in range(1, settings["epochs"] + 1))
-    record = Record(seed, settings, device, "auto", MACHINE, "command", None, history)
+    record = Record(seed, settings, device, "auto", MACHINE, "command", None, history,
+                    own_data)
     return results.Run(**{"record": record, "parameters": 10, "macs": 10**6, "test_images": 10000,
                           "steps": 2, "stall": None, **changes})
 
@@ -51,14 +52,15 @@ def here(tmp_path, monkeypatch, request):
 @pytest.fixture
 def calls(monkeypatch):
     """The jobs that were run; instead of training, a run folder is made at once."""
-    monkeypatch.setattr(exercises, "image_shape", lambda *args: (100, 28, 28, 1))
+    monkeypatch.setattr(exercises, "image_shape", lambda *args: (10000, 28, 28, 1))
     done = []
 
     def call(self, job):
         done.append(job)
         job.run.mkdir(parents=True)
         (job.run / "config.json").write_text(json.dumps(
-            {**job.settings, "seed": job.seed, "ctx": "auto", "machine": MACHINE}))
+            {**job.settings, "seed": job.seed, "ctx": "auto", "own_data": job.own_data,
+             "machine": MACHINE}))
         acc = 0.5 + 0.01 * job.seed + 0.001 * len(job.settings["model"])
         write_history(job.run / "history.jsonl", [
             EpochRecord(e + 1, 2.0, acc, acc, 3.0) for e in range(job.settings["epochs"])])
@@ -171,6 +173,25 @@ def test_differences_are_of_one_seed():
     assert "on 10,000 test images is good to 0.0049" in text
 
 
+def test_a_part_with_images_held_out_is_judged_by_these(monkeypatch):
+    """They come off the training images, and --limit is not for them."""
+    settings = {**part().settings, "validation": 40}
+    text = results.format_comparison(comparison({"a": [0.5] * 3, "b": [0.6] * 3},
+                                                settings=settings))
+    assert "validation acc" in text and "test" not in text
+    assert "on 10,000 validation images is good to" in text
+    monkeypatch.setattr(exercises, "image_shape", lambda name, split, where: (
+        {"train": 100, "test": 50}[split], 28, 28, 1))
+    facts = [exercises.image_facts({"dataset": "sample", "limit": limit, "validation": held_out},
+                                   None) for held_out in (None, 40) for limit in (None, 30)]
+    assert facts == [(1, 100, 50), (1, 30, 30), (1, 60, 40), (1, 30, 40)]
+
+
+def test_the_recipe_is_not_chosen_by_the_test_set():
+    tuned, = chosen_parts(exercises.EXERCISES["tune"], ["tuned"])
+    assert tuned.judged_by == "validation"
+
+
 def test_nets_that_have_learned_nothing_say_nothing():
     found = comparison({"a": [0.11, 0.1, 0.12], "b": [0.1, 0.09, 0.1], "c": [0.09, 0.08, 0.09]},
                        published={"a": 0.9, "b": 0.8, "c": 0.7})
@@ -225,14 +246,17 @@ def test_runs_of_different_settings_are_never_mixed():
     each = part()
     kept = [made(each, "one", 0), made(each, "two", 0, 0.9),
             made(each, "two", 1, dtype="bfloat16"), made(each, "two", 2, device="gpu"),
-            made(part(settings={**each.settings, "lr": 7.0}), "two", 3)]
+            made(part(settings={**each.settings, "lr": 7.0}), "two", 3),
+            made(each, "two", 0, 0.8, own_data="1a2b3c4d")]
     found = results.compare([each], kept)
-    assert [(c.dtype, c.device, {label: sorted(row) for label, row in c.rows.items()})
-            for c in found] == [("bfloat16", "cpu", {"two": [1]}),
-                                ("float32", "cpu", {"one": [0], "two": [0]}),
-                                ("float32", "gpu", {"two": [2]})]
+    assert [(c.dtype, c.device, c.own_data, {label: sorted(row) for label, row in c.rows.items()})
+            for c in found] == [("bfloat16", "cpu", None, {"two": [1]}),
+                                ("float32", "cpu", "1a2b3c4d", {"two": [0]}),
+                                ("float32", "cpu", None, {"one": [0], "two": [0]}),
+                                ("float32", "gpu", None, {"two": [2]})]
     assert "Nothing to compare with: one has not been run." in found[0].sentences()
-    assert len(results.compare([each], kept, "float32", "cpu")) == 1
+    assert "sample (own files, 1a2b3c4d) at 67x67" in results.format_comparison(found[1])
+    assert len(results.compare([each], kept, "float32", "cpu")) == 2
 
 
 def test_how_long_the_loss_stays_at_ln_10():
@@ -400,8 +424,8 @@ def test_finished_runs_are_kept_and_a_second_call_changes_nothing(here, calls, c
 
 
 def test_the_heading_tells_how_many_images_there_were(here, calls, capsys):
-    """The data set of these tests has 100."""
-    for limit, images in (("64", "64"), ("5000", "100")):
+    """The data set of these tests has 10,000."""
+    for limit, images in (("64", "64"), ("50000", "10,000")):
         assert exercises.main(["one-step", *SMALL, "--limit", limit, "--dtype", "float32"]) == 0
         assert f"sample at 112x112, {images} images, 1 epoch" in capsys.readouterr().out
         assert exercises.main(["one-step", *SMALL, "--limit", limit, "--report"]) == 0
