@@ -11,6 +11,10 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 # Goes after the cell tagged "parameters" of each notebook: a few images, the smallest size.
 SMALL = {
+    "exercises": """
+dataset = {dataset!r}
+sizes.update(epochs=2, limit=64, batch_size=16)
+""",
     "mlpconv": """
 dataset = {dataset!r}
 changes = {{"epochs": 2, "limit": 40, "batch_size": 16, "resize": 67}}
