@@ -48,7 +48,7 @@ class Exercise:
     method: str  # how it is answered, for --help
     parts: Tuple[Part, ...]
     minutes: int  # by default, about, on two cores with AMX
-    stall: bool = False  # whether the table tells how long the loss stays at ln 10
+    stall: bool = False  # whether the table tells how long the loss stalled at ln 10
     signal: Optional[Tuple[str, ...]] = None  # initializations to send a signal through
 
 

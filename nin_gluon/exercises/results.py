@@ -1,7 +1,7 @@
 """The runs of an exercise as they are kept, and what they come to.
 
 ``results/exercises/<name>.json`` holds one run a line: what `nin_gluon.evidence.Record` has, with
-the net's parameters and MACs and how long the loss stayed at ln 10; and, where the exercise asks
+the net's parameters and MACs and how long the loss stalled at ln 10; and, where the exercise asks
 for it, the signal through the untrained nets. Everything printed and drawn follows from it.
 """
 
@@ -37,7 +37,7 @@ class Run:
     macs: int  # of one image, forward
     test_images: int  # or held out for validation in their place
     steps: int  # of the whole run
-    stall: Optional[int]  # steps that the loss stayed within 1 % of ln 10; None if to the end
+    stall: Optional[int]  # steps until the loss was 1 % below ln 10; None if it never was
     train_images: Optional[int] = None  # None in records made before it was kept
 
     @property
@@ -68,7 +68,9 @@ class Signal:
 
 
 def stall_steps(marks, steps):
-    """How many of a run's steps its loss stayed within 1 % of ln 10.
+    """How many of a run's steps it took until the loss was 1 % below ln 10, that of guessing.
+
+    A net whose loss is above ln 10 has moved, and knows no more for that.
 
     Parameters
     ----------
@@ -81,11 +83,11 @@ def stall_steps(marks, steps):
     Returns
     -------
     int or None
-        None if it stayed there to the end.
+        None if it never was.
     """
     before = 0
     for mark in marks:
-        if abs(mark["loss"] - LN_10) > 0.01 * LN_10:
+        if mark["loss"] < 0.99 * LN_10:
             return round(before * steps)
         before = mark["epochs"]
     return None
@@ -223,7 +225,7 @@ class Comparison:
         return published[label] - published[self.part.reference]
 
     def sentences(self, stall=False):
-        """What it comes to, a sentence each; `stall`: also how long losses stay at ln 10."""
+        """What it comes to, a sentence each; `stall`: also how long losses stalled at ln 10."""
         best = max([value for label in self.rows for value in self.accuracies(label).values()],
                    default=1)
         if best < LEARNED:
@@ -299,13 +301,13 @@ class Comparison:
                 + ", ".join(f"{label} {value:.4f}" for label, value in ours) + ".")
 
     def about_stall(self):
-        """How long the losses stayed at ln 10: the reference's, the shortest, the longest."""
+        """How long the losses stalled at ln 10: the reference's, the shortest, the longest."""
         if self.part.reference not in self.rows:
             return None
         order = sorted(self.rows, key=lambda label: median(
             math.inf if run.stall is None else run.stall for run in self.rows[label].values()))
         told = list(dict.fromkeys([self.part.reference, order[0], order[-1]]))
-        return ("Steps in which the loss stayed within 1 % of ln 10, guessing: "
+        return ("Steps until the loss was 1 % below ln 10, that of guessing: "
                 + "; ".join(f"{label} {stall_words(self.rows[label].values())}" for label in told)
                 + (", the shortest and the longest last." if len(told) == 3 else "."))
 
@@ -346,7 +348,7 @@ def format_comparison(comparison, stall=False):
               "MACs"],
              ["", "min", "median", "max", "min", "max", "median", "", ""]]
     if stall:
-        table[0].append("steps at ln 10")
+        table[0].append("steps to below ln 10")
         table[1].append("min to max")
     if part.published:
         table[0] += ["published", ""]
@@ -374,7 +376,7 @@ def format_comparison(comparison, stall=False):
 
 
 def stall_words(runs):
-    """How long the runs' losses stayed at ln 10: '96 to 112', 'above 314' for one to its end."""
+    """How long the runs' losses stalled at ln 10: '96 to 112', 'all 314' for one to its end."""
     values = sorted((run.steps + 1, f"all {run.steps}") if run.stall is None
                     else (run.stall, str(run.stall)) for run in runs)
     (_, low), (_, high) = values[0], values[-1]

@@ -264,14 +264,17 @@ def test_how_long_the_loss_stays_at_ln_10():
              {"epochs": 0.75, "loss": 2.2}, {"epochs": 1, "loss": 2.3026}]
     assert results.stall_steps(marks, 100) == 50
     assert results.stall_steps(marks[:2], 100) is None
-    assert results.stall_steps([{"epochs": 0.1, "loss": 2.9}], 100) == 0
+    assert results.stall_steps([{"epochs": 0.1, "loss": 2.1}], 100) == 0
+    # A loss above ln 10 is no better than guessing.
+    assert results.stall_steps([{"epochs": 0.1, "loss": 2.9}, {"epochs": 0.2, "loss": 2.3},
+                                {"epochs": 0.3, "loss": 1.9}], 100) == 20
     each = part()
     stalls = [made(each, "one", seed, steps=314, stall=stall) for seed, stall in
               enumerate((112, None, 96))]
     assert results.stall_words(stalls) == "96 to all 314"
     assert results.stall_words(stalls[:1]) == "112"
     found, = results.compare([each], [*stalls, made(each, "two", 0, stall=3)])
-    assert ("Steps in which the loss stayed within 1 % of ln 10, guessing: one 96 to all 314; "
+    assert ("Steps until the loss was 1 % below ln 10, that of guessing: one 96 to all 314; "
             "two 3." in results.format_comparison(found, stall=True))
 
 
