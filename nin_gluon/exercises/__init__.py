@@ -54,7 +54,8 @@ def build_parser():
         described += "\n".join(
             f"\n{part.name}: {part.title}\n  " + ", ".join(part.variants)
             for part in exercise.parts)
-        described += f"\n\nAbout {exercise.minutes} minutes on two cores with AMX."
+        described += (f"\n\nAbout {exercise.minutes} minutes on two cores with AMX, twice that "
+                      "without.")
         add_options(chosen.add_parser(name, help=exercise.question, description=described,
                                       epilog=EPILOG), exercise)
     resources.add_options(chosen.add_parser(
