@@ -12,11 +12,11 @@ EXERCISE = Exercise(
     question="what moves the accuracy, and why does the published log stall at the start?",
     method="""\
 One setting at a time is changed, around the textbook's recipe and around the tuned one (learning
-rate, initialization, momentum, dropout, schedule). Around the tuned one accuracy is that on 5,000 training
-images which are held out, for the test set is not there to choose settings by. Of each run the
-table tells besides how many steps it took until the loss was 1 % below ln 10, that of guessing. To
-see why, images are sent through the untrained net in float32: the size of the signal after each of
-the twelve ReLUs, how much of it differs from image to image, and the gradient that reaches the
+rate, initialization, momentum, dropout, schedule). Around the tuned one accuracy is that on 5,000
+training images which are held out, for the test set is not there to choose settings by. Of each run
+the table tells besides how many steps it took until the loss was 1 % below ln 10, that of guessing.
+To see why, images are sent through the untrained net in float32: the size of the signal after each
+of the twelve ReLUs, how much of it differs from image to image, and the gradient that reaches the
 first layer.""",
     minutes=22,
     stall=True,
