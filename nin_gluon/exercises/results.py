@@ -304,8 +304,9 @@ class Comparison:
         """How long the losses stalled at ln 10: the reference's, the shortest, the longest."""
         if self.part.reference not in self.rows:
             return None
-        order = sorted(self.rows, key=lambda label: median(
-            math.inf if run.stall is None else run.stall for run in self.rows[label].values()))
+        steps = {label: [math.inf if run.stall is None else run.stall for run in by_seed.values()]
+                 for label, by_seed in self.rows.items()}
+        order = sorted(steps, key=lambda label: (median(steps[label]), min(steps[label])))
         told = list(dict.fromkeys([self.part.reference, order[0], order[-1]]))
         return ("Steps until the loss was 1 % below ln 10, that of guessing: "
                 + "; ".join(f"{label} {stall_words(self.rows[label].values())}" for label in told)
