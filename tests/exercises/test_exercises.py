@@ -277,10 +277,10 @@ def test_how_long_the_loss_stays_at_ln_10():
     assert ("Steps until the loss was 1 % below ln 10, that of guessing: one 96 to all 314; "
             "two 3." in results.format_comparison(found, stall=True))
     each = part(variants={"one": {}, "never": {"lr": 2.0}, "once": {"lr": 3.0}})
+    stalls = {"one": (3, 4), "never": (None, None), "once": (None, 5)}
     found, = results.compare([each], [made(each, label, seed, steps=314, stall=stall)
-                                      for label, stalls in (("one", (3, 4)), ("never", (None, None)),
-                                                            ("once", (None, 5)))
-                                      for seed, stall in enumerate(stalls)])
+                                      for label, by_seed in stalls.items()
+                                      for seed, stall in enumerate(by_seed)])
     assert "one 3 to 4; never all 314." in found.about_stall()
 
 
