@@ -168,10 +168,11 @@ def draw_comparison(axes, comparison):
                  if label in comparison.part.published]
     if published:
         axes.plot(*zip(*published), "s", color=PUBLISHED, ms=6, mfc="none", label="published")
-    axes.set_xticks(range(len(labels)), [textwrap.fill(label, 14) for label in labels])
+    axes.set_xticks(range(len(labels)),
+                    [textwrap.fill(label, 80 // len(labels)) for label in labels])
     axes.set(ylabel=f"{comparison.part.judged_by} accuracy", xlim=(-0.5, len(labels) - 0.5))
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    axes.set_title(textwrap.fill(comparison.title, 90), fontsize=10)
+    axes.set_title(textwrap.fill(comparison.title, 100), fontsize=10)
 
 
 def draw_signals(axes, signals):

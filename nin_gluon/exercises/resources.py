@@ -34,8 +34,11 @@ def answer(args):
     """Count, print, record and draw; return what there is to tell of the files."""
     result = resources.measure(args.model, parse_size(args.size, args.batch, args.channels),
                                args.batch, args.channels, check=args.check)
-    words = [NAME, *(f"{name}-{getattr(args, name)}" for name, usual in USUAL.items()
-                     if getattr(args, name) != usual)]
+    words = [NAME]
+    for name, usual in USUAL.items():
+        value = getattr(args, name)
+        if value != usual:
+            words += [name] if value is True else [name, str(value)]
     path = Path(args.results, "exercises", re.sub(r"[^\w.-]", "_", "-".join(words)) + ".json")
     record = {"about": MARK, "exercise": NAME, "question": QUESTION, **result}
     if args.check:  # which is of this machine; all else is arithmetic
