@@ -19,6 +19,7 @@ _HOME = {
     "nin_block": "nin_gluon.models",
     "nin": "nin_gluon.models",
     "mlpconv": "nin_gluon.models",
+    "mlpconv_nin": "nin_gluon.models",
     "cifar_nin": "nin_gluon.models",
     "get_model": "nin_gluon.models",
     "maps_and_head": "nin_gluon.models",

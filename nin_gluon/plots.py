@@ -167,7 +167,8 @@ def draw_comparison(axes, comparison):
     published = [(x, comparison.part.published[label]) for x, label in enumerate(labels)
                  if label in comparison.part.published]
     if published:
-        axes.plot(*zip(*published), "s", color=PUBLISHED, ms=6, mfc="none", label="published")
+        axes.plot(*zip(*published), "s", color=PUBLISHED, ms=6, mfc="none",
+                  label=textwrap.fill(comparison.part.published_title, 10))
     axes.set_xticks(range(len(labels)),
                     [textwrap.fill(label, 80 // len(labels)) for label in labels])
     axes.set(ylabel=f"{comparison.part.judged_by} accuracy", xlim=(-0.5, len(labels) - 0.5))

@@ -405,9 +405,23 @@ def use_dtype(dtype, contexts):
     InputError
         The devices have no such arithmetic.
     """
+    check_dtype(dtype, contexts)
     if dtype == "float32":
         return
-    if dtype not in ("bfloat16", "float16"):
+    from mxnet.contrib import amp
+
+    if dtype == "bfloat16":
+        enable_amx()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        amp.init(target_dtype=dtype)
+    global _precision
+    _precision = dtype
+
+
+def check_dtype(dtype, contexts):
+    """Raise `InputError` unless the devices have this arithmetic; see `use_dtype`."""
+    if dtype not in ("float32", "bfloat16", "float16"):
         raise InputError(f"dtype {dtype!r} is not known; use float32, bfloat16 or float16.")
     on_gpu = any(ctx.device_type == "gpu" for ctx in contexts)
     if dtype == "bfloat16" and on_gpu:
@@ -419,15 +433,6 @@ def use_dtype(dtype, contexts):
     if dtype == "bfloat16" and not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         raise InputError("this CPU has no bfloat16 arithmetic (neither avx512_bf16 nor amx_bf16 "
                          "among its flags); use --dtype float32.")
-    from mxnet.contrib import amp
-
-    if dtype == "bfloat16":
-        enable_amx()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        amp.init(target_dtype=dtype)
-    global _precision
-    _precision = dtype
 
 
 def precision():

@@ -109,8 +109,10 @@ def main(argv=None):
                 raise InputError("--report runs nothing; leave out "
                                  f"--{name.replace('_', '-')}.")
         return answer.report(args.dtype)
-    device = device_kind(map(str, runtime.parse_ctx(args.ctx or "auto")))
+    contexts = runtime.parse_ctx(args.ctx or "auto")
+    device = device_kind(map(str, contexts))
     dtype = args.dtype or usual_dtype(device)
+    runtime.check_dtype(dtype, contexts)
     runs = Runs(device, args.ctx, args.data_dir)
     seeds = args.seeds or range(3)
     try:
@@ -158,6 +160,9 @@ class Answer:
                 for seed in seeds for part in self.parts for label in part.variants]
         jobs = list({(str(job.settings), job.seed): job for job in jobs}.values())
         kept = sum(self.recorded(job, runs.device) for job in jobs)
+        for job in jobs:  # that cannot be made, say so now and not from within a run
+            if not self.recorded(job, runs.device):
+                cost(job.settings, image_facts(job.settings, runs.data_dir)[0])
         if kept:
             tell(f"recorded already: {kept} of {len(jobs)} runs")
         if self.exercise.signal:
@@ -184,7 +189,8 @@ class Answer:
         steps = -(-train_images // record.settings["batch_size"])
         run = results.Run(record, *cost(record.settings, channels), test_images,
                           steps * record.settings["epochs"],
-                          results.stall_steps(progress(folder), steps), train_images)
+                          results.stall_steps(progress(folder), steps), train_images,
+                          living_classes(record, folder, data_dir) if self.exercise.stall else None)
         with self.lock():
             kept, signals = self.read()
             if all(run.key != other.key for other in kept):
@@ -247,6 +253,24 @@ def progress(run):
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{run / 'progress.jsonl'} cannot be read ({error}); move the run folder "
                          "away to have the run made again.") from None
+
+
+def living_classes(record, run, data_dir):
+    """For how many classes the run's net has a score above zero, for any of some 500 test images.
+
+    Scores are averages of maps that come out of a ReLU, so the others' maps are zero throughout.
+    """
+    import mxnet as mx
+
+    from nin_gluon.confidence import load_net
+    from nin_gluon.train import load_data
+
+    config, cpu = {**record.settings, "data_dir": data_dir}, mx.cpu()
+    maps_and_scores, _, _ = load_net(run, config, cpu)
+    _, test_iter = load_data(config, [cpu])
+    batches = itertools.islice(test_iter, -(-500 // config["batch_size"]))
+    highest = mx.nd.stack(*[maps_and_scores(X)[1].max(axis=0) for X, _ in batches]).max(axis=0)
+    return int((highest > 0).sum().asscalar())
 
 
 def image_facts(settings, data_dir):

@@ -23,10 +23,16 @@ class Part:
     full: dict = field(default_factory=dict)  # what --full changes in the settings
     published: Dict[str, float] = field(default_factory=dict)  # label -> test accuracy
     source: str = ""  # of the published figures, and how they were made
+    published_on: str = ""  # the data set of the published figures, if it is another
 
     def settings_of(self, label, dtype):
         """All settings of one variant's runs."""
         return settings_of({**self.settings, "dtype": dtype, **self.variants[label]})
+
+    @property
+    def published_title(self):
+        """What the published figures are called in tables and pictures."""
+        return f"published, {self.published_on}" if self.published_on else "published"
 
     @property
     def judged_by(self):
@@ -48,7 +54,7 @@ class Exercise:
     method: str  # how it is answered, for --help
     parts: Tuple[Part, ...]
     minutes: int  # by default, about, on two cores with AMX
-    stall: bool = False  # whether the table tells how long the loss stalled at ln 10
+    stall: bool = False  # whether the table tells of the stall at ln 10 and the classes alive
     signal: Optional[Tuple[str, ...]] = None  # initializations to send a signal through
 
 

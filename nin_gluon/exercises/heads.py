@@ -46,6 +46,7 @@ which the fully connected heads of the paper's net learn too, on as many images 
             variants=heads("cifar_nin"),
             published=PUBLISHED,
             source=SOURCE,
+            published_on="CIFAR-10",
         ),
         Part(
             name="chapter",
@@ -55,6 +56,7 @@ which the fully connected heads of the paper's net learn too, on as many images 
             variants=heads("nin"),
             published=PUBLISHED,
             source=SOURCE,
+            published_on="CIFAR-10",
         ),
     ),
 )

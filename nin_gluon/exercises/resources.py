@@ -34,13 +34,15 @@ def answer(args):
     """Count, print, record and draw; return what there is to tell of the files."""
     result = resources.measure(args.model, parse_size(args.size, args.batch, args.channels),
                                args.batch, args.channels, check=args.check)
-    words = [NAME]
+    words, options = [NAME], ""
     for name, usual in USUAL.items():
         value = getattr(args, name)
         if value != usual:
             words += [name] if value is True else [name, str(value)]
+            options += f" --{name}" if value is True else f" --{name} {value}"
     path = Path(args.results, "exercises", re.sub(r"[^\w.-]", "_", "-".join(words)) + ".json")
-    record = {"about": MARK, "exercise": NAME, "question": QUESTION, **result}
+    record = {"about": MARK, "exercise": NAME, "question": QUESTION,
+              "command": f"python -m nin_gluon.exercises {NAME}{options}", **result}
     if args.check:  # which is of this machine; all else is arithmetic
         from nin_gluon.runtime import describe_machine
 

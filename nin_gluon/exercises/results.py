@@ -37,8 +37,10 @@ class Run:
     macs: int  # of one image, forward
     test_images: int  # or held out for validation in their place
     steps: int  # of the whole run
-    stall: Optional[int]  # steps until the loss was 1 % below ln 10; None if it never was
+    stall: Optional[int]  # steps in which the loss was no better than guessing; None if in all
     train_images: Optional[int] = None  # None in records made before it was kept
+    # Classes with a score above zero for any image looked at, at the end; None if not looked at.
+    alive: Optional[int] = None
 
     @property
     def test_acc(self):
@@ -68,29 +70,27 @@ class Signal:
 
 
 def stall_steps(marks, steps):
-    """How many of a run's steps it took until the loss was 1 % below ln 10, that of guessing.
-
-    A net whose loss is above ln 10 has moved, and knows no more for that.
+    """In how many of a run's steps its loss was no better than guessing: less than 1 % below ln 10.
 
     Parameters
     ----------
     marks : list of dict
-        A run's progress: ``epochs`` that were done, with a fraction, and the ``loss`` since the
-        mark before.
+        A run's progress: ``epochs`` that were done, with a fraction, and the mean ``loss`` since
+        the mark before, which is of a hundredth of an epoch or more.
     steps : int
         In an epoch.
 
     Returns
     -------
     int or None
-        None if it never was.
+        None if it was so in all of them.
     """
-    before = 0
+    before, stalled = 0, 0
     for mark in marks:
-        if mark["loss"] < 0.99 * LN_10:
-            return round(before * steps)
+        if mark["loss"] > 0.99 * LN_10:
+            stalled += mark["epochs"] - before
         before = mark["epochs"]
-    return None
+    return None if stalled == before else round(stalled * steps)
 
 
 # ------------------------------------------------------------------ the file
@@ -146,12 +146,12 @@ def check_signal(signal, layers, inits):
 
 def read_run(kept):
     """A run from its JSON fields."""
-    kept = {"train_images": None, **kept}
+    kept = {"train_images": None, "alive": None, **kept}
     facts = {field.name: kept[field.name] for field in fields(Run) if field.name != "record"}
     for name, value in facts.items():
-        if value is None and name in ("stall", "train_images"):
+        if value is None and name in ("stall", "train_images", "alive"):
             continue
-        if type(value) is not int or value < (0 if name == "stall" else 1):
+        if type(value) is not int or value < (0 if name in ("stall", "alive") else 1):
             raise ValueError(f"{name} is {value!r}")
     rest = {name: value for name, value in kept.items() if name not in facts}
     return Run(whole_record(rest, rest.pop("history")), **facts)
@@ -232,7 +232,8 @@ class Comparison:
             return [f"No net has learned more than guessing (the best has {best:.4f}), so the "
                     "differences say nothing; give --epochs or --limit more."]
         lines = [line for label in self.rows for line in self.about(label)]
-        lines += [line for line in (self.about_order(), stall and self.about_stall()) if line]
+        lines += [line for line in (self.about_order(), stall and self.about_stall(),
+                                    stall and self.about_lost()) if line]
         if self.part.reference not in self.rows:
             return [*lines, f"Nothing to compare with: {self.part.reference} has not been run."]
         seeds = min(len(self.differences(label)) for label in self.rows)
@@ -308,9 +309,19 @@ class Comparison:
                  for label, by_seed in self.rows.items()}
         order = sorted(steps, key=lambda label: (median(steps[label]), min(steps[label])))
         told = list(dict.fromkeys([self.part.reference, order[0], order[-1]]))
-        return ("Steps until the loss was 1 % below ln 10, that of guessing: "
+        return ("Steps in which the loss was no better than guessing, less than 1 % below ln 10: "
                 + "; ".join(f"{label} {stall_words(self.rows[label].values())}" for label in told)
                 + (", the shortest and the longest last." if len(told) == 3 else "."))
+
+    def about_lost(self):
+        """Which runs have lost all of their classes; None if none has."""
+        lost = {label: [seed for seed, run in by_seed.items() if run.alive == 0]
+                for label, by_seed in self.rows.items()}
+        lost = [f"{label} (seed {seed_words(seeds)})" for label, seeds in lost.items() if seeds]
+        if not lost:
+            return None
+        return (f"No class is alive at the end of {', '.join(lost)}: the maps are zero for every "
+                "image, and no gradient brings them back.")
 
 
 def compare(parts, runs, dtype=None, device=None):
@@ -349,10 +360,10 @@ def format_comparison(comparison, stall=False):
               "MACs"],
              ["", "min", "median", "max", "min", "max", "median", "", ""]]
     if stall:
-        table[0].append("steps to below ln 10")
-        table[1].append("min to max")
+        table[0] += ["steps at ln 10", "classes alive"]
+        table[1] += ["min to max", "min to max"]
     if part.published:
-        table[0] += ["published", ""]
+        table[0] += [part.published_title, ""]
         table[1] += ["test acc", "difference"]
     for label, by_seed in rows.items():
         values = sorted(comparison.accuracies(label).values())
@@ -366,7 +377,7 @@ def format_comparison(comparison, stall=False):
         cells += [f"{median(seconds):.1f}" if seconds else "-", f"{run.parameters:,}",
                   f"{run.macs / 1e6:,.1f} M"]
         if stall:
-            cells.append(stall_words(by_seed.values()))
+            cells += [stall_words(by_seed.values()), alive_words(by_seed.values())]
         if part.published:
             value, change = part.published.get(label), comparison.published_difference(label)
             cells += ["" if value is None else f"{value:.4f}",
@@ -382,6 +393,15 @@ def stall_words(runs):
                     else (run.stall, str(run.stall)) for run in runs)
     (_, low), (_, high) = values[0], values[-1]
     return low if low == high else f"{low} to {high}"
+
+
+def alive_words(runs):
+    """How many classes are alive at the end: '0 to 7'; '-' where nobody has looked."""
+    values = [run.alive for run in runs if run.alive is not None]
+    if not values:
+        return "-"
+    low, high = min(values), max(values)
+    return str(low) if low == high else f"{low} to {high}"
 
 
 def format_signal(signals, inits):
@@ -400,9 +420,11 @@ def format_signal(signals, inits):
     for init in inits:
         last = middle(signals, init, "spread")[-1]
         gradients = middle(signals, init, "gradient")
+        lasts = sorted(signal.spread[-1] for signal in signals if signal.init == init)
         change = f"shrinks to 1/{1 / last:,.0f}" if 0 < last < 0.5 else f"is {number(last)}"
         lines.append(f"{init}: what tells images apart {change} of the input's after {layers} "
-                     f"ReLUs, a factor of {last ** (1 / layers):.2f} a layer; a first step with "
+                     f"ReLUs (by seed {number(lasts[0])} to {number(lasts[-1])}), a factor of "
+                     f"{last ** (1 / layers):.2f} a layer; a first step with "
                      f"rate 0.1 changes the weights by {number(10 * gradients[0])} % in the first "
                      f"layer and by {number(10 * min(gradients))} % where least.")
     if "identity" in inits:

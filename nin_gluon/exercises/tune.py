@@ -14,10 +14,11 @@ EXERCISE = Exercise(
 One setting at a time is changed, around the textbook's recipe and around the tuned one (learning
 rate, initialization, momentum, dropout, schedule). Around the tuned one accuracy is that on 5,000
 training images which are held out, for the test set is not there to choose settings by. Of each run
-the table tells besides how many steps it took until the loss was 1 % below ln 10, that of guessing.
-To see why, images are sent through the untrained net in float32: the size of the signal after each
-of the twelve ReLUs, how much of it differs from image to image, and the gradient that reaches the
-first layer.""",
+the table tells besides in how many steps its loss was no better than guessing (less than 1 % below
+ln 10), and how many classes are alive at its end: a class whose map is zero for every image gets no
+gradient. To see why, images are sent through the untrained net in float32: the size of the signal
+after each of the twelve ReLUs, how much of it differs from image to image, and the gradient that
+reaches the first layer.""",
     minutes=22,
     stall=True,
     signal=("xavier", "he", "identity"),

@@ -95,7 +95,7 @@ def build_parser():
         help="of initialization, order and dropout (default: 0)")
 
     add = parser.add_argument_group("data").add_argument
-    add("--dataset", help="fashion-mnist, or sample: drawn garments that need no download "
+    add("--dataset", help="fashion-mnist, cifar10, or sample: drawn garments that need no download "
                           "(default: fashion-mnist, or the sample where that cannot be had)")
     add("--data-dir", metavar="DIR", type=whole_path,
         help="folder with the data set's files (default: $NIN_GLUON_DATA, then MXNet's own data "
