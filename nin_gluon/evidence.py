@@ -85,7 +85,9 @@ def departures(settings, recipe):
 
 def train_options(settings, seed, ctx):
     """The train command's options for these settings, as short as they can be."""
-    usual, options = PRESETS[usual_preset(settings["model"])], []
+    # Without --model it would not be known whose preset is the usual one.
+    usual = {**PRESETS[usual_preset(settings["model"])], "model": TEXTBOOK["model"]}
+    options = []
     for name, value in {**settings, "seed": seed, "ctx": ctx}.items():
         if name == "seed" or value != usual.get(name):
             options += [f"--{name.replace('_', '-')}", str(value)]

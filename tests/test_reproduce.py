@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nin_gluon import InputError, evidence, report, reproduce, runs
+from nin_gluon import InputError, evidence, report, reproduce, runs, train
 from nin_gluon.history import EpochRecord, read_history, write_history
+from nin_gluon.presets import PRESETS
 from nin_gluon.textbook import EDITIONS
 
 BOOK = EDITIONS["d2l-mxnet"]
@@ -461,6 +462,21 @@ def test_a_run_that_was_killed_at_its_start_is_set_aside(here, calls, capsys):
     assert reproduce.main(["--seeds", "0"]) == 0
     assert "holds no checkpoint to go on from" in capsys.readouterr().err
     assert (run.with_name(run.name + "-without-checkpoint-1") / "config.json").read_text() == "{"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_command_of_a_record_is_that_run(name):
+    """Its options, short as they are, make the same settings as the preset that was run."""
+    parser = train.build_parser()
+
+    def planned(options):
+        _, config = train.plan_run(parser.parse_args([*options, "--out", "nowhere"]))
+        return config
+
+    wanted = evidence.settings_of({**planned(["--preset", name]), "dataset": "cifar10",
+                                   "resize": 32})
+    config = planned(evidence.train_options(wanted, 0, "auto"))
+    assert evidence.settings_of(config) == wanted
 
 
 def test_an_unknown_net_is_the_train_commands_own_error(here, capfd, monkeypatch):
