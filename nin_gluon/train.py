@@ -255,7 +255,7 @@ def train(run, config, contexts, args):
     from mxnet.contrib import amp
 
     from nin_gluon import checkpoint, models, watch
-    from nin_gluon.data.sets import DATASETS, own_data
+    from nin_gluon.data.sets import DATASETS
     from nin_gluon.files import write_text
     from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
 
@@ -268,11 +268,6 @@ def train(run, config, contexts, args):
     np.random.seed(config["seed"] % 2**31)
     net = models.get_model(config["model"])
     train_iter, test_iter = load_data(config, contexts, (workers.rank, workers.count))
-    title, classes, _ = DATASETS[config["dataset"]]
-    found = own_data(config["dataset"], config["data_dir"])
-    if config.setdefault("own_data", found) != found:
-        raise InputError(f"{run} began with other files of {title} than are found now; name the "
-                         "folder of those with --data-dir.")
     devices = len(contexts) * workers.count
     for data_iter in (train_iter, test_iter):
         smallest = len(data_iter.labels) % batch_size or batch_size
@@ -287,6 +282,7 @@ def train(run, config, contexts, args):
     with autograd.train_mode():
         for ctx in contexts:
             scores = net(mx.nd.zeros((1, channels, height, width), ctx=ctx))
+    title, classes, _ = DATASETS[config["dataset"]]
     if scores.shape[1] != len(classes):
         raise InputError(f"--model {config['model']} makes {scores.shape[1]} classes, and {title} "
                          f"has {len(classes)}; leave out classes=.")
@@ -395,9 +391,11 @@ def this_python():
 def load_data(config, contexts, part=(0, 1)):
     """The iterators of a run; settles data set and size of images where the user left them open.
 
+    A set of the user's own is noted in `config`, or, in that of a run that has begun, compared.
     Those of worker ``part[0]`` of ``part[1]``, whose batches together are the run's.
     """
     from nin_gluon import data
+    from nin_gluon.data.sets import DATASETS, own_data
 
     # Batches go to the device at once; with several the loop splits them.
     where = contexts[0] if len(contexts) == 1 else None
@@ -406,6 +404,10 @@ def load_data(config, contexts, part=(0, 1)):
                config["validation"])
     iterators = or_the_sample(config, lambda name: data.load_data(name, *options))
     config["resize"] = config["resize"] or iterators[0].images.shape[1]
+    found = own_data(config["dataset"], config["data_dir"])
+    if config.setdefault("own_data", found) != found:
+        raise InputError(f"the run began with other files of {DATASETS[config['dataset']][0]} than "
+                         "are found now; name the folder of those with --data-dir.")
     return iterators
 
 

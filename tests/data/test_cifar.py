@@ -10,7 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from nin_gluon import train
+from nin_gluon import confidence, train
 from nin_gluon.data import files, load_data
 from nin_gluon.data.files import DataFile, DownloadError, load_arrays
 from nin_gluon.data.records import read_records
@@ -221,11 +221,14 @@ def test_a_run_does_not_go_on_with_other_files(tmp_path, capsys):
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["own_data"] == own_data("cifar10", one)
     capsys.readouterr()
-    assert train.main(["--resume", run, "--data-dir", other]) == 2
-    out, error = capsys.readouterr()
-    assert out == "" and error.count("\n") == 1
-    assert f"{run} began with other files of CIFAR-10 than are found now" in error
-    assert train.main(["--resume", run]) == 0
+    for command in (lambda *options: train.main(["--resume", run, *options]),
+                    lambda *options: confidence.main([run, *options])):
+        assert command("--data-dir", other) == 2
+        out, error = capsys.readouterr()
+        assert out == "" and error.count("\n") == 1
+        assert "the run began with other files of CIFAR-10 than are found now" in error
+        assert command() == 0
+        capsys.readouterr()
 
 
 # ------------------------------------------------------------------ the archive
