@@ -97,9 +97,10 @@ def outputs(run, out):
 
 def show(run, config, contexts, args, picture, numbers):
     """Compute, draw, print and write."""
-    from nin_gluon import plots
+    from nin_gluon import evidence, plots
     from nin_gluon.data.sets import DATASETS
     from nin_gluon.files import write_text
+    from nin_gluon.runtime import describe_machine
     from nin_gluon.train import load_data
 
     if args.images:
@@ -116,7 +117,9 @@ def show(run, config, contexts, args, picture, numbers):
         raise InputError(f"the net of {run} tells {scores.shape[1]} classes and {title} has "
                          f"{len(names)}; use a run whose net has as many as its set.")
     size = batch.shape[2:]
-    report = {"run": str(run), "parameters": source, "dataset": config["dataset"],
+    report = {"run": str(run), "trained_by": evidence.train_command(
+                  evidence.settings_of(config), config["seed"], config["ctx"]),
+              "parameters": source, "machine": describe_machine(), "dataset": config["dataset"],
               "image_size": list(size), "map_size": list(maps.shape[2:]),
               "pixels_a_value": [step for _, step, _ in field],
               "pixels_seen": [seen for _, _, seen in field], "classes": list(names),

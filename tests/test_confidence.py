@@ -68,6 +68,8 @@ def test_picture_and_numbers(run, capsys):
     assert all(path.read_bytes() == content for path, content in before.items())
     assert main([str(run), "--first", "1", "--limit", "5"]) == 0  # its own files may be replaced
     assert report(run)["localization"]["images"] == 5
+    assert report(run)["trained_by"].startswith("python -m nin_gluon.train --")
+    assert "--dataset" in report(run)["trained_by"] and report(run)["machine"]["mxnet"]
 
 
 def test_held_out_training_images_are_called_so(tmp_path, few_images, capsys):
