@@ -20,6 +20,7 @@ from nin_gluon.presets import TEXTBOOK
 MACHINE = {"nin_gluon": "0.1.0", "mxnet": "1.9.1", "cpu": "a fast one", "threads": 2,
            "devices": ["cpu(0)"]}
 SMALL = ["--dataset", "sample", "--limit", "64", "--epochs", "1", "--size", "112"]
+ONE_STEP = ["one-step", "--part", "last-block", *SMALL]
 
 
 def part(**changes):
@@ -427,7 +428,7 @@ def test_wrong_requests_get_one_line_and_status_2(here, capsys, options, sentenc
 
 @pytest.mark.pictures
 def test_finished_runs_are_kept_and_a_second_call_changes_nothing(here, calls, capsys):
-    command = ["one-step", *SMALL, "--dtype", "float32"]
+    command = [*ONE_STEP, "--dtype", "float32"]
     assert exercises.main([*command, "--seeds", "0"]) == 0
     assert len(calls) == 4 and len({job.run for job in calls}) == 4
     assert exercises.main(command) == 0  # seeds 0 to 2
@@ -440,7 +441,7 @@ def test_finished_runs_are_kept_and_a_second_call_changes_nothing(here, calls, c
     assert names == {f"{stem}.json", f"{stem}.png"}
     assert (here / f"{stem}.json").stat().st_size < 20000
     assert exercises.main(command) == 0
-    assert exercises.main(["one-step", *SMALL, "--report"]) == 0
+    assert exercises.main([*ONE_STEP, "--report"]) == 0
     assert len(calls) == 12 and contents(here) == before
     assert capsys.readouterr().out.count("Fewer than") == 0
     # Neither the run folders nor the records alone are lost.
@@ -455,27 +456,27 @@ def test_finished_runs_are_kept_and_a_second_call_changes_nothing(here, calls, c
 def test_the_heading_tells_how_many_images_there_were(here, calls, capsys):
     """The data set of these tests has 10,000."""
     for limit, images in (("64", "64"), ("50000", "10,000")):
-        assert exercises.main(["one-step", *SMALL, "--limit", limit, "--dtype", "float32"]) == 0
+        assert exercises.main([*ONE_STEP, "--limit", limit, "--dtype", "float32"]) == 0
         assert f"sample at 112x112, {images} images, 1 epoch" in capsys.readouterr().out
-        assert exercises.main(["one-step", *SMALL, "--limit", limit, "--report"]) == 0
+        assert exercises.main([*ONE_STEP, "--limit", limit, "--report"]) == 0
         assert f"sample at 112x112, {images} images, 1 epoch" in capsys.readouterr().out
 
 
 def test_other_arithmetic_is_another_comparison_in_the_same_file(here, calls, capsys):
     for dtype in ("float32", "bfloat16"):
-        assert exercises.main(["one-step", *SMALL, "--dtype", dtype]) == 0
+        assert exercises.main([*ONE_STEP, "--dtype", dtype]) == 0
         out = capsys.readouterr().out
         assert f"{dtype} on cpu; 3 seeds: 0-2" in out and out.count(" on cpu; ") == 1
     assert len(calls) == 24
-    assert exercises.main(["one-step", *SMALL, "--report"]) == 0
+    assert exercises.main([*ONE_STEP, "--report"]) == 0
     assert capsys.readouterr().out.count(" on cpu; 3 seeds") == 2
-    assert exercises.main(["one-step", *SMALL, "--report", "--dtype", "float32"]) == 0
+    assert exercises.main([*ONE_STEP, "--report", "--dtype", "float32"]) == 0
     assert capsys.readouterr().out.count(" on cpu; 3 seeds") == 1
 
 
 def test_a_data_set_s_other_name_is_the_same_request(here, calls, capsys):
     for name in ("cifar-10", "cifar10"):
-        assert exercises.main(["one-step", *SMALL, "--dataset", name, "--dtype", "float32"]) == 0
+        assert exercises.main([*ONE_STEP, "--dataset", name, "--dtype", "float32"]) == 0
     assert len(calls) == 12 and {job.settings["dataset"] for job in calls} == {"cifar10"}
     assert [path.name for path in here.glob("results/exercises/*.json")] == [
         "one-step-epochs-1-limit-64-dataset-cifar10.json"]
@@ -534,7 +535,7 @@ def test_a_writer_waits_for_the_lock_beside_the_file(here, calls, monkeypatch):
 
     import filelock
 
-    command = ["one-step", *SMALL, "--seeds", "0", "--dtype", "float32"]
+    command = [*ONE_STEP, "--seeds", "0", "--dtype", "float32"]
     assert exercises.main(command) == 0
     path, = here.glob("results/exercises/*.json")
     whole = path.read_bytes()
@@ -578,17 +579,17 @@ def test_files_of_others_are_left_alone(here, calls, capsys):
     path = here / "results/exercises/one-step-epochs-1-limit-64-dataset-sample.png"
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    assert exercises.main(["one-step", *SMALL, "--dtype", "float32"]) == 2
+    assert exercises.main([*ONE_STEP, "--dtype", "float32"]) == 2
     assert "was not written by this command" in capsys.readouterr().err
     assert path.read_text() == "mine"
 
 
 def test_a_run_of_other_settings_in_the_way_is_named(here, calls, capsys):
-    assert exercises.main(["one-step", *SMALL, "--dtype", "float32"]) == 0
+    assert exercises.main([*ONE_STEP, "--dtype", "float32"]) == 0
     (here / "results").rename(here / "old")
     config = calls[0].run / "config.json"
     config.write_text(config.read_text().replace('"lr": 0.002', '"lr": 0.5'))
-    assert exercises.main(["one-step", *SMALL, "--dtype", "float32"]) == 2
+    assert exercises.main([*ONE_STEP, "--dtype", "float32"]) == 2
     assert f"{calls[0].run} holds a run of other settings" in capsys.readouterr().err
 
 
