@@ -187,10 +187,11 @@ class Answer:
         """Take a finished run in."""
         channels, train_images, test_images = image_facts(record.settings, data_dir)
         steps = -(-train_images // record.settings["batch_size"])
+        counted = self.exercise.stall and not record.diverged
         run = results.Run(record, *cost(record.settings, channels), test_images,
                           steps * record.settings["epochs"],
                           results.stall_steps(progress(folder), steps), train_images,
-                          living_classes(record, folder, data_dir) if self.exercise.stall else None)
+                          living_classes(record, folder, data_dir) if counted else None)
         with self.lock():
             kept, signals = self.read()
             if all(run.key != other.key for other in kept):
