@@ -97,11 +97,9 @@ class Runs:
         if not (job.run / "config.json").exists():
             return False
         record = evidence.record_of_run(job.run)
-        if (record.settings, record.device) != (job.settings, self.device):
-            raise InputError(f"{job.run} holds a run of other settings; move it away.")
-        if record.own_data != job.own_data:
-            raise InputError(f"{job.run} holds a run on other files of {job.settings['dataset']}; "
-                             "move it away, or name their folder with --data-dir.")
+        if record.kind != (job.settings, self.device, job.own_data):
+            raise InputError(f"{job.run} holds a run of other settings or on other files; move it "
+                             "away.")
         if record.finished:
             keep(record, job.run)
         return record.finished

@@ -154,24 +154,28 @@ class Answer:
 
     def run(self, runs, seeds, dtype):
         """Train what is missing; return 0, or the exit status of what ended it."""
+        from nin_gluon.data.sets import own_data
+
+        own = {part.name: own_data(part.settings["dataset"], runs.data_dir) for part in self.parts}
         jobs = [Job(f"{part.name}, {label}, seed {seed}", part.settings_of(label, dtype), seed,
-                    self.run_folder(part, label, dtype, runs.device, seed),
-                    own_files(part.settings["dataset"], runs.data_dir))
+                    self.run_folder(part, label, dtype, runs.device, seed, own[part.name]),
+                    own[part.name])
                 for seed in seeds for part in self.parts for label in part.variants]
         jobs = list({(str(job.settings), job.seed): job for job in jobs}.values())
-        kept = sum(self.recorded(job, runs.device) for job in jobs)
-        for job in jobs:  # that cannot be made, say so now and not from within a run
-            if not self.recorded(job, runs.device):
-                cost(job.settings, image_facts(job.settings, runs.data_dir)[0])
-        if kept:
-            tell(f"recorded already: {kept} of {len(jobs)} runs")
+        missing = [job for job in jobs if not self.recorded(job, runs.device)]
+        # What cannot be made is said now and not from within a run.
+        for settings in {str(job.settings): job.settings for job in missing}.values():
+            cost(settings, image_facts(settings, runs.data_dir)[0])
+        if len(missing) < len(jobs):
+            tell(f"recorded already: {len(jobs) - len(missing)} of {len(jobs)} runs")
         if self.exercise.signal:
             self.measure_signals(seeds, runs.data_dir)
         return runs.train(jobs, lambda job: self.recorded(job, runs.device),
                           lambda record, run: self.keep(record, run, runs.data_dir))
 
-    def run_folder(self, part, label, dtype, device, seed):
-        name = f"{part.name}-{label}-{dtype}-{device}-seed-{seed}"
+    def run_folder(self, part, label, dtype, device, seed, own):
+        data = f"-own-data-{own}" if own else ""
+        name = f"{part.name}-{label}-{dtype}-{device}{data}-seed-{seed}"
         return RUNS / self.name / re.sub(r"[^\w.-]+", "_", name)
 
     def read(self):
@@ -281,15 +285,6 @@ def image_facts(settings, data_dir):
     limit, held_out = settings["limit"] or train + test, settings["validation"]
     return (channels, min(train - (held_out or 0), limit),
             held_out or min(test, limit))  # --limit is not for those held out
-
-
-@functools.lru_cache(maxsize=None)
-def own_files(dataset, data_dir):
-    """What tells a data set of the user's own from others, which takes reading it; None for none.
-    """
-    from nin_gluon.data.sets import own_data
-
-    return own_data(dataset, data_dir)
 
 
 @functools.lru_cache(maxsize=None)

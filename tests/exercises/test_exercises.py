@@ -474,6 +474,19 @@ def test_other_arithmetic_is_another_comparison_in_the_same_file(here, calls, ca
     assert capsys.readouterr().out.count(" on cpu; 3 seeds") == 1
 
 
+def test_runs_on_other_files_of_the_users_own_lie_beside(here, calls, monkeypatch, capsys):
+    from nin_gluon.data import sets
+
+    for own in (None, "1a2b3c4d", "00000000"):
+        monkeypatch.setattr(sets, "own_data", lambda name, root: own)  # noqa: B023 (used at once)
+        assert exercises.main([*ONE_STEP, "--seeds", "0", "--dtype", "float32"]) == 0
+    assert len(calls) == len({job.run for job in calls}) == 12
+    capsys.readouterr()
+    assert exercises.main([*ONE_STEP, "--report"]) == 0
+    out = capsys.readouterr().out  # each a comparison of its own
+    assert out.count(" on cpu; 1 seed: 0") == 3 and out.count("own files, 1a2b3c4d") == 1
+
+
 def test_a_data_set_s_other_name_is_the_same_request(here, calls, capsys):
     for name in ("cifar-10", "cifar10"):
         assert exercises.main([*ONE_STEP, "--dataset", name, "--dtype", "float32"]) == 0
