@@ -58,7 +58,6 @@ def join(kvstore):
     import mxnet as mx
 
     store = mx.kv.create(kvstore)
-    store.init(SUMS, mx.nd.zeros(3))
     # The store numbers its workers by their ports; the launcher's number is the one the user sees,
     # and its worker 0 is on the first host.
     workers = Workers(store, int(os.environ.get("DMLC_WORKER_ID", store.rank)), store.num_workers)
@@ -89,16 +88,26 @@ class Workers:
         self.distributed = not isinstance(kvstore, str)
         self.allreduce = self.sum_over_workers if self.distributed else None
         self.launch = os.environ.get("NIN_GLUON_LAUNCH", "") if self.distributed else ""
+        if self.distributed:
+            from mxnet import nd
+
+            self.sums = nd.zeros(3)
+            self.kvstore.init(SUMS, self.sums)
 
     def sum_over_workers(self, arrays):
         """Sum NDArrays of shape (3,), one a device, over these devices and all workers.
 
         Every worker must call it equally often. Nothing waits: the sum is on the way.
         """
-        total = arrays[0].zeros_like()
-        self.kvstore.push(SUMS, arrays)
-        self.kvstore.pull(SUMS, total)
-        return total
+        from mxnet import nd
+
+        # A server takes the first pushes that come, as many as there are workers, for one from
+        # each. A worker must not be a push ahead, then; by using one array for all of them it is
+        # not, for MXNet writes into an array only after the pull before has filled it.
+        nd.add_n(*[array.as_in_context(self.sums.context) for array in arrays], out=self.sums)
+        self.kvstore.push(SUMS, self.sums)
+        self.kvstore.pull(SUMS, self.sums)
+        return self.sums.copy()
 
     def wait_at_exit(self, wait):
         """Whether this process, when it exits, waits until all workers do.

@@ -101,6 +101,29 @@ def test_two_servers_and_two_devices_a_worker_do_too(one_process, settings, tmp_
     assert_same_run(tmp_path / "run", one_process)
 
 
+# Worker 1 is late with each of its sums, and worker 0 waits for none.
+LATE = """
+import time
+import nin_gluon
+from mxnet import nd
+from nin_gluon import workers
+worker = workers.join("dist_sync")
+sums = []
+for step in range(1, 7):
+    time.sleep(0.1 * worker.rank)
+    sums.append(worker.allreduce([nd.array([step * 1000 ** worker.rank, 1, 0.75])]))
+print([total.asnumpy().tolist() for total in sums])
+worker.wait_at_exit(True)
+"""
+
+
+def test_sums_are_of_one_step_of_every_worker_however_late_one_is():
+    job = run(launched(sys.executable, "-c", LATE))
+    assert job.returncode == 0, job.stderr
+    expected = [[step * 1001.0, 2.0, 1.5] for step in range(1, 7)]
+    assert sorted(job.stdout.splitlines()) == [f"worker {n} | {expected}" for n in (0, 1)]
+
+
 def worker_process(number, folder):
     """Process id of a worker of the job that trains in a folder."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
