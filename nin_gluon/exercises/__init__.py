@@ -12,7 +12,7 @@ from nin_gluon import runtime
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
 from nin_gluon.evidence import device_kind
-from nin_gluon.exercises import heads, one_by_one, one_step, resources, results, tune
+from nin_gluon.exercises import budget, heads, one_by_one, one_step, resources, results, tune
 from nin_gluon.exercises.exercise import chosen_parts
 from nin_gluon.reproduce import known_dataset, seed_list
 from nin_gluon.runs import Job, Runs, tell
@@ -21,7 +21,7 @@ from nin_gluon.train import positive, this_python, whole_path
 __all__ = ["EXERCISES", "main"]
 
 EXERCISES = {module.EXERCISE.name: module.EXERCISE for module in
-             (tune, one_by_one, one_step, heads)}
+             (tune, one_by_one, one_step, heads, budget)}
 
 DESCRIPTION = """\
 The chapter's exercises, answered by running them: variants of a net or of its recipe, trained from
@@ -70,9 +70,11 @@ def add_options(parser, exercise):
     add("--part", action="append", choices=[part.name for part in exercise.parts],
         help="only this part; may be repeated (default: all)")
     add("--seeds", type=seed_list, metavar="LIST", help="such as 0-4 or 0,3 (default: 0-2)")
-    add("--full", action="store_true",
-        help="the published sizes: 224x224 for the chapter's net, all images, all epochs; for a "
-             "GPU or much patience")
+    parser.set_defaults(full=False)
+    if any(part.full for part in exercise.parts):
+        add("--full", action="store_true",
+            help="the published sizes: 224x224 for the chapter's net, all images, all epochs; for "
+                 "a GPU or much patience")
     add("--epochs", type=positive(int), metavar="N", help="passes over the training images")
     add("--limit", type=positive(int), metavar="N",
         help="use only the first N training images and the first N test images")

@@ -69,7 +69,8 @@ def chosen_parts(exercise, names=None, full=False, given=None):
     full : bool
         In the published sizes instead of those for a CPU.
     given : dict, optional
-        Settings for all parts. Parts that thereby become equal are given once.
+        Settings for all parts. Variants that would change them are left out, and parts that
+        thereby become equal are given once.
 
     Returns
     -------
@@ -81,7 +82,9 @@ def chosen_parts(exercise, names=None, full=False, given=None):
             continue
         changed = {**part.settings, **(part.full if full else {}), **(given or {})}
         changed["dataset"] = changed["dataset"] or "fashion-mnist"
-        part = replace(part, settings=changed)
+        variants = {label: changes for label, changes in part.variants.items()
+                    if not changes.keys() & (given or {}).keys()}
+        part = replace(part, settings=changed, variants=variants)
         if not any((part.settings, part.variants) == (other.settings, other.variants)
                    for other in chosen):
             chosen.append(part)

@@ -356,8 +356,10 @@ def format_comparison(comparison, stall=False):
     """The table of a comparison, a variant a row, and below it what it comes to."""
     part, rows = comparison.part, comparison.rows
     seeds = sorted({seed for by_seed in rows.values() for seed in by_seed})
-    table = [["", f"{part.judged_by} acc", "", "", "difference", "", "s/epoch", "parameters",
-              "MACs"],
+    # Seconds an epoch, unless these are of different lengths in images or number.
+    in_all = any({"epochs", "limit"} & changes.keys() for changes in part.variants.values())
+    table = [["", f"{part.judged_by} acc", "", "", "difference", "",
+              "s in all" if in_all else "s/epoch", "parameters", "MACs"],
              ["", "min", "median", "max", "min", "max", "median", "", ""]]
     if stall:
         table[0] += ["steps at ln 10", "classes alive"]
@@ -369,7 +371,8 @@ def format_comparison(comparison, stall=False):
         values = sorted(comparison.accuracies(label).values())
         apart = sorted(comparison.differences(label).values())
         run = next(iter(by_seed.values()))
-        seconds = [r.record.seconds for r in by_seed.values() if r.record.seconds is not None]
+        seconds = [sum(e.seconds for e in r.record.history) if in_all else r.record.seconds
+                   for r in by_seed.values() if r.record.history]
         cells = [label] + ([f"{v:.4f}" for v in (values[0], median(values), values[-1])]
                            if values else ["-"] * 3)
         known = apart and label != part.reference

@@ -133,6 +133,30 @@ def test_an_equal_part_is_run_once():
     assert [p.name for p in chosen_parts(heads, ["chapter"], given=given)] == ["chapter"]
 
 
+def test_variants_that_would_change_what_was_given_are_left_out():
+    budget = exercises.EXERCISES["budget"]
+    _, spending = chosen_parts(budget, given={"limit": 64, "resize": 67})
+    assert list(spending.variants) == ["30,000 images twice (quick)", "batches of 32",
+                                       "batches of 128"]
+    assert {spending.settings_of(label, "float32")["limit"] for label in spending.variants} == {64}
+
+
+def test_what_is_spent_otherwise_is_the_same_computing():
+    """To 1 %; but the training images that are not held out are too few to be seen only once."""
+    spending, = chosen_parts(exercises.EXERCISES["budget"], ["spending"])
+    assert spending.judged_by == "validation"
+    kinds = {label: spending.settings_of(label, "float32") for label in spending.variants}
+    macs = {label: s["epochs"] * s["limit"] * exercises.cost(s, 1)[1]
+            for label, s in kinds.items()}
+    usual = macs.pop(spending.reference)
+    assert macs.pop("50,000 images once") == pytest.approx(usual * 5 / 6)
+    assert list(macs.values()) == pytest.approx([usual] * len(macs), rel=0.01)
+
+
+def test_full_sizes_are_only_where_there_are_any(capsys):
+    assert "--full" in refused(["budget", "--full", "--report"], capsys)
+
+
 def test_cost_is_what_the_shapes_command_says(capsys):
     from nin_gluon import shapes
 
@@ -218,6 +242,16 @@ def test_published_differences_stand_beside():
     row = next(line for line in text.splitlines() if line.startswith("b "))
     assert row.split() == ["b", "0.4000", "0.5000", "0.8000", "-0.1000", "+0.1000", "3.0", "10",
                            "1.0", "M", "0.8690", "-0.0050"]
+
+
+def test_seconds_are_those_of_the_run_where_epochs_differ():
+    each = part(variants={"once": {}, "3 times": {"epochs": 3}})
+    found, = results.compare([each], [made(each, label, 0) for label in each.variants])
+    lines = results.format_comparison(found).splitlines()
+    assert "s in all" in lines[2] and "s/epoch" not in lines[2]
+    seconds = [line.split()[line.split().index("10") - 1] for line in lines
+               if line.startswith(("once", "3 times"))]
+    assert seconds == ["3.0", "9.0"]
 
 
 @pytest.mark.parametrize("worst, sentence", [
