@@ -246,6 +246,7 @@ class Answer:
 
         picture = self.path.with_suffix(".png")
         every = results.compare(self.all_parts, kept)  # the picture is of the whole file
+        every = [c for c in every if len(c.rows) > 1] or every  # of what can be compared
         write_ours(picture, plots.png(plots.draw_comparisons(every, signals), results.MARK),
                    results.MARK)
         print(f"records: {self.path}; picture: {picture}", file=sys.stderr)

@@ -197,9 +197,9 @@ class Comparison:
     @property
     def title(self):
         settings = self.part.settings_of(self.part.reference, self.dtype)
-        # The set may hold fewer than --limit.
+        # The set may hold fewer than --limit. (A variant may have a limit of its own.)
         known = [run.train_images for by_seed in self.rows.values() for run in by_seed.values()
-                 if run.train_images]
+                 if run.train_images and run.record.settings["limit"] == settings["limit"]]
         images = "all" if not settings["limit"] else f"{min([settings['limit'], *known]):,}"
         own = f" (own files, {self.own_data})" if self.own_data else ""
         return ("{}: {dataset}{} at {resize}x{resize}, {} images, {}, {} on {}"

@@ -245,9 +245,12 @@ def test_published_differences_stand_beside():
 
 
 def test_seconds_are_those_of_the_run_where_epochs_differ():
-    each = part(variants={"once": {}, "3 times": {"epochs": 3}})
-    found, = results.compare([each], [made(each, label, 0) for label in each.variants])
+    each = part(variants={"once": {}, "3 times": {"epochs": 3, "limit": 5}})
+    found, = results.compare([each], [
+        made(each, label, 0, train_images=each.settings_of(label, "float32")["limit"])
+        for label in each.variants])
     lines = results.format_comparison(found).splitlines()
+    assert "16 images, 1 epoch," in lines[0]  # those of the reference
     assert "s in all" in lines[2] and "s/epoch" not in lines[2]
     seconds = [line.split()[line.split().index("10") - 1] for line in lines
                if line.startswith(("once", "3 times"))]
