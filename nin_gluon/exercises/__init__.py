@@ -167,7 +167,12 @@ class Answer:
         missing = [job for job in jobs if not self.recorded(job, runs.device)]
         # What cannot be made is said now and not from within a run.
         for settings in {str(job.settings): job.settings for job in missing}.values():
-            cost(settings, image_facts(settings, runs.data_dir)[0])
+            channels, train_images, _ = image_facts(settings, runs.data_dir)
+            if train_images < 1:
+                raise InputError(f"{self.exercise.name} holds out {settings['validation']} "
+                                 f"training images, and {settings['dataset']} has no more; choose "
+                                 "another --dataset.")
+            cost(settings, channels)
         if len(missing) < len(jobs):
             tell(f"recorded already: {len(jobs) - len(missing)} of {len(jobs)} runs")
         if self.exercise.signal:

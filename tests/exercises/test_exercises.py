@@ -157,6 +157,12 @@ def test_full_sizes_are_only_where_there_are_any(capsys):
     assert "--full" in refused(["budget", "--full", "--report"], capsys)
 
 
+def test_a_set_that_is_held_out_whole_is_refused_before_the_first_run(here, capsys):
+    assert refused(["budget", "--dataset", "sample"], capsys) == (
+        "nin_gluon.exercises: error: budget holds out 10000 training images, and sample has no "
+        "more; choose another --dataset.\n")
+
+
 def test_cost_is_what_the_shapes_command_says(capsys):
     from nin_gluon import shapes
 
