@@ -18,6 +18,7 @@ from nin_gluon.loop import Tally
 __all__ = ["Follower", "Stopped", "Watch", "duration", "export"]
 
 LOOK_EVERY = 0.25  # seconds between two waits for the device to show progress
+WARM_UP = 3  # steps that pay for compilation and for the memory of all steps in flight
 COPY_EVERY = 2.0  # seconds between two copies of the parameters, for a run that diverges
 CHECKPOINT_EVERY = 120.0  # seconds, unless the user counts in steps
 
@@ -66,7 +67,7 @@ class Watch:
         self.bar, self.evaluated = None, 0  # progress bar; test batches done in this evaluation
         self.steps, self.next_look = 0, 1
         self.last_look = time.time(), 0  # when, and how many steps the device had done
-        self.clock = None  # (time, steps) after the first step, to estimate the run's length
+        self.clock = None  # (time, steps) after the warm-up, to estimate the run's length
         self.told = net.collect_params().list_ctx()[0].device_type == "gpu"
         self.marks, self.marked = read_marks(self.run / "progress.jsonl"), tally.state()
         # Of the epoch under way, from before its order is drawn.
@@ -152,7 +153,7 @@ class Watch:
             self.copy_parameters()
         now = time.time()
         done = self.steps - len(self.tally.pending)
-        if self.clock is None and done:  # the first step pays for compilation; time from after it
+        if self.clock is None and done >= WARM_UP:
             self.clock = now, done
         elif not self.told and self.clock and done > self.clock[1] and now - self.clock[0] > 1.5:
             self.tell_length((done - self.clock[1]) / (now - self.clock[0]))

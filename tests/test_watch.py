@@ -1,6 +1,9 @@
 """What the train command shows and keeps on the way."""
 
+from types import SimpleNamespace
+
 import pytest
+from tqdm import tqdm
 
 from nin_gluon import train
 from nin_gluon.watch import Watch, duration
@@ -23,6 +26,34 @@ def test_the_length_of_a_run_is_told_from_its_first_steps(capsys):
     Watch.tell_length(Run, steps_per_second=2)
     # Two epochs of 100 steps and 20 test batches at 0.3 of a step, less 12 steps: 200 steps.
     assert capsys.readouterr().err.startswith("about 1 min 40 s to go at 40 images/s")
+
+
+def test_slow_first_steps_do_not_lengthen_the_estimate(monkeypatch):
+    # The first steps compile and take memory: here 20, 9 and 8 seconds, then 2 each.
+    now, told = [0.0], []
+    monkeypatch.setattr("nin_gluon.watch.time.time", lambda: now[0])
+
+    class Run:
+        train_iter, bar, told, clock = type("", (), {"labels": range(100)}), None, False, None
+        steps, last_look, copied, config = 0, (0, 0), float("inf"), {"epochs": 1}
+        tally = SimpleNamespace(collect=lambda keep: None, pending=[None], epoch=1, images=0,
+                                loss=1.0, accuracy=0.5)
+
+        def open_bar(self, *args):
+            self.bar = tqdm(disable=True)
+
+        def mark(self):
+            pass
+
+        def tell_length(self, steps_per_second):
+            self.told = True
+            told.append(steps_per_second)
+
+    run = Run()
+    for run.steps, seconds in enumerate([0, 20, 9, 8, 2, 2, 2, 2], 1):
+        now[0] += seconds  # the device has now done all but the last step
+        Watch.look(run)
+    assert told == [pytest.approx(1 / 2)]
 
 
 def test_progress_within_the_epoch_is_kept_and_adds_up(few_images, tmp_path, monkeypatch):
