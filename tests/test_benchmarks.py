@@ -8,11 +8,13 @@ import mxnet as mx
 import numpy as np
 import pytest
 
-from benchmarks import compare, profile, scaling, versions
+from benchmarks import compare, draws, profile, scaling, versions
 from benchmarks.variants import VARIANTS
 from nin_gluon import models
 from nin_gluon.data.sets import load_image_set
+from nin_gluon.history import read_history
 from nin_gluon.runtime import cpu_flags
+from nin_gluon.train import main as train_main
 
 REAL = pytest.mark.skipif("NIN_GLUON_DATA" not in os.environ,
                           reason="needs the real Fashion-MNIST (NIN_GLUON_DATA)")
@@ -225,3 +227,54 @@ def test_versions_needs_an_interpreter_that_runs(tmp_path, capfd):
         versions.main(["--python", str(tmp_path / "none")])
     assert stop.value.code == 2
     assert "none" in capfd.readouterr().err
+
+
+SMALL = {"resize": 67, "batch_size": 16, "epochs": 1, "limit": None}
+
+
+def test_draws_of_one_seed_make_the_run_of_the_train_command(few_images, tmp_path, monkeypatch):
+    monkeypatch.setattr("nin_gluon.train.draw_predictions", lambda *args: None)
+    run = tmp_path / "run"
+    options = ["--resize", "67", "--batch-size", "16", "--epochs", "1", "--seed", "5",
+               "--dataset", "sample", "--dtype", "float32", "--out", str(run)]
+    assert train_main(options) == 0
+    record, = read_history(run / "history.jsonl")
+    mine = draws.train(dict.fromkeys(draws.DRAWS, 5), SMALL)
+    assert mine["history"] == [[record.loss, record.train_acc, record.test_acc]]
+
+
+@pytest.mark.parametrize("draw", draws.DRAWS)
+def test_each_draw_changes_the_run(few_images, draw):
+    same = dict.fromkeys(draws.DRAWS, 0)
+    losses = [draws.train(seeds, SMALL)["history"][0][0] for seeds in (same, {**same, draw: 1})]
+    assert losses[0] != losses[1]
+
+
+def test_draws_are_told_apart_in_the_table(few_images, tmp_path, monkeypatch, capsys):
+    def run(seeds, settings):
+        loss = 2 - seeds["weights"] - 0.25 * seeds["order"]
+        return {"draws": seeds, "history": [[2.3, 0.1, 0.1], [loss, 0.5, loss / 4]], "alive": 9}
+
+    monkeypatch.setattr(draws, "train", run)
+    out = tmp_path / "draws.json"
+    assert draws.main(["--seeds", "3", "--out", str(out)]) == 0
+    rows = [row.strip("| ").split(" | ") for row in capsys.readouterr().out.splitlines()[2:5]]
+    assert rows == [
+        ["weights", "3", "0.0000 to 2.0000 (median 1.0000)", "0.000 to 0.500 (median 0.250)",
+         "9 to 9 (median 9)"],
+        ["order", "3", "1.5000 to 2.0000 (median 1.7500)", "0.375 to 0.500 (median 0.438)",
+         "9 to 9 (median 9)"],
+        ["masks", "3", "2.0000 to 2.0000 (median 2.0000)", "0.500 to 0.500 (median 0.500)",
+         "9 to 9 (median 9)"]]
+    figures = json.loads(out.read_text())
+    assert len(figures["runs"]) == 7 and figures["settings"]["resize"] == 67
+    before = out.read_bytes()
+    assert draws.main(["--out", str(out)]) == 2 and out.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--seeds=1", "--epochs=0", "--limit=0"])
+def test_draws_refuse_what_makes_no_comparison(option, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        draws.main([option, "--out", str(tmp_path / "draws.json")])
+    assert stop.value.code == 2
+    assert option.split("=")[0] in capsys.readouterr().err
