@@ -445,10 +445,10 @@ class Group:
         alike = sum(count >= stray for count in others.values())
         if alike:
             return (f"{alike} of the seeds, held against the other runs in the same way, "
-                    f"{'strays' if alike == 1 else 'stray'} as far, so the published log could be "
-                    "one of these runs")
-        return ("no seed, held against the other runs in the same way, strays as far, which by "
-                f"chance happens at most once in {len(self.records) + 1} times")
+                    f"{'has' if alike == 1 else 'have'} as many outside, so going by their "
+                    "number alone the published log could be one of these runs")
+        return ("no seed, held against the other runs in the same way, has as many outside, which "
+                f"by chance happens at most once in {len(self.records) + 1} times")
 
 
 def slug(edition, settings, device, own_data=None):

@@ -132,7 +132,7 @@ def test_the_verdict_names_what_lies_outside_and_by_how_much(add):
                               "train acc of epoch 1 (0.154, below all, by 0.010)")
     # Seed 2 is highest in all 15, the published run lowest: they stray alike.
     assert one_group().strays() == (15, {0: 0, 1: 0, 2: 15})
-    assert "1 of the seeds, held against the other runs in the same way, strays as far" in verdict
+    assert "1 of the seeds, held against the other runs in the same way, has as many" in verdict
 
 
 def test_a_log_unlike_every_seed():
@@ -145,7 +145,7 @@ def test_a_log_unlike_every_seed():
     group = evidence.Group(BOOK, records)
     stray, others = group.strays()
     assert stray == 15 and max(others.values()) < 15
-    assert "no seed, held against the other runs in the same way, strays as far" in group.verdict()
+    assert "no seed, held against the other runs in the same way, has as many" in group.verdict()
     assert group.verdict().endswith("at most once in 4 times.")
 
 
