@@ -11,6 +11,7 @@ import pytest
 from benchmarks import compare, draws, profile, scaling, versions
 from benchmarks.variants import VARIANTS
 from nin_gluon import models
+from nin_gluon.data import load_data
 from nin_gluon.data.sets import load_image_set
 from nin_gluon.history import read_history
 from nin_gluon.runtime import cpu_flags
@@ -229,7 +230,7 @@ def test_versions_needs_an_interpreter_that_runs(tmp_path, capfd):
     assert "none" in capfd.readouterr().err
 
 
-SMALL = {"resize": 67, "batch_size": 16, "epochs": 1, "limit": None}
+SMALL = {"resize": 67, "batch_size": 16, "epochs": 1}
 
 
 def test_draws_of_one_seed_make_the_run_of_the_train_command(few_images, tmp_path, monkeypatch):
@@ -239,19 +240,21 @@ def test_draws_of_one_seed_make_the_run_of_the_train_command(few_images, tmp_pat
                "--dataset", "sample", "--dtype", "float32", "--out", str(run)]
     assert train_main(options) == 0
     record, = read_history(run / "history.jsonl")
-    mine = draws.train(dict.fromkeys(draws.DRAWS, 5), SMALL)
+    mine = draws.train(dict.fromkeys(draws.DRAWS, 5), SMALL, *load_data("sample", 16, 67))
     assert mine["history"] == [[record.loss, record.train_acc, record.test_acc]]
 
 
 @pytest.mark.parametrize("draw", draws.DRAWS)
 def test_each_draw_changes_the_run(few_images, draw):
     same = dict.fromkeys(draws.DRAWS, 0)
-    losses = [draws.train(seeds, SMALL)["history"][0][0] for seeds in (same, {**same, draw: 1})]
+    data = load_data("sample", 16, 67)
+    losses = [draws.train(seeds, SMALL, *data)["history"][0][0]
+              for seeds in (same, {**same, draw: 1})]
     assert losses[0] != losses[1]
 
 
 def test_draws_are_told_apart_in_the_table(few_images, tmp_path, monkeypatch, capsys):
-    def run(seeds, settings):
+    def run(seeds, settings, train_iter, test_iter):
         loss = 2 - seeds["weights"] - 0.25 * seeds["order"]
         return {"draws": seeds, "history": [[2.3, 0.1, 0.1], [loss, 0.5, loss / 4]], "alive": 9}
 
@@ -278,3 +281,12 @@ def test_draws_refuse_what_makes_no_comparison(option, tmp_path, capsys):
         draws.main([option, "--out", str(tmp_path / "draws.json")])
     assert stop.value.code == 2
     assert option.split("=")[0] in capsys.readouterr().err
+
+
+def test_draws_name_a_damaged_file(damaged, tmp_path, capsys):
+    out = tmp_path / "draws.json"
+    for name in ("train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        tmp_path.joinpath(name + "-ubyte.gz").write_bytes(b"garbage")  # nothing to download
+    assert draws.main(["--data-dir", damaged, "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert damaged in error and error.count("\n") == 1 and not out.exists()

@@ -282,7 +282,14 @@ def living_classes(record, run, data_dir):
     maps_and_scores, _, _ = load_net(run, config, cpu)
     _, test_iter = load_data(config, [cpu])
     batches = itertools.islice(test_iter, -(-500 // config["batch_size"]))
-    highest = mx.nd.stack(*[maps_and_scores(X)[1].max(axis=0) for X, _ in batches]).max(axis=0)
+    return count_living(lambda X: maps_and_scores(X)[1], batches)
+
+
+def count_living(scores, batches):
+    """For how many classes any image of the batches (X, y) has a score above zero."""
+    import mxnet as mx
+
+    highest = mx.nd.stack(*[scores(X).max(axis=0) for X, _ in batches]).max(axis=0)
     return int((highest > 0).sum().asscalar())
 
 
