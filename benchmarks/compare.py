@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 from benchmarks.variants import CEILINGS, VARIANTS
+from nin_gluon.atomic_files import write_text
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
-from nin_gluon.files import write_text
 from nin_gluon.runtime import available_cpus, cpu_flags, cpu_name
 
 DESCRIPTION = """\

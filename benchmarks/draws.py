@@ -9,9 +9,9 @@ import sys
 from tqdm import tqdm
 
 from benchmarks.compare import check_new, machine
+from nin_gluon.atomic_files import write_text
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.data import load_data
-from nin_gluon.files import write_text
 
 DESCRIPTION = """\
 A seed draws three things: the initial weights, the order of the images, the dropout masks. Train
@@ -78,9 +78,9 @@ def train(draws, settings, train_iter, test_iter):
 
     from nin_gluon import models
     from nin_gluon.exercises import count_living
-    from nin_gluon.loop import Tally, train_ch5
-    from nin_gluon.presets import TEXTBOOK
-    from nin_gluon.watch import Follower
+    from nin_gluon.settings import TEXTBOOK
+    from nin_gluon.training.callbacks import Follower
+    from nin_gluon.training.loop import Tally, train_ch5
 
     batch_size, size, tally = settings["batch_size"], settings["resize"], Tally()
     mx.random.seed(draws["weights"])

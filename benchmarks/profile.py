@@ -71,7 +71,7 @@ def steps(args):
     from mxnet import autograd, gluon
 
     from nin_gluon import runtime
-    from nin_gluon.models.forms import training_form
+    from nin_gluon.models.cpu_optimization import training_form
 
     runtime.use_dtype(args.dtype, [mx.cpu()])
     net = nin_gluon.nin()

@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.compare import check_new, machine, median, run
+from nin_gluon.atomic_files import write_text
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
-from nin_gluon.files import write_text
 from nin_gluon.runtime import cpu_flags
 
 DESCRIPTION = """\

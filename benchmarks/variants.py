@@ -94,8 +94,8 @@ def ours(dtype):
 
         from nin_gluon import runtime
         from nin_gluon.data.loader import BatchLoader
-        from nin_gluon.loop import evaluate_accuracy, train_ch5
         from nin_gluon.models import training_form
+        from nin_gluon.training.loop import evaluate_accuracy, train_ch5
 
         ctx = [mx.cpu(i) for i in range(settings.get("devices", 1))]
         runtime.use_dtype(dtype, ctx)

@@ -149,8 +149,8 @@ def measure(python):
 
 
 def main(argv=None):
+    from nin_gluon.atomic_files import write_text
     from nin_gluon.cli import ArgumentParser
-    from nin_gluon.files import write_text
 
     parser = ArgumentParser(prog="python -m benchmarks.versions", description=__doc__)
     parser.add_argument("--python", required=True, help="interpreter with another MXNet")

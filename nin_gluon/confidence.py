@@ -97,9 +97,10 @@ def outputs(run, out):
 
 def show(run, config, contexts, args, picture, numbers):
     """Compute, draw, print and write."""
-    from nin_gluon import evidence, plots
+    from nin_gluon import plots
+    from nin_gluon.atomic_files import write_text
     from nin_gluon.data.sets import DATASETS
-    from nin_gluon.files import write_text
+    from nin_gluon.experiments import records as evidence
     from nin_gluon.runtime import describe_machine
     from nin_gluon.train import load_data
 
@@ -187,8 +188,8 @@ def load_parameters(run, config, net, ctx):
     """
     import mxnet as mx
 
-    from nin_gluon import checkpoint
-    from nin_gluon.history import read_history
+    from nin_gluon.training import checkpoint
+    from nin_gluon.training.history import read_history
 
     saved = checkpoint.complete(run)
     exported = sorted(run.glob("model-*.params"))
@@ -355,7 +356,7 @@ def localization(config, test_iter, maps_and_scores, field, args):
     """Go over the test set; return what `Localization.result` says (or None) and a verdict."""
     from tqdm import tqdm
 
-    from nin_gluon.localization import Localization, squares
+    from nin_gluon.analysis.localization import Localization, squares
 
     if config["dataset"] not in BLACK_BACKGROUND:
         return None, (f"Whether the maps respond where the object is cannot be told for "

@@ -5,12 +5,13 @@ import shlex
 import sys
 from pathlib import Path
 
-from nin_gluon import evidence, report
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
-from nin_gluon.evidence import seed_words, some
-from nin_gluon.runs import Job, Runs, tell
-from nin_gluon.textbook import EDITIONS
+from nin_gluon.experiments import pages as report
+from nin_gluon.experiments import records as evidence
+from nin_gluon.experiments.jobs import Job, Runs, tell
+from nin_gluon.experiments.published import EDITIONS
+from nin_gluon.experiments.records import seed_words, some
 from nin_gluon.train import dataset_name, positive, this_python, whole_path
 
 DESCRIPTION = """\

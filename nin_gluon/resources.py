@@ -101,14 +101,14 @@ def measure(model="nin", size=224, batch=1, channels=1, dtype="float32", check=F
         Sums of them: ``parameters``, ``macs``, ``flops``, ``training_flops``. ``bytes`` has for
         ``inference`` and ``training`` the parts of the memory and their ``total``. ``published``
         compares with the published figures (for the chapter's input only, else None).
-        ``allocated`` is what `nin_gluon.memory.allocations` returns (None unless checked).
+        ``allocated`` is what `nin_gluon.analysis.memory.allocations` returns (None unless checked).
 
     Raises
     ------
     InputError
         The model is unknown, the size too small for it, or MXNet cannot run it.
     """
-    from nin_gluon import memory
+    from nin_gluon.analysis import memory
 
     height, width = (size, size) if isinstance(size, int) else size
     shape = (batch, channels, height, width)
@@ -124,7 +124,7 @@ def count(model, shape):
     """Layers and sums of `measure`."""
     from mxnet.base import MXNetError
 
-    from nin_gluon.memory import kept_for_backward
+    from nin_gluon.analysis.memory import kept_for_backward
     from nin_gluon.models import get_model
     from nin_gluon.models.geometry import layer_table, leaves, title
 
@@ -180,7 +180,7 @@ def compare_published(result):
     A list of dicts: ``figure``, ``published``, ``unit``, ``exact`` (for one channel, in powers of
     1000) and ``three_channels`` (for three channels, in powers of 1024).
     """
-    from nin_gluon.textbook import RESOURCES
+    from nin_gluon.experiments.published import RESOURCES
 
     def figures(shape, counted, kilo):
         # The images and every output, each twice: as what one layer gives and another takes.

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from nin_gluon.cli import ArgumentParser, command, silence_stdout
 from nin_gluon.errors import InputError
-from nin_gluon.presets import PRESETS, TEXTBOOK, optimizer_settings, usual_preset
-from nin_gluon.workers import KVSTORES, check, join
+from nin_gluon.settings import PRESETS, TEXTBOOK, optimizer_settings, usual_preset
+from nin_gluon.training.workers import KVSTORES, check, join
 
 DESCRIPTION = """\
 Train the chapter's Network in Network and print the textbook's log.
@@ -254,10 +254,12 @@ def train(run, config, contexts, args):
     from mxnet import autograd, gluon
     from mxnet.contrib import amp
 
-    from nin_gluon import checkpoint, models, watch
+    from nin_gluon import models
+    from nin_gluon.atomic_files import write_text
     from nin_gluon.data.sets import DATASETS
-    from nin_gluon.files import write_text
-    from nin_gluon.loop import NonFiniteLoss, Tally, train_ch5
+    from nin_gluon.training import callbacks as watch
+    from nin_gluon.training import checkpoint
+    from nin_gluon.training.loop import NonFiniteLoss, Tally, train_ch5
 
     workers = join(config["kvstore"])
     config["workers"] = workers.count
@@ -414,7 +416,7 @@ def load_data(config, contexts, part=(0, 1)):
 def or_the_sample(config, load):
     """What `load` makes of the data set's name; settles which it is where the user left that open.
     """
-    from nin_gluon.data.files import DownloadError
+    from nin_gluon.data.download import DownloadError
 
     name = config["dataset"] or "fashion-mnist"
     try:
@@ -434,7 +436,7 @@ def or_the_sample(config, load):
 
 def write_config(run, config, contexts):
     """The run's settings, with the machine, the devices and the versions they met."""
-    from nin_gluon.files import write_text
+    from nin_gluon.atomic_files import write_text
     from nin_gluon.runtime import describe_machine
 
     machine = {**describe_machine(), "devices": list(map(str, contexts))}

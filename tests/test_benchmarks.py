@@ -13,9 +13,9 @@ from benchmarks.variants import VARIANTS
 from nin_gluon import models
 from nin_gluon.data import load_data
 from nin_gluon.data.sets import load_image_set
-from nin_gluon.history import read_history
 from nin_gluon.runtime import cpu_flags
 from nin_gluon.train import main as train_main
+from nin_gluon.training.history import read_history
 
 REAL = pytest.mark.skipif("NIN_GLUON_DATA" not in os.environ,
                           reason="needs the real Fashion-MNIST (NIN_GLUON_DATA)")

@@ -4,9 +4,9 @@ import os
 
 import numpy as np
 
-from nin_gluon.data.files import DataFile, ImageSet, fingerprint, load_arrays
+from nin_gluon.data.cifar_records import read_records
+from nin_gluon.data.download import DataFile, ImageSet, fingerprint, load_arrays
 from nin_gluon.data.idx import read_idx
-from nin_gluon.data.records import read_records
 from nin_gluon.data.sample import draw_sample
 from nin_gluon.errors import InputError
 
@@ -133,7 +133,7 @@ def load_image_set(name, split, root=None):
     Raises
     ------
     InputError
-        The name is unknown, or what `nin_gluon.data.files.load_arrays` raises.
+        The name is unknown, or what `nin_gluon.data.download.load_arrays` raises.
     """
     name = ALIASES.get(name, name)
     if name not in DATASETS:

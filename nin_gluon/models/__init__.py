@@ -4,7 +4,7 @@ import inspect
 
 from nin_gluon.errors import InputError
 from nin_gluon.models.cifar_nin import cifar_nin
-from nin_gluon.models.forms import inference_form, training_form
+from nin_gluon.models.cpu_optimization import inference_form, training_form
 from nin_gluon.models.head import maps_and_head
 from nin_gluon.models.initializer import initializer
 from nin_gluon.models.mlpconv import mlpconv, mlpconv_nin

@@ -246,8 +246,8 @@ def save(run, config, net, so_far, device):
     import torch
 
     from nin_gluon import plots
-    from nin_gluon.files import replacing
-    from nin_gluon.history import write_history
+    from nin_gluon.atomic_files import replacing
+    from nin_gluon.training.history import write_history
 
     random = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
@@ -269,7 +269,7 @@ def load_checkpoint(run, net, so_far, device):
 
     import torch
 
-    from nin_gluon.history import EpochRecord
+    from nin_gluon.training.history import EpochRecord
 
     path = run / "checkpoint.pt"
     if not path.exists():  # stopped in the first epoch: the seed alone says how it began
@@ -295,7 +295,7 @@ def write_config(run, config, device):
     import torch
 
     from nin_gluon import __version__, runtime
-    from nin_gluon.files import write_text
+    from nin_gluon.atomic_files import write_text
 
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     machine = {"nin_gluon": __version__, "torch": torch.__version__, "numpy": numpy.__version__,

@@ -13,9 +13,9 @@ import torch
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from nin_gluon.history import EpochRecord
 from nin_gluon.torch_edition.device import try_gpu
 from nin_gluon.torch_edition.net import init_weights
+from nin_gluon.training.history import EpochRecord
 
 __all__ = ["NonFiniteLoss", "SoFar", "TrainingStep", "evaluate_accuracy", "train_ch6"]
 

@@ -12,8 +12,8 @@ import pytest
 
 from nin_gluon import confidence, train
 from nin_gluon.data import files, load_data
-from nin_gluon.data.files import DataFile, DownloadError, load_arrays
-from nin_gluon.data.records import read_records
+from nin_gluon.data.cifar_records import read_records
+from nin_gluon.data.download import DataFile, DownloadError, load_arrays
 from nin_gluon.data.sets import CIFAR10, DATASETS, load_image_set, own_data
 from nin_gluon.errors import InputError
 

@@ -7,7 +7,7 @@ from mxnet import nd
 
 import nin_gluon
 from nin_gluon.models import get_model
-from nin_gluon.presets import PRESETS
+from nin_gluon.settings import PRESETS
 
 
 def test_with_equal_parameters_it_gives_the_chapters_scores(garments):
@@ -52,7 +52,7 @@ def test_its_preset_is_the_published_recipe():
 
 def test_what_the_mean_of_the_batches_can_be_off_by():
     """The notes state the bounds: of a net that is wrong in the last batch alone."""
-    from nin_gluon.textbook import EDITIONS
+    from nin_gluon.experiments.published import EDITIONS
 
     for images, bound in ((10000, "0.0111"), (60000, "0.0006")):
         sizes = [min(128, images - start) for start in range(0, images, 128)]

@@ -7,7 +7,8 @@ from mxnet import nd
 from mxnet.gluon import nn
 
 import nin_gluon
-from nin_gluon import InputError, textbook
+from nin_gluon import InputError
+from nin_gluon.experiments import published as textbook
 
 
 @pytest.fixture

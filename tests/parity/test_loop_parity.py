@@ -8,7 +8,7 @@ from mxnet import gluon, nd
 
 import nin_gluon
 from nin_gluon.data.loader import BatchLoader
-from nin_gluon.history import parse_log
+from nin_gluon.training.history import parse_log
 
 
 def run(train_ch5, garments, hybridize, capsys):

@@ -1,0 +1,1 @@
+"""Many runs, their records, and what they say."""

@@ -1,0 +1,1 @@
+"""The chapter's loop and what a run needs around it."""

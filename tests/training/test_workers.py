@@ -1,0 +1,217 @@
+"""Distributed training for real: scheduler, servers and workers on this machine."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from mxnet import nd
+
+from nin_gluon import InputError, train
+from nin_gluon.training import workers
+from nin_gluon.training.history import parse_log, read_history
+
+# The train command with a net whose steps can be compared: no dropout, for its masks differ from
+# worker to worker.
+NO_DROPOUT = """
+import functools, sys
+from nin_gluon import models, train
+models.MODELS["nin"] = functools.partial(models.nin, dropout=0)
+sys.exit(train.main(sys.argv[1:]))
+"""
+TRAIN = [sys.executable, "-c", NO_DROPOUT]
+
+# 45 images are 5 batches of 8 and one of 5, so the last parts of two workers are uneven.
+SETTINGS = ["--resize", "67", "--limit", "45", "--epochs", "2", "--init", "identity",
+            "--lr", "0.02", "--momentum", "0.9", "--schedule", "cosine"]
+
+
+@pytest.fixture(scope="module")
+def settings(pytestconfig):
+    return [*SETTINGS, "--dataset", pytestconfig.dataset]
+
+
+def launched(*command, servers=1):
+    return [sys.executable, "-m", "nin_gluon.launch", "-n", "2", "-s", str(servers), "--", *command]
+
+
+def run(command):
+    """Run to the end, one thread a process: nets this small gain nothing from more."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def parameters(folder):
+    return [value.asnumpy() for value in nd.load(str(folder / "model-0002.params")).values()]
+
+
+def assert_same_run(one, other):
+    """To float tolerance: sums are made in another order."""
+    log, other_log = (read_history(folder / "history.jsonl") for folder in (one, other))
+    assert len(log) == len(other_log) == 2
+    for record, other_record in zip(log, other_log):
+        assert record.loss == pytest.approx(other_record.loss, rel=1e-5)
+        assert (record.train_acc, record.test_acc) == (other_record.train_acc,
+                                                       other_record.test_acc)
+    assert len(parameters(one)) == 24
+    for value, other_value in zip(parameters(one), parameters(other)):
+        np.testing.assert_allclose(value, other_value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory, settings):
+    """Folder of a run in one process, with batches of 8."""
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    done = run([*TRAIN, *settings, "--batch-size", "8", "--out", str(folder)])
+    assert done.returncode == 0, done.stderr
+    learnt = read_history(folder / "history.jsonl")
+    assert learnt[1].loss < learnt[0].loss  # there is something to compare
+    return folder
+
+
+def test_two_workers_train_as_one_process_with_the_doubled_batch(one_process, settings, tmp_path):
+    folder = tmp_path / "run"
+    job = run(launched(*TRAIN, *settings, "--kvstore", "dist_sync", "--batch-size", "4", "--out",
+                       str(folder)))
+    assert job.returncode == 0, job.stderr
+    assert_same_run(folder, one_process)
+    lines = job.stdout.splitlines()
+    assert all(line.startswith("worker 0 | ") for line in lines)  # worker 1 has nothing to add
+    printed = "\n".join(line.partition(" | ")[2] for line in lines)
+    assert printed.startswith("training on cpu(0)\nepoch 1, loss ")
+    assert list(map(str, parse_log(printed))) == \
+        list(map(str, read_history(folder / "history.jsonl")))
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["kvstore"], config["workers"], config["batch_size"]) == ("dist_sync", 2, 4)
+    assert "nin_gluon.launch:" not in job.stderr
+    # No one process goes on with it, and no other number of workers.
+    alone = run([*TRAIN, "--resume", str(folder)])
+    assert alone.returncode == 2 and alone.stderr.count("\n") == 1
+    assert "python -m nin_gluon.launch -n 2 -s 1 -- " in alone.stderr
+
+
+def test_two_servers_and_two_devices_a_worker_do_too(one_process, settings, tmp_path):
+    job = run(launched(*TRAIN, *settings, "--kvstore", "dist_device_sync", "--batch-size", "4",
+                       "--ctx", "cpu(0),cpu(1)", "--out", str(tmp_path / "run"), servers=2))
+    assert job.returncode == 0, job.stderr
+    assert "worker 0 | training on cpu(0), cpu(1)\n" in job.stdout
+    assert_same_run(tmp_path / "run", one_process)
+
+
+# Worker 1 is late with each of its sums, and worker 0 waits for none.
+LATE = """
+import time
+import nin_gluon
+from mxnet import nd
+from nin_gluon.training import workers
+worker = workers.join("dist_sync")
+sums = []
+for step in range(1, 7):
+    time.sleep(0.1 * worker.rank)
+    sums.append(worker.allreduce([nd.array([step * 1000 ** worker.rank, 1, 0.75])]))
+print([total.asnumpy().tolist() for total in sums])
+worker.wait_at_exit(True)
+"""
+
+
+def test_sums_are_of_one_step_of_every_worker_however_late_one_is():
+    job = run(launched(sys.executable, "-c", LATE))
+    assert job.returncode == 0, job.stderr
+    expected = [[step * 1001.0, 2.0, 1.5] for step in range(1, 7)]
+    assert sorted(job.stdout.splitlines()) == [f"worker {n} | {expected}" for n in (0, 1)]
+
+
+def worker_process(number, folder):
+    """Process id of a worker of the job that trains in a folder."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ") as environ, open(f"/proc/{pid}/cmdline") as cmdline:
+                if f"DMLC_WORKER_ID={number}" in environ.read().split("\0") and \
+                        str(folder) in cmdline.read().split("\0"):
+                    return int(pid)
+        except (OSError, UnicodeDecodeError):
+            continue
+    raise AssertionError(f"no worker {number}")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into Linux's /proc")
+def test_a_killed_worker_ends_the_job_and_its_checkpoint_goes_on(one_process, settings, tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        launched(*TRAIN, *settings, "--kvstore", "dist_sync", "--batch-size", "4",
+                 "--checkpoint-every", "1", "--out", str(folder)),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.time() + 60
+    while not list(folder.glob("checkpoint/epoch-0001-step-00000[2-4]")):
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.002)
+    os.kill(worker_process(1, folder), signal.SIGKILL)
+    killed = time.time()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 137
+    assert time.time() - killed < 20
+    assert "nin_gluon.launch: worker 1 was killed by signal 9 (SIGKILL)" in error
+    assert f"go on with: python -m nin_gluon.launch -n 2 -s 1 -- {train.this_python()} -m " \
+           f"nin_gluon.train --resume {folder}\n" in error
+    assert list(folder.glob("checkpoint/epoch-0001-step-*"))
+    rest = run(launched(*TRAIN, "--resume", str(folder)))
+    assert rest.returncode == 0, rest.stderr
+    assert_same_run(folder, one_process)
+
+
+def test_ctrl_c_saves_and_divergence_ends_the_job(pytestconfig, tmp_path):
+    """On the real train command, dropout and all."""
+    command = [sys.executable, "-m", "nin_gluon.train", *SETTINGS, "--dataset",
+               pytestconfig.dataset, "--kvstore", "dist_sync", "--batch-size", "4"]
+    process = subprocess.Popen(launched(*command, "--epochs", "50", "--out", str(tmp_path / "a")),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "worker 0 | training on cpu(0)\n"
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    stopped = [line for line in error.splitlines() if "stopped in epoch" in line]
+    assert stopped[0].startswith("worker 0 | ") and stopped[0].endswith(
+        f"go on with: python -m nin_gluon.launch -n 2 -s 1 -- {train.this_python()} -m "
+        f"nin_gluon.train --resume {tmp_path / 'a'}")
+    assert len(list((tmp_path / "a" / "checkpoint").iterdir())) == 1
+
+    job = run(launched(*command, "--lr", "1e6", "--out", str(tmp_path / "b")))
+    assert job.returncode == 1
+    assert "lower --lr" in job.stderr and "worker 0 ended with status 1" in job.stderr
+    assert "goes on from its last checkpoint" not in job.stderr  # it would diverge again
+    assert (tmp_path / "b" / "model-0000.params").exists()
+
+
+@pytest.fixture
+def as_worker(monkeypatch):
+    monkeypatch.setenv("DMLC_ROLE", "worker")
+    monkeypatch.setenv("DMLC_PS_ROOT_URI", "127.0.0.1")
+    monkeypatch.setenv("DMLC_NUM_WORKER", "2")
+
+
+def test_a_distributed_kvstore_needs_a_job(monkeypatch, capsys):
+    monkeypatch.delenv("DMLC_ROLE", raising=False)
+    for kind in ("dist_sync", "dist_device_sync"):
+        assert train.main(["--kvstore", kind]) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "python -m nin_gluon.launch -n 2 -s 1 -- python -m nin_gluon.train" in error
+
+
+def test_a_job_needs_a_distributed_kvstore(as_worker):
+    workers.check("dist_sync")
+    with pytest.raises(InputError, match="one of 2 workers, .* use --kvstore dist_sync"):
+        workers.check("device")
+    with pytest.raises(InputError, match="one of 3 workers; go on with it with -n 3, not -n 2"):
+        workers.check("dist_sync", 3)
+
+
+def test_one_process_is_a_job_of_one():
+    alone = workers.join("device")
+    assert (alone.kvstore, alone.rank, alone.count, alone.launch) == ("device", 0, 1, "")
+    assert not alone.distributed and alone.allreduce is None
