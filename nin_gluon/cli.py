@@ -1,50 +1,141 @@
-"""What the commands share, and ``nin-gluon <verb>``, which reaches all of them."""
+"""What the commands share, and ``nin-gluon VERB``, which reaches all of them."""
 
 import argparse
 import functools
 import importlib
 import logging
 import os
+import shlex
+import shutil
 import sys
+from dataclasses import fields
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from nin_gluon.errors import InputError
 from nin_gluon.runtime import MXNetUnavailable
+from nin_gluon.settings import Range, Settings, parse_number, setting_of
 
-__all__ = ["ArgumentParser", "command", "main", "silence_stdout"]
+__all__ = ["ArgumentParser", "add_settings", "command", "known_dataset", "main", "number",
+           "given_settings", "seed_list", "silence_stdout", "this_python", "whole_path"]
 
+# Verb -> (module, what it does). The module has `main(argv)`.
 VERBS = {
-    "train": "train a net and leave a run folder",
-    "launch": "start a distributed job: scheduler, servers and workers",
-    "reproduce": "hold a published log against runs of several seeds",
-    "exercises": "answer the chapter's exercises by running them",
-    "shapes": "print the output shape of each layer of a net",
-    "resources": "count parameters, multiply-adds and memory of a net",
-    "confidence": "show where in an image a run's net finds each class",
-    "torch_edition": "train the chapter's net in PyTorch",
+    "train": ("nin_gluon.train", "train a net and leave a run folder"),
+    "launch": ("nin_gluon.launch", "start a distributed job: scheduler, servers and workers"),
+    "reproduce": ("nin_gluon.reproduce", "compare a published log with runs of several seeds"),
+    "exercises": ("nin_gluon.exercises", "answer the chapter's exercises by running them"),
+    "shapes": ("nin_gluon.shapes", "print the output shape of each layer of a net"),
+    "resources": ("nin_gluon.resources", "count parameters, multiply-adds and memory of a net"),
+    "confidence": ("nin_gluon.confidence", "show where in an image a run's net finds each class"),
+    "torch_edition": ("nin_gluon.torch_edition.__main__", "train the chapter's net in PyTorch"),
 }
 
 
-class ArgumentParser(argparse.ArgumentParser):
-    """argparse's parser, saying what is wrong in one line."""
+# ------------------------------------------------------------------ options
 
-    def __init__(self, *args, **kwargs):
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse's parser, but an error is one line."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*args, **kwargs)
 
-    def error(self, message):
+    def error(self, message: str) -> Any:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def command(main):
+def add_settings(parser: Any, names: Iterable[str], help: Optional[Dict[str, str]] = None,
+                 types: Optional[Dict[str, Callable[[str], Any]]] = None) -> None:
+    """Add an option for each of these settings; one that is not given is None.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser or one of its groups
+    names : iterable of str
+        Fields of `nin_gluon.settings.Settings`.
+    help : dict, optional
+        Help texts that differ from the setting's own.
+    types : dict, optional
+        Functions from text to value that are stricter than the setting's own.
+    """
+    for name in names:
+        described = setting_of(name)
+        parse = (types or {}).get(name) or option_type(described.parse)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=parse,
+                            choices=described.choices or None, metavar=described.metavar,
+                            help=(help or {}).get(name, described.help))
+
+
+def given_settings(args: argparse.Namespace) -> Dict[str, Any]:
+    """The settings that the user gave as options: {name: value}."""
+    return {f.name: getattr(args, f.name) for f in fields(Settings)
+            if getattr(args, f.name, None) is not None}
+
+
+def option_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """An argparse type that says what `parse` says when it raises ValueError."""
+
+    def parse_option(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_option
+
+
+def number(kind: type, allowed: Range) -> Callable[[str], Any]:
+    """An argparse type: a finite int or float of the allowed range."""
+    return option_type(lambda text: parse_number(text, kind, allowed))
+
+
+def whole_path(text: str) -> str:
+    """An argparse type: the absolute path, because --resume may be called from elsewhere."""
+    return os.path.abspath(os.path.expanduser(text))
+
+
+@option_type
+def seed_list(text: str) -> List[int]:
+    """An argparse type: '0-2,5' -> [0, 1, 2, 5], each seed once and in order."""
+    import re
+
+    seeds: Set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,18})(?:-([0-9]{1,18}))?\s*", part)
+        if not match:
+            raise ValueError(f"{text!r} is not a list of seeds such as 0-9 or 0,3,7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < first + 10000:
+            raise ValueError(f"{part.strip()!r} is not a range of 1 to 10000 seeds")
+        seeds.update(range(first, last + 1))
+    return sorted(seeds)
+
+
+@option_type
+def known_dataset(text: str) -> str:
+    """An argparse type: the usual name of a data set that exists."""
+    from nin_gluon.data.sets import ALIASES, DATASETS
+
+    name = ALIASES.get(text, text)
+    if name not in DATASETS:
+        raise ValueError(f"unknown data set {text!r}; the data sets are: {', '.join(DATASETS)}")
+    return name
+
+
+# ------------------------------------------------------------------ commands
+
+
+def command(main: Callable[..., Optional[int]]) -> Callable[..., int]:
     """Turn a command's ``main(argv)`` into one that reports errors as the project does.
 
     What the user can mend (`InputError`, no usable MXNet, a file system that refuses) becomes one
-    line on stderr and exit status 2; Ctrl-C becomes status 130. Notices of the library go to
-    stderr as well.
+    line on stderr and exit status 2. Ctrl-C becomes status 130. The library's notices go to
+    stderr, too.
     """
 
     @functools.wraps(main)
-    def wrapped(argv=None):
+    def wrapped(argv: Optional[List[str]] = None) -> int:
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
         try:
             return main(argv) or 0
@@ -54,7 +145,7 @@ def command(main):
         except (InputError, MXNetUnavailable, OSError) as error:
             # __spec__ knows the module's name even when it runs as __main__.
             module = getattr(main.__globals__["__spec__"], "name", main.__module__)
-            print(f"{module}: error: {error}", file=sys.stderr)
+            print(f"{module.replace('.__main__', '')}: error: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -63,25 +154,36 @@ def command(main):
     return wrapped
 
 
-def silence_stdout():
-    """Send what is still printed nowhere, once nobody reads it any more."""
+def silence_stdout() -> None:
+    """Discard what is still printed, once nobody reads it any more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def main(argv=None):
-    """``nin-gluon <verb> ...`` is ``python -m nin_gluon.<verb> ...``."""
+def this_python() -> str:
+    """How the user can call the Python that runs this: 'python' if that is the one."""
+    found = shutil.which("python")
+    return "python" if found == sys.executable else shlex.quote(sys.executable)
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """``nin-gluon VERB ...`` is ``python -m nin_gluon.VERB ...``."""
+    from nin_gluon import __version__
+
     width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {verb:{width}}  {what}" for verb, what in VERBS.items())
+    verbs = "\n".join(f"  {verb:{width}}  {what}" for verb, (_, what) in VERBS.items())
     parser = ArgumentParser(
         prog="nin-gluon",
         description="The Network in Network chapter of Dive into Deep Learning, running today.",
         epilog=f"verbs:\n{verbs}",
     )
+    parser.add_argument("--version", action="version", version=f"nin_gluon {__version__}")
     parser.add_argument("verb", choices=VERBS, metavar="VERB", help="one of those below")
     parser.add_argument("options", nargs=argparse.REMAINDER, metavar="...",
                         help="the verb's own; see nin-gluon VERB --help")
     args = parser.parse_args(argv)
-    return importlib.import_module(f"nin_gluon.{args.verb}").main(args.options)
+    module, _ = VERBS[args.verb]
+    status: int = importlib.import_module(module).main(args.options)
+    return status
 
 
 if __name__ == "__main__":

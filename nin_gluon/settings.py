@@ -67,10 +67,11 @@ class Setting:
 
     def check(self, value: Any) -> None:
         """Raise ValueError unless `value` is legal. A bool is no number, and NaN is no value."""
-        number = (int, float) if self.kind is float else self.kind
-        if not isinstance(value, number) or isinstance(value, bool):
+        kinds = (int, float) if self.kind is float else (self.kind,)
+        if not isinstance(value, kinds) or isinstance(value, bool):
             raise ValueError(f"{value!r} is not {'text' if self.kind is str else 'a number'}")
-        if self.allowed and not (math.isfinite(value) and self.allowed.accept(value)):
+        if (isinstance(value, (int, float)) and self.allowed
+                and not (math.isfinite(value) and self.allowed.accept(value))):
             raise ValueError(f"{value!r} is not a number {self.allowed.words}")
         if self.choices and value not in self.choices:
             raise ValueError(f"{value!r} is none of {', '.join(self.choices)}")

@@ -1,0 +1,172 @@
+"""The folder that a run leaves: who may write there, what is in ``config.json``, the exported net.
+
+A run folder holds ``config.json`` (settings, machine and versions), ``history.jsonl`` (a line an
+epoch), ``progress.jsonl`` (loss within the epochs), ``curves.png``, ``predictions.png``, the
+exported net (``model-symbol.json``, ``model-EEEE.params``) and ``checkpoint/``. Each file is
+written beside its place and renamed, so nobody ever reads half of one.
+"""
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+
+from nin_gluon.atomic_files import replacing, write_text
+from nin_gluon.errors import InputError
+from nin_gluon.settings import Settings
+
+if TYPE_CHECKING:
+    import filelock
+    from mxnet.gluon import Block
+
+__all__ = ["Environment", "RunConfig", "claim", "export_net", "lock", "new_folder",
+           "read_config", "write_config"]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a run is made: devices, machine, files. `Settings` says what it computes."""
+
+    ctx: str = "auto"  # as --ctx was given
+    data_dir: Optional[str] = None  # as --data-dir was given
+    workers: int = 1  # processes that train the net together
+    # Tells a data set of the user's own from others of its name; see `nin_gluon.data.sets.own_data`
+    own_data: Optional[str] = None
+    # `nin_gluon.runtime.describe_machine`, and the devices; None before the run has started.
+    machine: Optional[Dict[str, Any]] = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What ``config.json`` says: the settings, the preset they came from, and where it ran."""
+
+    preset: str
+    settings: Settings
+    environment: Environment = Environment()
+
+    def to_json(self) -> Dict[str, Any]:
+        """One flat JSON object."""
+        return {"preset": self.preset, **self.settings.to_json(), **asdict(self.environment)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "RunConfig":
+        """The config that `to_json` gave; a setting that is missing has the textbook's value.
+
+        Runs of earlier versions lack the settings that there were not yet.
+
+        Raises
+        ------
+        InputError
+            A value has the wrong type or is illegal, or a key is unknown.
+        """
+        if not isinstance(content, dict):
+            raise InputError("it is not a JSON object")
+        rest = dict(content)
+        preset = rest.pop("preset", None)
+        if not isinstance(preset, str):
+            raise InputError(f"preset is {preset!r}, not a name")
+        where = {f.name: rest.pop(f.name) for f in fields(Environment) if f.name in rest}
+        for name, kind in (("ctx", str), ("data_dir", (str, type(None))), ("workers", int),
+                           ("own_data", (str, type(None))), ("machine", (dict, type(None)))):
+            if name in where and (not isinstance(where[name], kind) or where[name] is True):
+                raise InputError(f"{name} is {where[name]!r}")
+        if where.get("workers", 1) < 1:
+            raise InputError(f"workers is {where['workers']!r}, not a number above 0")
+        return cls(preset, Settings.from_json(rest), Environment(**where))
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The config of the run in a folder.
+
+    Raises
+    ------
+    InputError
+        The folder holds no run, or its ``config.json`` is damaged.
+    """
+    path = Path(folder, "config.json")
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{folder} is not a run folder: it has no config.json.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}).") from None
+    try:
+        return RunConfig.from_json(content)
+    except InputError as error:
+        raise InputError(f"{path} cannot be read ({error}).") from None
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Write ``config.json``."""
+    write_text(Path(folder, "config.json"), json.dumps(config.to_json(), indent=1) + "\n")
+
+
+# ------------------------------------------------------------------ the folder itself
+
+
+def new_folder(out: Optional[str], name: str) -> Path:
+    """The folder for a new run: `out` if the user named one, else ``runs/<time>-<name>``.
+
+    Raises
+    ------
+    InputError
+        Something is in `out` already.
+    """
+    if not out:
+        return Path("runs", time.strftime("%Y-%m-%d_%H%M%S-") + name)
+    folder = Path(out)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise already_there(folder)
+    return folder
+
+
+def already_there(folder: Path) -> InputError:
+    return InputError(f"--out {folder} is there already; choose another folder, or go on with the "
+                      f"run in it by --resume {folder}.")
+
+
+def claim(folder: Path) -> Path:
+    """Make a folder that we named ourselves; of two runs started in one second each gets its own.
+    """
+    try:
+        folder.mkdir(parents=True)
+        return folder
+    except FileExistsError:
+        return folder.with_name(f"{folder.name}-{os.getpid()}")
+
+
+def lock(folder: Path) -> "filelock.AcquireReturnProxy":
+    """Make the run folder and hold its lock: one process at a time trains in it.
+
+    Raises
+    ------
+    InputError
+        Another process holds it.
+    """
+    import filelock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return filelock.FileLock(folder / ".lock", timeout=0).acquire()
+    except filelock.Timeout:
+        raise InputError(f"another process is training in {folder}; wait for it or stop it."
+                         ) from None
+
+
+def export_net(net: "Block", folder: Path, epoch: int) -> Path:
+    """Write ``model-symbol.json`` and ``model-EEEE.params``, and remove an earlier epoch's.
+
+    ``gluon.SymbolBlock.imports`` reads the pair. Returns the parameters' path.
+    """
+    target = Path(folder, f"model-{epoch:04d}.params")
+    earlier = [path for path in Path(folder).glob("model-*.params") if path != target]
+    with replacing(target) as parameters:
+        with replacing(Path(folder, "model-symbol.json")) as symbol:
+            net.export(str(parameters.with_name("model")), epoch)
+            parameters.with_name("model-symbol.json").rename(symbol)
+    for path in earlier:
+        path.unlink()
+    return target
