@@ -15,8 +15,9 @@ from nin_gluon.errors import InputError
 from nin_gluon.runtime import MXNetUnavailable
 from nin_gluon.settings import Range, Settings, parse_number, setting_of
 
-__all__ = ["ArgumentParser", "add_settings", "command", "known_dataset", "main", "number",
-           "given_settings", "seed_list", "silence_stdout", "this_python", "whole_path"]
+__all__ = ["ArgumentParser", "add_settings", "command", "dataset_name", "given_settings",
+           "known_dataset", "main", "number", "seed_list", "silence_stdout", "this_python",
+           "whole_path"]
 
 # Verb -> (module, what it does). The module has `main(argv)`.
 VERBS = {
@@ -112,12 +113,19 @@ def seed_list(text: str) -> List[int]:
     return sorted(seeds)
 
 
+def dataset_name(text: str) -> str:
+    """An argparse type: a data set's usual name."""
+    from nin_gluon.data.sets import ALIASES
+
+    return ALIASES.get(text, text)
+
+
 @option_type
 def known_dataset(text: str) -> str:
     """An argparse type: the usual name of a data set that exists."""
-    from nin_gluon.data.sets import ALIASES, DATASETS
+    from nin_gluon.data.sets import DATASETS
 
-    name = ALIASES.get(text, text)
+    name = dataset_name(text)
     if name not in DATASETS:
         raise ValueError(f"unknown data set {text!r}; the data sets are: {', '.join(DATASETS)}")
     return name

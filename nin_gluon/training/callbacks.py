@@ -1,280 +1,352 @@
-"""What the train command does around the loop: progress, checkpoints, stopping, run folder."""
+"""What the train command does at the loop's moments: seeds, progress, checkpoints, stopping.
 
-import contextlib
+Each class does one of these; `nin_gluon.training.run` lists them in the order in which the loop has
+to call them.
+"""
+
 import json
+import logging
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 import numpy as np
 from tqdm import tqdm
 
 from nin_gluon import plots
-from nin_gluon.atomic_files import replacing, write_text
+from nin_gluon.atomic_files import write_text
+from nin_gluon.settings import Settings
 from nin_gluon.training import checkpoint
-from nin_gluon.training.history import write_history
-from nin_gluon.training.loop import Tally
+from nin_gluon.training.history import EpochRecord, write_history
+from nin_gluon.training.hooks import Callback
+from nin_gluon.training.run_folder import export_net
+from nin_gluon.training.tally import Tally
 
-__all__ = ["Follower", "Stopped", "Watch", "duration", "export"]
+if TYPE_CHECKING:
+    from mxnet.gluon import Block, Trainer
 
-LOOK_EVERY = 0.25  # seconds between two waits for the device to show progress
-WARM_UP = 3  # steps that pay for compilation and for the memory of all steps in flight
-COPY_EVERY = 2.0  # seconds between two copies of the parameters, for a run that diverges
-CHECKPOINT_EVERY = 120.0  # seconds, unless the user counts in steps
+    from nin_gluon.data.loader import BatchLoader
+
+__all__ = ["Checkpoints", "Export", "LastFiniteParameters", "Progress", "StepSeeds", "StopOnSignal",
+           "Stopped", "duration"]
+
+log = logging.getLogger(__name__)
+
+PROGRESS_SECONDS = 0.25  # between two waits for the device to show progress
+WARM_UP_STEPS = 3  # they pay for compilation and for the memory of all steps in flight
+COPY_SECONDS = 2.0  # between two copies of the parameters, in case the run diverges
+CHECKPOINT_SECONDS = 120.0  # unless the user counts in steps
 
 
 class Stopped(Exception):
-    """Ctrl-C or SIGTERM came; the run is saved."""
+    """Ctrl-C or SIGTERM arrived."""
 
-    def __init__(self, signum):
+    def __init__(self, signum: int) -> None:
         super().__init__(signum)
         self.signum = signum
 
 
-class Watch:
-    """Watches `nin_gluon.train_ch5` for the train command.
+class StepSeeds(Callback):
+    """Seeds MXNet's random numbers for every step, so that a resumed run draws the same masks.
 
     Parameters
     ----------
-    run : Path
-        The run folder.
-    config : dict
-        The run's settings.
-    net, trainer
-        As given to the loop.
-    train_iter, test_iter : BatchLoader
-    history : list of EpochRecord
+    seed : int
+        The run's.
     tally : Tally
-        Where the run starts: the beginning of an epoch, or where it was stopped.
-    checkpoint_every : int or None
-        Steps between checkpoints; None for one every two minutes. One is written at the start
-        and after every epoch in any case.
-    progress : bool
-        Whether to show progress bars where stderr is a terminal.
-    workers : int
-        How many train this net together, each with ``config["batch_size"]`` images a step.
+        Where the run starts.
+    rank : int
+        Of this worker; each has masks of its own.
     """
 
-    def __init__(self, run, config, net, trainer, train_iter, test_iter, history, tally,
-                 checkpoint_every, progress, workers=1):
-        self.run, self.config = Path(run), config
-        self.net, self.trainer = net, trainer
+    def __init__(self, seed: int, tally: Tally, rank: int = 0) -> None:
+        self.seed, self.rank = seed, rank
+        self.on_train_batch_end(tally)  # for the first step
+
+    def on_train_batch_end(self, tally: Tally) -> None:
+        checkpoint.seed_step(self.seed, tally.epoch, tally.step, self.rank)  # for the next step
+
+    def on_epoch_end(self, history: List[EpochRecord]) -> None:
+        checkpoint.seed_step(self.seed, len(history) + 1, 0, self.rank)
+
+
+class Progress(Callback):
+    """Shows where the run is, and keeps the loss within the epochs for the curves.
+
+    Showing progress waits for the device, so it happens a few times a second at most.
+
+    Parameters
+    ----------
+    settings : Settings
+    train_iter, test_iter : BatchLoader
+    tally : Tally
+        Where the run starts.
+    folder : Path
+        The run folder, where a run that goes on finds its ``progress.jsonl``.
+    show : bool
+        Whether to show progress bars if stderr is a terminal.
+    workers : int
+        How many train this net together.
+    on_gpu : bool
+        If not, say how long the run will take.
+
+    Attributes
+    ----------
+    marks : list of dict
+        ``epochs`` done with a fraction, mean ``loss`` and ``train_acc`` since the mark before.
+    """
+
+    def __init__(self, settings: Settings, train_iter: "BatchLoader", test_iter: "BatchLoader",
+                 tally: Tally, folder: Path, show: bool = True, workers: int = 1,
+                 on_gpu: bool = False) -> None:
+        self.settings, self.show, self.workers = settings, show, workers
         self.train_iter, self.test_iter = train_iter, test_iter
-        self.history, self.tally = list(history), tally
-        self.checkpoint_every, self.progress = checkpoint_every, progress
-        self.workers = workers
-        self.stop = None  # the signal that came
-        self.bar, self.evaluated = None, 0  # progress bar; test batches done in this evaluation
-        self.steps, self.next_look = 0, 1
-        self.last_look = time.time(), 0  # when, and how many steps the device had done
-        self.clock = None  # (time, steps) after the warm-up, to estimate the run's length
-        self.told = net.collect_params().list_ctx()[0].device_type == "gpu"
-        self.marks, self.marked = read_marks(self.run / "progress.jsonl"), tally.state()
-        # Of the epoch under way, from before its order is drawn.
-        self.order_state = np.random.get_state()
-        checkpoint.seed_step(config["seed"], tally.epoch, tally.step)
-        self.save()
-        self.copy_parameters()
+        self.images = len(train_iter.labels)
+        self.marks = read_marks(folder / "progress.jsonl")
+        self.marked = tally.state()  # at the last mark
+        self.bar: Any = None
+        self.evaluated = 0  # test batches done in this evaluation
+        self.tally = tally
+        self.steps, self.next_update = 0, 1
+        self.last_update = time.time(), 0  # when, and how many steps the device had done
+        self.clock: Any = None  # (time, steps) after the warm-up, to estimate the run's length
+        self.length_is_told = on_gpu
 
-    @contextlib.contextmanager
-    def signals(self):
-        """While the block runs, Ctrl-C and SIGTERM are noted and heeded after the step.
-
-        One that comes again changes nothing: make and shells send theirs to all of a group, and
-        saving must not be cut short.
-        """
-
-        def note(signum, frame):
-            if not self.stop:
-                self.stop = signum
-                print("\nstopping after this step ...", file=sys.stderr, flush=True)
-
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
-            self.close_bar()
-
-    # ---------------------------------------------------------- called by the loop
-
-    def step(self, tally):
-        """After a training step."""
+    def on_train_batch_end(self, tally: Tally) -> None:
         self.tally = tally
         self.steps += 1
-        checkpoint.seed_step(self.config["seed"], tally.epoch, tally.step)  # for the next step
-        due = self.checkpoint_every and self.steps % self.checkpoint_every == 0
-        if self.steps >= self.next_look:
-            self.look()
-        if due or (not self.checkpoint_every and time.time() - self.saved > CHECKPOINT_EVERY):
-            self.save()
-        if self.stop:
-            tally.collect(self.net)
-            raise Stopped(self.stop)
+        if self.steps >= self.next_update:
+            self.update()
 
-    def evaluating(self):
-        """After a batch of the test set."""
+    def on_test_batch_end(self) -> None:
         if not self.evaluated:
-            self.mark()  # the epoch's last batches
+            self.add_mark()  # for the epoch's last batches
             self.open_bar("evaluating", len(self.test_iter), 0, "batches")
         self.evaluated += 1
         self.bar.update()
         if self.evaluated == len(self.test_iter):
-            self.close_bar()  # the epoch's line comes next
-        if self.stop:
-            raise Stopped(self.stop)
+            self.close()  # the epoch's line comes next
 
-    def epoch(self, history):
-        """After an epoch and its evaluation."""
+    def on_epoch_end(self, history: List[EpochRecord]) -> None:
         self.evaluated = 0
-        self.history = list(history)
         self.tally = Tally(len(history) + 1)
-        self.order_state = np.random.get_state()
-        checkpoint.seed_step(self.config["seed"], self.tally.epoch, 0)
-        self.save()
-        self.copy_parameters()
-        export(self.net, self.run, len(history))
-        title = "{model} on {dataset}, {resize}x{resize}, {dtype}".format(**self.config)
-        plots.save(plots.draw_curves(history, title, self.marks), self.run / "curves.png")
-        if self.stop and len(history) < self.config["epochs"]:
-            raise Stopped(self.stop)
 
-    # ---------------------------------------------------------- what they need
+    def update(self) -> None:
+        """See how far the device is; show it. Raises NonFiniteLoss if a batch's loss is not finite.
 
-    def look(self):
-        """See how far the device is, check that all is finite, show where the run is.
-
-        The last batch is left to the device, so that it has work while the host looks.
+        The last batch stays with the device, so that it has work meanwhile.
         """
-        self.tally.collect(keep=1)
-        if time.time() - self.copied > COPY_EVERY:
-            self.tally.collect(self.net)
-            self.copy_parameters()
-        now = time.time()
-        done = self.steps - len(self.tally.pending)
-        if self.clock is None and done >= WARM_UP:
+        tally = self.tally
+        tally.collect(keep=1)
+        now, done = time.time(), self.steps - len(tally.pending)
+        if self.clock is None and done >= WARM_UP_STEPS:
             self.clock = now, done
-        elif not self.told and self.clock and done > self.clock[1] and now - self.clock[0] > 1.5:
+        elif (not self.length_is_told and self.clock and done > self.clock[1]
+                and now - self.clock[0] > 1.5):
             self.tell_length((done - self.clock[1]) / (now - self.clock[0]))
         if self.bar is None:
-            images = len(self.train_iter.labels)
-            epoch = f"epoch {self.tally.epoch}/{self.config['epochs']}"
-            self.open_bar(epoch, images, self.tally.images, "images")
-        self.bar.set_postfix_str(f"loss {self.tally.loss:.4f}, train acc {self.tally.accuracy:.3f}",
+            self.open_bar(f"epoch {tally.epoch}/{self.settings.epochs}", self.images, tally.images,
+                          "images")
+        self.bar.set_postfix_str(f"loss {tally.loss:.4f}, train acc {tally.accuracy:.3f}",
                                  refresh=False)
-        self.bar.update(self.tally.images - self.bar.n)
-        self.mark()
-        # A few looks a second at most, each a wait for the device.
-        last, done_then = self.last_look
-        if done > done_then:
-            seconds_a_step = max(now - last, 1e-6) / (done - done_then)
-            self.next_look = self.steps + max(1, int(LOOK_EVERY / seconds_a_step))
-        self.last_look = now, done
+        self.bar.update(tally.images - self.bar.n)
+        self.add_mark()
+        before, done_before = self.last_update
+        if done > done_before:
+            seconds_per_step = max(now - before, 1e-6) / (done - done_before)
+            self.next_update = self.steps + max(1, int(PROGRESS_SECONDS / seconds_per_step))
+        self.last_update = now, done
 
-    def mark(self):
-        """Note loss and accuracy within the epoch, for the curves, a hundred times an epoch."""
+    def add_mark(self) -> None:
+        """Note loss and accuracy since the last mark, about a hundred times an epoch."""
         tally, before = self.tally, self.marked
         if before["epoch"] != tally.epoch:
             before = Tally(tally.epoch).state()
         images = tally.images - before["images"]
-        size = len(self.train_iter.labels)
-        if images >= size / 100:
-            self.marks.append({"epochs": tally.epoch - 1 + tally.images / size,
+        if images >= self.images / 100:
+            self.marks.append({"epochs": tally.epoch - 1 + tally.images / self.images,
                                "loss": (tally.loss_sum - before["loss_sum"]) / images,
                                "train_acc": (tally.correct - before["correct"]) / images})
             self.marked = tally.state()
 
-    def tell_length(self, steps_per_second):
+    def tell_length(self, steps_per_second: float) -> None:
         """Say about how long the run will take; a test batch costs about 0.3 training steps."""
-        self.told = True
-        epochs = self.config["epochs"]
-        an_epoch = len(self.train_iter) + 0.3 * len(self.test_iter)
-        left = (epochs - len(self.history)) * an_epoch - self.tally.step
-        images = steps_per_second * self.config["batch_size"] * self.workers
+        self.length_is_told = True
+        epochs_left = self.settings.epochs - (self.tally.epoch - 1)
+        steps_per_epoch = len(self.train_iter) + 0.3 * len(self.test_iter)
+        left = epochs_left * steps_per_epoch - self.tally.step
+        images = steps_per_second * self.settings.batch_size * self.workers
         tqdm.write(f"about {duration(left / steps_per_second)} to go at {images:.3g} images/s; "
                    "Ctrl-C saves and stops, --resume goes on", file=sys.stderr)
 
-    def save(self):
-        """Write a checkpoint and the history."""
-        self.tally.collect(self.net)
-        checkpoint.save(self.run, self.net, self.trainer, self.tally, self.history,
-                        self.order_state)
-        write_history(self.run / "history.jsonl", self.history)
-        write_text(self.run / "progress.jsonl", "".join(json.dumps(m) + "\n" for m in self.marks))
-        self.saved = time.time()
+    def open_bar(self, title: str, total: int, done: int, unit: str) -> None:
+        self.close()
+        self.bar = tqdm(total=total, initial=done, desc=title, unit=" " + unit, leave=False,
+                        disable=None if self.show else True, dynamic_ncols=True)
+        self.bar.n = done  # a disabled bar does not count
 
-    def copy_parameters(self):
-        """Remember the parameters, which have just been found finite, and where that was."""
-        parameters = self.net.collect_params().values()
-        self.good = self.tally.epoch, self.tally.step, [p.data(p.list_ctx()[0]).copy()
-                                                        for p in parameters]
-        self.copied = time.time()
-
-    def keep_last_good(self):
-        """After divergence: export the last parameters known to be finite; say where they are."""
-        epoch, step, values = self.good
-        for parameter, value in zip(self.net.collect_params().values(), values):
-            parameter.set_data(value)
-        path = export(self.net, self.run, epoch - 1)
-        return f"the parameters of epoch {epoch}, step {step} are in {path}"
-
-    def open_bar(self, what, total, done, unit):
-        self.close_bar()
-        self.bar = tqdm(total=total, initial=done, desc=what, unit=" " + unit, leave=False,
-                        disable=None if self.progress else True, dynamic_ncols=True)
-        # A disabled bar does not count.
-        self.bar.n = done
-
-    def close_bar(self):
+    def close(self) -> None:
+        """Take the progress bar away."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
 
-class Follower:
-    """The watch of a worker other than the first: it has no run folder to keep, and just steps."""
+class LastFiniteParameters(Callback):
+    """Keeps a copy of the parameters that were last found finite, in case the run diverges."""
 
-    def __init__(self, seed, rank, tally):
-        self.seed, self.rank = seed, rank
-        checkpoint.seed_step(seed, tally.epoch, tally.step, rank)
+    def __init__(self, net: "Block", tally: Tally) -> None:
+        self.net = net
+        self.copy(tally)
 
-    def step(self, tally):
-        checkpoint.seed_step(self.seed, tally.epoch, tally.step, self.rank)
+    def on_train_batch_end(self, tally: Tally) -> None:
+        if time.time() - self.copied > COPY_SECONDS:
+            tally.collect(self.net)
+            self.copy(tally)
 
-    def evaluating(self):
-        pass
+    def on_epoch_end(self, history: List[EpochRecord]) -> None:
+        self.copy(Tally(len(history) + 1))
 
-    def epoch(self, history):
-        checkpoint.seed_step(self.seed, len(history) + 1, 0, self.rank)
+    def copy(self, tally: Tally) -> None:
+        parameters = self.net.collect_params().values()
+        self.values = [p.data(p.list_ctx()[0]).copy() for p in parameters]
+        self.epoch, self.step = tally.epoch, tally.step
+        self.copied = time.time()
+
+    def export(self, folder: Path) -> str:
+        """After divergence: export these parameters, and say where they are."""
+        for parameter, value in zip(self.net.collect_params().values(), self.values):
+            parameter.set_data(value)
+        path = export_net(self.net, folder, self.epoch - 1)
+        return f"the parameters of epoch {self.epoch}, step {self.step} are in {path}"
 
 
-def export(net, run, epoch):
-    """Write ``model-symbol.json`` and ``model-EEEE.params``, removing an earlier epoch's.
+class Checkpoints(Callback):
+    """Saves the run: at its start, after every epoch, and every two minutes or so many steps.
 
-    Returns the parameters' path. ``gluon.SymbolBlock.imports`` reads the pair.
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    net, trainer
+        As given to the loop.
+    history : list of EpochRecord
+    tally : Tally
+        Where the run starts.
+    progress : Progress
+        Its marks are saved, too.
+    every : int, optional
+        Steps between checkpoints; by default time decides.
     """
-    target = Path(run, f"model-{epoch:04d}.params")
-    older = [path for path in Path(run).glob("model-*.params") if path != target]
-    with replacing(target) as parameters:
-        with replacing(Path(run, "model-symbol.json")) as symbol:
-            net.export(str(parameters.with_name("model")), epoch)
-            parameters.with_name("model-symbol.json").rename(symbol)
-    for path in older:
-        path.unlink()
-    return target
+
+    def __init__(self, folder: Path, net: "Block", trainer: "Trainer", history: List[EpochRecord],
+                 tally: Tally, progress: Progress, every: Optional[int] = None) -> None:
+        self.folder, self.net, self.trainer = folder, net, trainer
+        self.history, self.tally, self.progress, self.every = history, tally, progress, every
+        self.steps = 0
+        # From before the order of the epoch under way is drawn.
+        self.order_state = np.random.get_state()
+        self.save()
+
+    def on_train_batch_end(self, tally: Tally) -> None:
+        self.tally = tally
+        self.steps += 1
+        if self.every:
+            due = self.steps % self.every == 0
+        else:
+            due = time.time() - self.saved > CHECKPOINT_SECONDS
+        if due:
+            self.save()
+
+    def on_epoch_end(self, history: List[EpochRecord]) -> None:
+        self.history, self.tally = list(history), Tally(len(history) + 1)
+        self.order_state = np.random.get_state()
+        self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint, the history and the marks; raises NonFiniteLoss instead of saving
+        parameters that are not finite.
+        """
+        self.tally.collect(self.net)
+        checkpoint.save(self.folder, self.net, self.trainer, self.tally, self.history,
+                        self.order_state)
+        write_history(self.folder / "history.jsonl", self.history)
+        write_text(self.folder / "progress.jsonl",
+                   "".join(json.dumps(mark) + "\n" for mark in self.progress.marks))
+        self.saved = time.time()
 
 
-def read_marks(path):
-    """The marks of a run that goes on; none for a new one, or if the file is damaged."""
+class Export(Callback):
+    """Writes the net and the curves after every epoch."""
+
+    def __init__(self, folder: Path, net: "Block", settings: Settings, progress: Progress) -> None:
+        self.folder, self.net, self.progress = folder, net, progress
+        self.title = (f"{settings.model} on {settings.dataset}, {settings.resize}x"
+                      f"{settings.resize}, {settings.dtype}")
+
+    def on_epoch_end(self, history: List[EpochRecord]) -> None:
+        export_net(self.net, self.folder, len(history))
+        plots.save(plots.draw_curves(history, self.title, self.progress.marks),
+                   self.folder / "curves.png")
+
+
+class StopOnSignal(Callback):
+    """Ends the run by `Stopped` after the step in which Ctrl-C or SIGTERM arrived.
+
+    Use it as a context manager around the loop. A second signal changes nothing: make and shells
+    send theirs to a whole group, and saving must not be cut short.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs  # after the last one there is nothing to stop
+        self.signum: Optional[int] = None
+
+    def __enter__(self) -> "StopOnSignal":
+        signals = (signal.SIGINT, signal.SIGTERM)
+        self.before = {s: signal.signal(s, self.note) for s in signals}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for signum, handler in self.before.items():
+            signal.signal(signum, handler)
+
+    def note(self, signum: int, frame: Any) -> None:
+        if not self.signum:
+            self.signum = signum
+            print("\nstopping after this step ...", file=sys.stderr, flush=True)
+
+    def stop_if_asked(self) -> None:
+        if self.signum:
+            raise Stopped(self.signum)
+
+    def on_train_batch_end(self, tally: Tally) -> None:
+        self.stop_if_asked()
+
+    def on_test_batch_end(self) -> None:
+        self.stop_if_asked()
+
+    def on_epoch_end(self, history: List[EpochRecord]) -> None:
+        if len(history) < self.epochs:
+            self.stop_if_asked()
+
+
+def read_marks(path: Path) -> List[Dict[str, float]]:
+    """The marks of a run that goes on; none for a new one, or if the file is damaged.
+
+    They are drawn and nothing more, so a damaged file is no reason to refuse the run.
+    """
     try:
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    except (OSError, ValueError):
+        lines = path.read_text("utf-8").splitlines()
+        marks = [json.loads(line) for line in lines]
+        return [{name: float(mark[name]) for name in ("epochs", "loss", "train_acc")}
+                for mark in marks]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Seconds as people say them: '35 s', '1 min 40 s', '6 h 50 min'."""
     seconds = round(seconds)
     if seconds < 60:

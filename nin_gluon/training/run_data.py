@@ -57,7 +57,7 @@ def load_run_data(config: RunConfig, contexts: "List[mx.Context]", part: Tuple[i
     name, (train_iter, test_iter) = choose_dataset(settings, environment.data_dir, load)
     own = own_data(name, environment.data_dir)
     if environment.machine and environment.own_data != own:  # the run has begun already
-        raise InputError(f"the run began with other files of {DATASETS[name].title} than are "
+        raise InputError(f"the run began with other files of {DATASETS[name][0]} than are "
                          "found now; name their folder with --data-dir.")
     resize = settings.resize or train_iter.images.shape[1]
     return train_iter, test_iter, replace(
