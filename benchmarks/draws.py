@@ -79,23 +79,24 @@ def train(draws, settings, train_iter, test_iter):
     from nin_gluon import models
     from nin_gluon.exercises import count_living
     from nin_gluon.settings import TEXTBOOK
-    from nin_gluon.training.callbacks import Follower
+    from nin_gluon.training.callbacks import StepSeeds
+    from nin_gluon.training.hooks import Hooks
     from nin_gluon.training.loop import Tally, train_ch5
 
     batch_size, size, tally = settings["batch_size"], settings["resize"], Tally()
     mx.random.seed(draws["weights"])
     np.random.seed(draws["weights"])
-    net = models.get_model(TEXTBOOK["model"])
-    net.initialize(models.initializer(TEXTBOOK["init"], net))
+    net = models.get_model(TEXTBOOK.model)
+    net.initialize(models.initializer(TEXTBOOK.init, net))
     net.hybridize(static_alloc=True, static_shape=True)
     net(mx.nd.zeros((1, 1, size, size)))  # which creates the parameters
-    trainer = gluon.Trainer(list(net.collect_params().values()), TEXTBOOK["optimizer"],
-                            {"learning_rate": TEXTBOOK["lr"]})
+    trainer = gluon.Trainer(list(net.collect_params().values()), TEXTBOOK.optimizer,
+                            {"learning_rate": TEXTBOOK.lr})
     np.random.seed(draws["order"])
-    masks = Follower(draws["masks"], 0, tally)
+    masks = StepSeeds(draws["masks"], tally)
     with contextlib.redirect_stdout(io.StringIO()):
         history = train_ch5(net, train_iter, test_iter, batch_size, trainer, mx.cpu(),
-                            settings["epochs"], tally=tally, watch=masks)
+                            settings["epochs"], Hooks(tally=tally, callbacks=[masks]))
     return {"draws": draws, "history": [[r.loss, r.train_acc, r.test_acc] for r in history],
             "alive": count_living(net, test_iter)}
 

@@ -58,23 +58,28 @@ class Setting:
     metavar: Optional[str] = None
     group: str = "recipe"  # the heading in --help
 
-    def parse(self, text: str) -> Any:
-        """The value that a command line's text stands for; ValueError if it is none."""
-        if self.allowed:
-            return parse_number(text, self.kind, self.allowed)
-        self.check(text)
-        return text
+    @property
+    def words(self) -> str:
+        """What a value must be, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        noun = {int: "a whole number", float: "a number", str: "text"}[self.kind]
+        return f"{noun} {self.allowed.words}" if self.allowed else noun
 
-    def check(self, value: Any) -> None:
-        """Raise ValueError unless `value` is legal. A bool is no number, and NaN is no value."""
+    def parse(self, text: str) -> Any:
+        """The value that text on a command line stands for; ValueError if it is none."""
+        return parse_number(text, self.kind, self.allowed) if self.allowed else text
+
+    def accepts(self, value: Any) -> bool:
+        """Whether a value is legal. A bool is no number, and NaN is no value."""
+        if value is None:
+            return self.optional
         kinds = (int, float) if self.kind is float else (self.kind,)
         if not isinstance(value, kinds) or isinstance(value, bool):
-            raise ValueError(f"{value!r} is not {'text' if self.kind is str else 'a number'}")
-        if (isinstance(value, (int, float)) and self.allowed
-                and not (math.isfinite(value) and self.allowed.accept(value))):
-            raise ValueError(f"{value!r} is not a number {self.allowed.words}")
-        if self.choices and value not in self.choices:
-            raise ValueError(f"{value!r} is none of {', '.join(self.choices)}")
+            return False
+        if self.allowed:
+            return math.isfinite(value) and self.allowed.accept(value)
+        return not self.choices or value in self.choices
 
 
 def setting(default: Any, kind: type, help: str, **details: Any) -> Any:
@@ -192,18 +197,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            value = getattr(self, f.name)
-            described = setting_of(f.name)
-            if value is None and described.optional:
-                continue
-            try:
-                described.check(value)
-            except ValueError as error:
-                raise InputError(f"{f.name}: {error}") from None
+            value, described = getattr(self, f.name), setting_of(f.name)
+            if not described.accepts(value):
+                raise InputError(f"{f.name} is {value!r}; it must be {described.words}")
             if described.kind is float:
                 object.__setattr__(self, f.name, float(value))
         if self.optimizer != "sgd" and self.momentum:
-            raise InputError(f"--momentum is of SGD, and {self.optimizer} has none; leave it out.")
+            raise InputError(f"--momentum is of SGD, and {self.optimizer} has none; leave it out")
 
     def to_json(self) -> Dict[str, Any]:
         """The settings as a dict of JSON values, in the order of the fields."""

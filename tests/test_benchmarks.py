@@ -234,7 +234,7 @@ SMALL = {"resize": 67, "batch_size": 16, "epochs": 1}
 
 
 def test_draws_of_one_seed_make_the_run_of_the_train_command(few_images, tmp_path, monkeypatch):
-    monkeypatch.setattr("nin_gluon.train.draw_predictions", lambda *args: None)
+    monkeypatch.setattr("nin_gluon.training.run.Run.draw_predictions", lambda *args: None)
     run = tmp_path / "run"
     options = ["--resize", "67", "--batch-size", "16", "--epochs", "1", "--seed", "5",
                "--dataset", "sample", "--dtype", "float32", "--out", str(run)]

@@ -130,8 +130,8 @@ def initialize(net: gluon.HybridBlock, settings: Settings, channels: int,
             scores = net(mx.nd.zeros((1, channels, settings.resize, settings.resize), ctx=ctx))
     title, classes, _ = DATASETS[str(settings.dataset)]
     if scores.shape[1] != len(classes):
-        raise InputError(f"--model {settings.model} has {scores.shape[1]} classes, and {title} has "
-                         f"{len(classes)}; leave out classes=.")
+        raise InputError(f"--model {settings.model} makes {scores.shape[1]} classes, and {title} "
+                         f"has {len(classes)}; leave out classes=.")
 
 
 def optimizer_options(settings: Settings, steps: int) -> Dict[str, Any]:

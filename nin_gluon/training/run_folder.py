@@ -116,7 +116,7 @@ def new_folder(out: Optional[str], name: str) -> Path:
         Something is in `out` already.
     """
     if not out:
-        return Path("runs", time.strftime("%Y-%m-%d_%H%M%S-") + name)
+        return Path("runs", f"{time.strftime('%Y-%m-%d_%H%M%S')}-{name}")
     folder = Path(out)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise already_there(folder)

@@ -14,9 +14,10 @@ import pytest
 from mxnet import gluon, nd
 
 from nin_gluon import models, plots, train
-from nin_gluon.settings import TEXTBOOK, optimizer_settings
-from nin_gluon.training import callbacks as watch
+from nin_gluon.settings import TEXTBOOK
+from nin_gluon.training import callbacks, run_folder
 from nin_gluon.training.history import parse_log, read_history
+from nin_gluon.training.run import Run, optimizer_options
 
 # The smallest input, so that a step takes milliseconds.
 SMALL = ["--resize", "67", "--batch-size", "8", "--epochs", "2", "--init", "he", "--lr", "0.01",
@@ -40,17 +41,17 @@ def assert_same_outcome(one, other):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Leave the pictures out, which take longer than the training here."""
-    monkeypatch.setattr(train, "draw_predictions", lambda *args: None)
-    monkeypatch.setattr(watch.plots, "draw_curves", lambda *args: None)
-    monkeypatch.setattr(watch.plots, "save", lambda *args: None)
+    monkeypatch.setattr(Run, "draw_predictions", lambda *args: None)
+    monkeypatch.setattr(callbacks.plots, "draw_curves", lambda *args: None)
+    monkeypatch.setattr(callbacks.plots, "save", lambda *args: None)
 
 
 @pytest.fixture
 def stop_at(monkeypatch):
     """Function of (step, signal): make the next run behave as if the signal came in that step."""
 
-    def arrange(step, signum=signal.SIGINT, method="step"):
-        original, calls = getattr(watch.Watch, method), []
+    def arrange(step, signum=signal.SIGINT, method="on_train_batch_end"):
+        original, calls = getattr(callbacks.StopOnSignal, method), []
 
         def stopping(self, *args):
             calls.append(1)
@@ -58,7 +59,7 @@ def stop_at(monkeypatch):
                 os.kill(os.getpid(), signum)
             return original(self, *args)
 
-        monkeypatch.setattr(watch.Watch, method, stopping)
+        monkeypatch.setattr(callbacks.StopOnSignal, method, stopping)
 
     return arrange
 
@@ -101,12 +102,12 @@ def test_one_seed_gives_one_run_and_another_gives_another(few_images, no_picture
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 @pytest.mark.parametrize("step, signum, method", [
-    (1, signal.SIGINT, "step"),  # the first step
-    (4, signal.SIGTERM, "step"),
-    (6, signal.SIGINT, "step"),  # the last step of the first epoch
-    (2, signal.SIGTERM, "evaluating"),
-    (1, signal.SIGINT, "epoch"),
-    (9, signal.SIGINT, "step"),
+    (1, signal.SIGINT, "on_train_batch_end"),  # the first step
+    (4, signal.SIGTERM, "on_train_batch_end"),
+    (6, signal.SIGINT, "on_train_batch_end"),  # the last step of the first epoch
+    (2, signal.SIGTERM, "on_test_batch_end"),
+    (1, signal.SIGINT, "on_epoch_end"),
+    (9, signal.SIGINT, "on_train_batch_end"),
 ])
 def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_path, stop_at,
                                                  capsys, schedule, step, signum, method):
@@ -123,12 +124,12 @@ def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_pa
 
 
 @pytest.mark.parametrize("step, method, more", [
-    (4, "step", ["--augment", "shift-mirror", "--preprocess", "zca", "--model", "cifar_nin",
-                 "--resize", "28"]),
-    (2, "evaluating", ["--augment", "shift-mirror", "--schedule", "step"]),
-    (1, "epoch", ["--augment", "mirror", "--preprocess", "standardize"]),
-    (4, "step", ["--optimizer", "adam", "--lr", "0.001", "--momentum", "0"]),
-    (1, "epoch", ["--optimizer", "adam", "--lr", "0.001", "--momentum", "0"]),
+    (4, "on_train_batch_end", ["--augment", "shift-mirror", "--preprocess", "zca",
+                               "--model", "cifar_nin", "--resize", "28"]),
+    (2, "on_test_batch_end", ["--augment", "shift-mirror", "--schedule", "step"]),
+    (1, "on_epoch_end", ["--augment", "mirror", "--preprocess", "standardize"]),
+    (4, "on_train_batch_end", ["--optimizer", "adam", "--lr", "0.001", "--momentum", "0"]),
+    (1, "on_epoch_end", ["--optimizer", "adam", "--lr", "0.001", "--momentum", "0"]),
 ])
 def test_stopped_and_resumed_with(few_images, no_pictures, tmp_path, stop_at, step, method, more):
     options = [*SMALL, *more]
@@ -221,7 +222,7 @@ def test_killed_without_warning_goes_on_from_the_last_checkpoint(few_images, no_
     class Killed(BaseException):
         pass
 
-    original = watch.Watch.step
+    original = callbacks.StopOnSignal.on_train_batch_end
 
     def step(self, tally):
         original(self, tally)
@@ -229,7 +230,7 @@ def test_killed_without_warning_goes_on_from_the_last_checkpoint(few_images, no_
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(watch.Watch, "step", step)
+        patch.setattr(callbacks.StopOnSignal, "on_train_batch_end", step)
         with pytest.raises(Killed):
             train.main([*SMALL, "--checkpoint-every", "2", "--out", str(tmp_path / "parts")])
     names = [path.name for path in (tmp_path / "parts" / "checkpoint").iterdir()]
@@ -316,7 +317,10 @@ def test_a_run_from_before_there_was_a_setting_goes_on(few_images, no_pictures, 
 
 def test_the_presets_keep_what_they_promise():
     def planned(*options):
-        return train.plan_run(train.build_parser().parse_args([*options, "--out", "nowhere"]))[1]
+        args = train.build_parser().parse_args([*options, "--out", "nowhere"])
+        config = train.planned_run(args)[1].to_json()
+        return {name: value for name, value in config.items()
+                if name not in ("workers", "own_data", "machine")}
 
     assert planned() == {
         "preset": "textbook", "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128,
@@ -342,8 +346,8 @@ def test_the_presets_keep_what_they_promise():
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 12, 1200])
 def test_the_step_schedule_takes_a_tenth_twice(steps):
-    config = {**TEXTBOOK, "lr": 0.5, "schedule": "step"}
-    schedule = optimizer_settings(config, steps)["lr_scheduler"]
+    settings = TEXTBOOK.but(lr=0.5, schedule="step")
+    schedule = optimizer_options(settings, steps)["lr_scheduler"]
     rates = [schedule(update) for update in range(1, steps + 1)]
     whole = max(1, steps * 5 // 6)
     tenth = max(whole + 1, steps * 11 // 12)
@@ -526,21 +530,24 @@ def test_the_sample_is_hard_enough_to_be_learnt(tmp_path, no_pictures):
 def test_a_signal_that_comes_again_changes_nothing(few_images, no_pictures, tmp_path, monkeypatch,
                                                   capsys):
     """Not while the step is finished, nor while the run is saved."""
-    original_step, original_save = watch.Watch.step, watch.Watch.save
+    original_step = callbacks.StopOnSignal.on_train_batch_end
+    original_save = callbacks.Checkpoints.save
+    sent = []
 
     def step(self, tally):
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
+        sent.append(1)
         return original_step(self, tally)
 
     def save(self):
-        if self.stop:
+        if sent:
             os.kill(os.getpid(), signal.SIGTERM)
         return original_save(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(watch.Watch, "step", step)
-        patch.setattr(watch.Watch, "save", save)
+        patch.setattr(callbacks.StopOnSignal, "on_train_batch_end", step)
+        patch.setattr(callbacks.Checkpoints, "save", save)
         assert train.main([*SMALL, "--out", str(tmp_path / "run")]) == 143
     assert f"--resume {tmp_path / 'run'}" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "run" / "checkpoint").iterdir()] == \
@@ -636,7 +643,7 @@ def test_a_run_can_be_resumed_from_another_folder(garments, no_pictures, tmp_pat
 def test_two_runs_that_start_in_one_second_get_a_folder_each(few_images, no_pictures, tmp_path,
                                                              monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train.time, "strftime", lambda form: "2020-02-02_020202")
+    monkeypatch.setattr(run_folder.time, "strftime", lambda form: "2020-02-02_020202")
     for _ in range(2):
         assert train.main([*SMALL[:4], "--epochs", "1", *SMALL[6:]]) == 0
     first, second = sorted((tmp_path / "runs").iterdir())

@@ -1,12 +1,11 @@
 """What the train command shows and keeps on the way."""
 
-from types import SimpleNamespace
-
 import pytest
-from tqdm import tqdm
 
 from nin_gluon import train
-from nin_gluon.training.callbacks import Watch, duration
+from nin_gluon.settings import Settings
+from nin_gluon.training.callbacks import Progress, duration
+from nin_gluon.training.tally import Tally
 
 
 @pytest.mark.parametrize("seconds, words", [
@@ -17,53 +16,50 @@ def test_durations_are_said_as_people_say_them(seconds, words):
     assert duration(seconds) == words
 
 
-def test_the_length_of_a_run_is_told_from_its_first_steps(capsys):
-    class Run:
-        config, workers = {"epochs": 3, "batch_size": 10}, 2
-        train_iter, test_iter, history = range(100), range(20), [None]
-        tally = type("", (), {"step": 12})
+def progress(settings, train_images, test_batches, tally, folder, **options):
+    """A Progress over batches that are never made."""
+    train_iter = type("", (), {"labels": range(train_images),
+                               "__len__": lambda self: train_images // settings.batch_size})()
+    return Progress(settings, train_iter, range(test_batches), tally, folder, **options)
 
-    Watch.tell_length(Run, steps_per_second=2)
+
+def test_the_length_of_a_run_is_told_from_its_first_steps(capsys, tmp_path):
+    settings = Settings(epochs=3, batch_size=10)
+    shown = progress(settings, 1000, 20, Tally(epoch=2, step=12), tmp_path, workers=2)
+    shown.tell_length(steps_per_second=2)
     # Two epochs of 100 steps and 20 test batches at 0.3 of a step, less 12 steps: 200 steps.
     assert capsys.readouterr().err.startswith("about 1 min 40 s to go at 40 images/s")
 
 
-def test_slow_first_steps_do_not_lengthen_the_estimate(monkeypatch):
+def test_slow_first_steps_do_not_lengthen_the_estimate(monkeypatch, tmp_path):
     # The first steps compile and take memory: here 20, 9 and 8 seconds, then 2 each.
     now, told = [0.0], []
     monkeypatch.setattr("nin_gluon.training.callbacks.time.time", lambda: now[0])
+    monkeypatch.setattr(Progress, "tell_length", lambda self, rate: (
+        told.append(rate), setattr(self, "length_is_told", True)))
 
-    class Run:
-        train_iter, bar, told, clock = type("", (), {"labels": range(100)}), None, False, None
-        steps, last_look, copied, config = 0, (0, 0), float("inf"), {"epochs": 1}
-        tally = SimpleNamespace(collect=lambda keep: None, pending=[None], epoch=1, images=0,
-                                loss=1.0, accuracy=0.5)
+    class TallyOfOneStep(Tally):
+        def collect(self, net=None, keep=0):
+            pass  # the device has now done all but the last step
 
-        def open_bar(self, *args):
-            self.bar = tqdm(disable=True)
-
-        def mark(self):
-            pass
-
-        def tell_length(self, steps_per_second):
-            self.told = True
-            told.append(steps_per_second)
-
-    run = Run()
-    for run.steps, seconds in enumerate([0, 20, 9, 8, 2, 2, 2, 2], 1):
-        now[0] += seconds  # the device has now done all but the last step
-        Watch.look(run)
+    shown = progress(Settings(epochs=1, batch_size=10), 100, 1, Tally(), tmp_path, show=False)
+    tally = TallyOfOneStep()
+    tally.pending = [None]
+    for seconds in [0, 20, 9, 8, 2, 2, 2, 2]:
+        now[0] += seconds
+        shown.next_update = 0
+        shown.on_train_batch_end(tally)
     assert told == [pytest.approx(1 / 2)]
 
 
 def test_progress_within_the_epoch_is_kept_and_adds_up(few_images, tmp_path, monkeypatch):
-    monkeypatch.setattr("nin_gluon.training.callbacks.LOOK_EVERY", 0)  # look after every step
+    monkeypatch.setattr("nin_gluon.training.callbacks.PROGRESS_SECONDS", 0)  # after every step
     monkeypatch.setattr("nin_gluon.training.callbacks.plots.save", lambda *args: None)
     marks = []
     monkeypatch.setattr("nin_gluon.training.callbacks.plots.draw_curves",
                         lambda history, title, within: marks.append((history[-1], list(within))))
     options = ["--resize", "67", "--batch-size", "16", "--epochs", "1", "--out", str(tmp_path)]
-    monkeypatch.setattr(train, "draw_predictions", lambda *args: None)
+    monkeypatch.setattr("nin_gluon.training.run.Run.draw_predictions", lambda *args: None)
     assert train.main(options) == 0
     record, within = marks[0]
     assert [mark["epochs"] for mark in within] == pytest.approx([1 / 3, 2 / 3, 1])

@@ -8,8 +8,9 @@ from mxnet.gluon import nn
 
 import nin_gluon
 from nin_gluon.data.loader import BatchLoader
-from nin_gluon.training import loop
+from nin_gluon.training import loop, tally
 from nin_gluon.training.history import EpochRecord, parse_log
+from nin_gluon.training.hooks import Callback, Hooks
 
 
 def small_net(ctx=None):
@@ -102,7 +103,7 @@ def test_the_host_does_not_wait_within_an_epoch(garments, monkeypatch):
 
 
 def test_queued_batches_do_not_pile_up(garments, monkeypatch):
-    monkeypatch.setitem(loop.QUEUE_BYTES, "cpu", 3 * 4 * 28 * 28 * 4)
+    monkeypatch.setitem(loop.MAX_QUEUED_BYTES, "cpu", 3 * 4 * 28 * 28 * 4)
     net = small_net()
     parts = iterators(garments, train=160, batch_size=4)
     with monkeypatch.context() as patch:
@@ -145,7 +146,7 @@ def test_the_parameters_of_a_large_net_are_all_looked_at(bad):
     net.initialize()
     if bad is not None:
         net[bad].weight.set_data(nd.array([[float("inf")]]))
-    assert loop.parameters_are_finite(net) == (bad is None)
+    assert tally.parameters_are_finite(net) == (bad is None)
 
 
 def test_with_a_frozen_layer_the_queue_is_kept_short_too(garments, monkeypatch):
@@ -155,7 +156,7 @@ def test_with_a_frozen_layer_the_queue_is_kept_short_too(garments, monkeypatch):
     net[0].collect_params().setattr("grad_req", "null")
     trained = [p.data() for p in net[2].collect_params().values()]
     waited_for = []
-    monkeypatch.setattr(loop.Pace, "keep", lambda self, X, result: waited_for.append(result))
+    monkeypatch.setattr(loop.Queue, "add", lambda self, X, result: waited_for.append(result))
     train_iter, _ = iterators(garments, train=32)
     loop.train_ch5(net, train_iter, [], 16, trainer_of(net), mx.cpu(), 1)
     assert len(waited_for) == 2
@@ -209,28 +210,28 @@ def test_epochs_done_before_are_printed_and_not_run_again(garments, capsys):
     net = small_net()
     before = EpochRecord(1, 2.0, 0.25, 0.5, 3.0)
     history = loop.train_ch5(net, *iterators(garments), 16, trainer_of(net), mx.cpu(), 2,
-                             history=[before])
+                             hooks=Hooks(history=[before]))
     assert history[0] == before
     assert [r.epoch for r in history] == [1, 2]
     assert capsys.readouterr().out.splitlines()[1] == str(before)
 
 
-def test_a_watch_is_called_after_every_step_and_epoch(garments):
+def test_callbacks_are_called_after_every_step_and_epoch(garments):
     calls = []
 
-    class Watch:
-        def step(self, tally):
+    class Calls(Callback):
+        def on_train_batch_end(self, tally):
             calls.append((tally.epoch, tally.step))
 
-        def evaluating(self):
+        def on_test_batch_end(self):
             calls.append("test batch")
 
-        def epoch(self, history):
+        def on_epoch_end(self, history):
             calls.append(len(history))
 
     net = small_net()
     loop.train_ch5(net, *iterators(garments, 48, 20), 16, trainer_of(net), mx.cpu(), 2,
-                   watch=Watch())
+                   Hooks(callbacks=[Calls()]))
     epochs = [[(e, 1), (e, 2), (e, 3), "test batch", "test batch", e] for e in (1, 2)]
     assert calls == epochs[0] + epochs[1]
 
