@@ -7,18 +7,22 @@ MXNet is not imported here: ``--help`` has to be quick.
 """
 
 import math
+import reprlib
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from nin_gluon.errors import InputError
 
 __all__ = ["DTYPES", "KVSTORES", "PRESETS", "TEXTBOOK", "Preset", "Setting", "Settings",
-           "at_least_0", "below_1", "default_preset", "parse_number", "positive", "setting_of"]
+           "at_least_0", "below_1", "default_preset", "parse_number", "positive", "setting_of",
+           "settings_in"]
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 # The first two work within one process, the others between the workers of a distributed job.
 KVSTORES = ("device", "local", "dist_sync", "dist_device_sync")
+
+MAX_NUMBER = 2**63  # no setting needs more, and MXNet takes 64-bit integers; NaN is not below it
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def parse_number(text: str, kind: type, allowed: Range) -> Any:
         value = kind(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value) or not allowed.accept(value):
+    if not abs(value) < MAX_NUMBER or not allowed.accept(value):
         noun = "a whole number" if kind is int else "a number"
         raise ValueError(f"{text!r} is not {noun} {allowed.words}")
     return value
@@ -78,7 +82,7 @@ class Setting:
         if not isinstance(value, kinds) or isinstance(value, bool):
             return False
         if self.allowed:
-            return math.isfinite(value) and self.allowed.accept(value)
+            return abs(value) < MAX_NUMBER and self.allowed.accept(value)
         return not self.choices or value in self.choices
 
 
@@ -199,7 +203,7 @@ class Settings:
         for f in fields(self):
             value, described = getattr(self, f.name), setting_of(f.name)
             if not described.accepts(value):
-                raise InputError(f"{f.name} is {value!r}; it must be {described.words}")
+                raise InputError(f"{f.name} is {reprlib.repr(value)}; it must be {described.words}")
             if described.kind is float:
                 object.__setattr__(self, f.name, float(value))
         if self.optimizer != "sgd" and self.momentum:
@@ -239,6 +243,11 @@ def setting_of(name: str) -> Setting:
     """What is known about the setting of that name."""
     described: Setting = Settings.__dataclass_fields__[name].metadata["setting"]
     return described
+
+
+def settings_in(group: str) -> List[str]:
+    """The names of the settings under one heading of --help."""
+    return [f.name for f in fields(Settings) if setting_of(f.name).group == group]
 
 
 @dataclass(frozen=True)

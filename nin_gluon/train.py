@@ -22,7 +22,7 @@ from nin_gluon.cli import (
     whole_path,
 )
 from nin_gluon.errors import InputError
-from nin_gluon.settings import PRESETS, Settings, default_preset, positive
+from nin_gluon.settings import PRESETS, Settings, default_preset, positive, settings_in
 from nin_gluon.training.run_folder import (
     Environment,
     RunConfig,
@@ -59,10 +59,6 @@ A run leaves a folder with config.json, history.jsonl, curves.png, predictions.p
 how to go on. Exit status: 0 done, 1 diverged, 2 wrong request or input, 130 or 143 stopped.
 """
 
-RECIPE = ("model", "epochs", "batch_size", "optimizer", "lr", "momentum", "wd", "init", "schedule",
-          "dtype", "seed")
-DATA = ("dataset", "resize", "limit", "validation", "augment", "preprocess")
-
 
 def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m nin_gluon.train", description=DESCRIPTION,
@@ -70,17 +66,17 @@ def build_parser() -> ArgumentParser:
     group = parser.add_argument_group("recipe (each overrides the preset's)")
     presets = "; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
     group.add_argument("--preset", choices=PRESETS, default=None, help=presets)
-    add_settings(group, RECIPE)
+    add_settings(group, settings_in("recipe"))
 
     group = parser.add_argument_group("data")
-    add_settings(group, DATA, types={"dataset": dataset_name})
+    add_settings(group, settings_in("data"), types={"dataset": dataset_name})
     group.add_argument(
         "--data-dir", metavar="DIR", type=whole_path,
         help="folder with the data set's files (default: $NIN_GLUON_DATA, then MXNet's own data "
              "folder; what is missing is downloaded)")
 
     group = parser.add_argument_group("run")
-    add_settings(group, ["kvstore"])
+    add_settings(group, settings_in("run"))
     add = group.add_argument
     add("--ctx", metavar="DEVICE",
         help="auto, cpu, gpu, gpu(1), or several: 'gpu(0),gpu(1)' (default: auto)")
