@@ -1,45 +1,79 @@
-"""Writing files so that a reader never sees half of one and nothing is lost on the way."""
+"""Writing files so that nobody ever reads half of one and nothing is lost on the way."""
 
 import contextlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Iterator, Union
 
-from nin_gluon.errors import InputError
+from nin_gluon.errors import InputError, WriteError, why
 
-__all__ = ["replacing", "write_ours", "write_text"]
+__all__ = ["make_folder", "replacing", "write_ours", "write_text"]
 
 
 @contextlib.contextmanager
-def replacing(path):
-    """Give a temporary path beside `path`; rename it there when the block ends without error."""
+def replacing(path: Union[str, Path]) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it there if the block ends without an error.
+
+    Raises
+    ------
+    WriteError
+        The operating system refuses: the disk is full, say, or the folder is read-only or gone.
+    """
     path = Path(path)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        temporary = Path(folder, path.name)
-        yield temporary
-        os.replace(temporary, path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            temporary = Path(folder, path.name)
+            yield temporary
+            os.replace(temporary, path)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        what = path if path.parent.is_dir() else path.parent
+        raise WriteError(f"{what} cannot be written: {why(error)}") from error
 
 
-def write_text(path, text):
+def write_text(path: Union[str, Path], text: str) -> None:
     """Write a text file (UTF-8) by writing beside it and renaming."""
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
 
 
-def write_ours(path, data, mark):
-    """Write a file that has `mark` in it, unless it is there as it should be.
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless it is there.
+
+    Raises
+    ------
+    WriteError
+        The operating system refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"the folder {path} cannot be made: {why(error)}") from error
+
+
+def write_ours(path: Union[str, Path], data: bytes, mark: str) -> None:
+    """Write a file that contains `mark`, unless it is there as it should be.
 
     Raises
     ------
     InputError
         A file without the mark, so somebody else's, is in the way.
+    WriteError
+        The operating system refuses.
     """
     path = Path(path)
-    before = path.read_bytes() if path.exists() else None
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, and a file is to be written there; move it away.")
+    try:
+        before = path.read_bytes() if path.exists() else None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {why(error)}.") from error
     if before == data:
         return
     if before is not None and mark.encode() not in before:
         raise InputError(f"{path} is there and was not written by this command; move it away.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as temporary:
         temporary.write_bytes(data)

@@ -11,7 +11,7 @@ import sys
 from dataclasses import fields
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
-from nin_gluon.errors import InputError
+from nin_gluon.errors import InputError, why
 from nin_gluon.runtime import MXNetUnavailable
 from nin_gluon.settings import Range, Settings, parse_number, setting_of
 
@@ -150,14 +150,17 @@ def command(main: Callable[..., Optional[int]]) -> Callable[..., int]:
         except BrokenPipeError:  # `... | head`: the reader has seen enough
             silence_stdout()
             return 0
-        except (InputError, MXNetUnavailable, OSError) as error:
-            # __spec__ knows the module's name even when it runs as __main__.
-            module = getattr(main.__globals__["__spec__"], "name", main.__module__)
-            print(f"{module.replace('.__main__', '')}: error: {error}", file=sys.stderr)
-            return 2
+        except (InputError, MXNetUnavailable) as error:
+            sentence = str(error)
+        except OSError as error:  # one that nobody expected more closely
+            sentence = f"{error.filename}: {why(error)}" if error.filename else why(error)
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
+        # __spec__ knows the module's name even when it runs as __main__.
+        module = getattr(main.__globals__["__spec__"], "name", main.__module__)
+        print(f"{module.replace('.__main__', '')}: error: {sentence}", file=sys.stderr)
+        return 2
 
     return wrapped
 

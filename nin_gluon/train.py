@@ -21,7 +21,7 @@ from nin_gluon.cli import (
     this_python,
     whole_path,
 )
-from nin_gluon.errors import InputError
+from nin_gluon.errors import InputError, WriteError
 from nin_gluon.settings import PRESETS, Settings, default_preset, positive, settings_in
 from nin_gluon.training.run_folder import (
     Environment,
@@ -176,22 +176,28 @@ def resumed_settings(settings: Settings, given: Dict[str, Any]) -> Settings:
 def lead(run: "Run", folder: Path, args: argparse.Namespace) -> int:
     """Train as the worker that has the run folder; return the exit status."""
     from nin_gluon.training.callbacks import Stopped
+    from nin_gluon.training.checkpoint import complete
     from nin_gluon.training.run import Watch
     from nin_gluon.training.tally import NonFiniteLoss, Tally
 
     history, tally = run.resume(folder) if args.resume else ([], Tally())
     check_folder(run, folder, tally, args.resume)
     start_folder(run, folder)
-    watch = Watch(run, folder, history, tally, args.checkpoint_every, not args.no_progress)
     go_on = (f"{run.workers.launch}{this_python()} -m nin_gluon.train --resume "
              f"{shlex.quote(str(folder))}")
     if run.workers.distributed:
         print(f"run folder: {folder}; should the job break off, go on with: {go_on}",
               file=sys.stderr)
     try:
+        watch = Watch(run, folder, history, tally, args.checkpoint_every, not args.no_progress)
         watch.train()
         run.draw_predictions(folder / "predictions.png")
         return 0
+    except WriteError as error:
+        if not complete(folder):  # not even the first checkpoint could be written
+            raise
+        raise InputError(f"{error}. The last checkpoint is whole; afterwards go on with: {go_on}"
+                         ) from error
     except (Stopped, BrokenPipeError) as stopped:
         at = watch.checkpoints.tally
         print(f"stopped in epoch {at.epoch} after step {at.step}; go on with: {go_on}",

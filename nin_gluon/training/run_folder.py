@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
-from nin_gluon.atomic_files import replacing, write_text
-from nin_gluon.errors import InputError
+from nin_gluon.atomic_files import make_folder, replacing, write_text
+from nin_gluon.errors import InputError, WriteError, why
 from nin_gluon.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,9 +90,10 @@ def read_config(folder: Path) -> RunConfig:
         content = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder} is not a run folder: it has no config.json.") from None
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path} cannot be read ({reason}).") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {why(error)}.") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read ({error}).") from None
     try:
         return RunConfig.from_json(content)
     except InputError as error:
@@ -131,11 +132,14 @@ def already_there(folder: Path) -> InputError:
 def claim(folder: Path) -> Path:
     """Make a folder that we named ourselves; of two runs started in one second each gets its own.
     """
+    make_folder(folder.parent)
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir()
         return folder
     except FileExistsError:
         return folder.with_name(f"{folder.name}-{os.getpid()}")
+    except OSError as error:
+        raise WriteError(f"the run folder {folder} cannot be made: {why(error)}") from None
 
 
 def lock(folder: Path) -> "filelock.AcquireReturnProxy":
@@ -148,12 +152,14 @@ def lock(folder: Path) -> "filelock.AcquireReturnProxy":
     """
     import filelock
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         return filelock.FileLock(folder / ".lock", timeout=0).acquire()
     except filelock.Timeout:
         raise InputError(f"another process is training in {folder}; wait for it or stop it."
                          ) from None
+    except OSError as error:
+        raise WriteError(f"the run folder {folder} cannot be written: {why(error)}") from None
 
 
 def export_net(net: "Block", folder: Path, epoch: int) -> Path:

@@ -1,8 +1,11 @@
 """What the train command shows and keeps on the way."""
 
+import errno
+
 import pytest
 
 from nin_gluon import train
+from nin_gluon.errors import WriteError, why
 from nin_gluon.settings import Settings
 from nin_gluon.training.callbacks import Progress, duration
 from nin_gluon.training.tally import Tally
@@ -75,7 +78,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(few_images, tmp_p
 
     def full(run, net, trainer, tally, *rest):
         if tally.step:
-            raise OSError(28, "No space left on device", str(run))
+            raise WriteError(f"{run} cannot be written: " + why(OSError(errno.ENOSPC, "")))
         return original(run, net, trainer, tally, *rest)
 
     monkeypatch.setattr(checkpoint, "save", full)
@@ -83,6 +86,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(few_images, tmp_p
                "--out", str(tmp_path / "run")]
     assert train.main(options) == 2
     error = capsys.readouterr().err.splitlines()
-    assert "No space left on device" in error[-1]
+    assert "the disk is full; free some space" in error[-1]
+    assert f"--resume {tmp_path / 'run'}" in error[-1]
     kept = [path.name for path in (tmp_path / "run" / "checkpoint").iterdir()]
     assert kept == ["epoch-0001-step-000000"]
