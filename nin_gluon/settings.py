@@ -78,12 +78,12 @@ class Setting:
         """Whether a value is legal. A bool is no number, and NaN is no value."""
         if value is None:
             return self.optional
-        kinds = (int, float) if self.kind is float else (self.kind,)
-        if not isinstance(value, kinds) or isinstance(value, bool):
+        if self.kind is str:
+            return isinstance(value, str) and (not self.choices or value in self.choices)
+        if isinstance(value, bool) or not isinstance(value, int if self.kind is int else
+                                                     (int, float)):
             return False
-        if self.allowed:
-            return abs(value) < MAX_NUMBER and self.allowed.accept(value)
-        return not self.choices or value in self.choices
+        return abs(value) < MAX_NUMBER and (self.allowed is None or self.allowed.accept(value))
 
 
 def setting(default: Any, kind: type, help: str, **details: Any) -> Any:
