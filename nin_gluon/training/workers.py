@@ -1,31 +1,41 @@
-"""Several processes that train one net: MXNet's distributed kvstores, as one worker sees them.
+"""Several processes that train one net, from the view of one of them: MXNet's distributed kvstores.
 
-Each worker takes its part of every batch and sends its gradients to the servers, which give each
-the sum over all workers; each then makes the same update. `nin_gluon.launch` starts the processes
-and tells them of one another in the ``DMLC_*`` variables.
+Each worker takes its part of every batch and sends its gradients to the servers. The servers give
+each worker the sum over all workers, and all workers then make the same update.
+`nin_gluon.launch` starts the processes; the ``DMLC_*`` variables tell them about one another.
 """
 
 import os
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Union
 
 from nin_gluon.errors import InputError
+from nin_gluon.settings import KVSTORES
+
+if TYPE_CHECKING:
+    from mxnet.kvstore import KVStore
+    from mxnet.ndarray import NDArray
 
 __all__ = ["KVSTORES", "Workers", "check", "join"]
 
-# Of one process, then of several.
-KVSTORES = ("device", "local", "dist_sync", "dist_device_sync")
-
-# The kvstore's key of what `allreduce` sums; gluon.Trainer takes the numbers from 0 on.
+# The kvstore key under which `Workers.sum_over_workers` sums. gluon.Trainer counts from 0.
 SUMS = 10**6
 
 
-def check(kvstore, workers=None):
-    """See that this process was started as `kvstore` needs it, as one of so many workers.
+def check(kvstore: str, workers: Optional[int] = None) -> None:
+    """Check that this process was started as `kvstore` needs it.
+
+    Parameters
+    ----------
+    kvstore : str
+        One of `KVSTORES`.
+    workers : int, optional
+        How many workers the job must have, where a run is resumed.
 
     Raises
     ------
     InputError
-        The kvstore is distributed and this process is no worker of a job, or the other way round;
-        or the run that is to go on had another number of workers.
+        The kvstore is distributed but this process is not a worker of a job, or the other way
+        round; or the job has another number of workers.
     """
     worker = os.environ.get("DMLC_ROLE") == "worker" and "DMLC_PS_ROOT_URI" in os.environ
     count = os.environ.get("DMLC_NUM_WORKER", "1") if worker else "1"
@@ -41,52 +51,52 @@ def check(kvstore, workers=None):
                          f"not -n {count}.")
 
 
-def join(kvstore):
-    """Become one of the workers; returns when all have come.
+def join(kvstore: str) -> "Workers":
+    """Become one of the workers. Returns when all of them are there.
 
     Parameters
     ----------
     kvstore : str
-        One of `KVSTORES`. With one of the first two this process is the only worker.
-
-    Returns
-    -------
-    Workers
+        One of `KVSTORES`. With ``device`` or ``local`` this process is the only worker.
     """
     if not kvstore.startswith("dist"):
         return Workers(kvstore)
     import mxnet as mx
 
     store = mx.kv.create(kvstore)
-    # The store numbers its workers by their ports; the launcher's number is the one the user sees,
-    # and its worker 0 is on the first host.
+    # The kvstore numbers the workers by their ports. Use the launcher's numbers instead: the user
+    # sees those, and they put worker 0 on the first host.
     workers = Workers(store, int(os.environ.get("DMLC_WORKER_ID", store.rank)), store.num_workers)
     workers.wait_at_exit(False)
     return workers
 
 
 class Workers:
-    """The workers of a job, this process among them.
+    """The workers of a job, as this worker sees them.
 
     Attributes
     ----------
     kvstore : KVStore or str
         For gluon.Trainer.
     rank : int
-        Of this worker, from 0. Worker 0 prints, and writes the run folder.
+        The number of this worker, from 0. Worker 0 prints, and writes the run folder.
     count : int
-        Of all workers.
+        The number of workers.
+    distributed : bool
+        Whether the launcher started this process as one of a job.
     allreduce : callable or None
-        `sum_over_workers`; None where there is but one worker.
+        `sum_over_workers`; None for a single process.
     launch : str
-        What stands before the command that each worker is started with, where the user started
-        them all; empty for one process.
+        The start of the command line that starts all workers, before the command of each; empty
+        for a single process.
     """
 
-    def __init__(self, kvstore, rank=0, count=1):
-        self.kvstore, self.rank, self.count = kvstore, rank, count
+    def __init__(self, kvstore: "Union[KVStore, str]", rank: int = 0, count: int = 1) -> None:
+        self.kvstore: Any = kvstore
+        self.rank, self.count = rank, count
         self.distributed = not isinstance(kvstore, str)
-        self.allreduce = self.sum_over_workers if self.distributed else None
+        self.allreduce: Optional[Callable[[Sequence[NDArray]], NDArray]] = (
+            self.sum_over_workers if self.distributed else None)
         self.launch = os.environ.get("NIN_GLUON_LAUNCH", "") if self.distributed else ""
         if self.distributed:
             from mxnet import nd
@@ -94,26 +104,26 @@ class Workers:
             self.sums = nd.zeros(3)
             self.kvstore.init(SUMS, self.sums)
 
-    def sum_over_workers(self, arrays):
-        """Sum NDArrays of shape (3,), one a device, over these devices and all workers.
+    def sum_over_workers(self, arrays: "Sequence[NDArray]") -> "NDArray":
+        """Sum NDArrays of shape (3,), one for each device, over the devices and all workers.
 
-        Every worker must call it equally often. Nothing waits: the sum is on the way.
+        All workers must call this equally often. The call does not wait: the sum arrives later.
         """
         from mxnet import nd
 
-        # A server takes the first pushes that come, as many as there are workers, for one from
-        # each. A worker must not be a push ahead, then; by using one array for all of them it is
-        # not, for MXNet writes into an array only after the pull before has filled it.
+        # With n workers, a server adds up the first n pushes that come, as if each worker had
+        # sent one. So no worker may be a push ahead. Using the same array each time prevents
+        # that: MXNet writes into it only after the last pull has filled it.
         nd.add_n(*[array.as_in_context(self.sums.context) for array in arrays], out=self.sums)
         self.kvstore.push(SUMS, self.sums)
         self.kvstore.pull(SUMS, self.sums)
         return self.sums.copy()
 
-    def wait_at_exit(self, wait):
-        """Whether this process, when it exits, waits until all workers do.
+    def wait_at_exit(self, wait: bool) -> None:
+        """Choose whether this process, when it exits, waits until all workers do.
 
-        So must they at a job's good end, for the servers to end too. One that exits because
-        something went wrong must not, or it would never be seen to have ended.
+        When a job ends well, all workers must wait, so that the servers end too. A worker that
+        exits because of an error must not wait: it would hang, and nobody would see it end.
         """
         if self.distributed:
             from mxnet.base import _LIB, check_call

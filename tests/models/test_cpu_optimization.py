@@ -125,7 +125,7 @@ def gradients(forward, net, X):
 @pytest.mark.parametrize("build", ["chapter", "colour", "no bias"])
 def test_training_form_has_the_nets_scores_and_gradients(monkeypatch, size, build, amx):
     if amx:  # as many channels as then, though computed in float32, where all is exact but rounding
-        monkeypatch.setattr(runtime, "_precision", "bfloat16")
+        monkeypatch.setattr(runtime, "precision", lambda: "bfloat16")
         monkeypatch.setattr(runtime, "cpu_flags", lambda: {"amx_bf16"})
     if build == "no bias":
         net = nn.HybridSequential()

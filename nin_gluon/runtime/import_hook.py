@@ -1,0 +1,113 @@
+"""The hook that prepares this process just before mxnet or d2lzh is imported."""
+
+import ctypes
+import importlib.abc
+import importlib.machinery
+import os
+import platform
+import sys
+from types import ModuleType
+from typing import Optional, Sequence
+
+from nin_gluon.runtime.cuda import is_gpu_build, load_cuda_libraries
+from nin_gluon.runtime.processors import available_cpus
+from nin_gluon.runtime.unavailable import MXNetUnavailable, missing_mxnet_message
+
+__all__ = ["install"]
+
+
+class ImportHook(importlib.abc.MetaPathFinder):
+    """Finds no module itself. It prepares the process and leaves the finding to the others."""
+
+    def find_spec(self, name: str, path: Optional[Sequence[str]] = None,
+                  target: Optional[ModuleType] = None) -> None:
+        if name == "mxnet":
+            prepare_mxnet()
+        elif name == "d2lzh":
+            give_ipython_its_old_name()
+
+
+def install() -> None:
+    """Set the number of threads and put the hook in place. ``import nin_gluon`` calls this."""
+    # MXNet by itself uses half of the processors, taking the other half for hyper-threads. The
+    # variable has to be set before any library that reads it is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
+    if not any(isinstance(finder, ImportHook) for finder in sys.meta_path):
+        sys.meta_path.insert(0, ImportHook())
+
+
+def prepare_mxnet() -> None:
+    """Make ``import mxnet`` work in this process.
+
+    Raises
+    ------
+    MXNetUnavailable
+        MXNet is not installed, the platform has no wheel, NumPy is too new, a library is missing,
+        or the GPU build finds no driver.
+    """
+    if importlib.machinery.PathFinder.find_spec("mxnet") is None:
+        raise MXNetUnavailable(missing_mxnet_message())
+    alias_numpy()
+    check_system_libraries()
+    tune_memory()
+    if is_gpu_build():
+        load_cuda_libraries()
+
+
+def alias_numpy() -> None:
+    """Give NumPy back the names that MXNet 1.9.1 uses and NumPy 1.24 removed."""
+    import numpy as np
+
+    if int(np.__version__.split(".")[0]) >= 2:
+        raise MXNetUnavailable(f"MXNet 1.9.1 needs a NumPy below 2, and this is {np.__version__}; "
+                               "run: pip install 'numpy<2'")
+    for name, replacement in {"bool": np.bool_, "int": int}.items():
+        if name not in vars(np):
+            setattr(np, name, replacement)
+
+
+def check_system_libraries() -> None:
+    """Check for the libraries that MXNet's Linux wheels need but do not bring.
+
+    The wheels bring libgfortran, but not what it depends on. Slim images lack that.
+    """
+    if platform.system() != "Linux":
+        return
+    for name, package in (("libgomp.so.1", "libgomp1"), ("libquadmath.so.0", "libquadmath0")):
+        if name.startswith("libquadmath") and platform.machine() != "x86_64":
+            continue  # libgfortran for Arm does not use it
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            raise MXNetUnavailable(f"MXNet needs the system library {name}; install it, on Debian "
+                                   f"and Ubuntu by: apt-get install {package}") from None
+
+
+def tune_memory() -> None:
+    """Make MXNet use less memory, and glibc return it to the system less often.
+
+    MXNet keeps four copies of its temporary space. A chain of layers on the CPU uses one at a
+    time, so three are wasted: 400 MB for a float32 training step of 128 images at 224x224.
+
+    MXNet allocates memory anew for each batch. glibc by default returns blocks that large to the
+    system at once, and the next batch pays for fresh, zeroed pages: about 2 % of a bfloat16 step.
+    So let glibc keep up to 1 GiB, and serve arrays of up to 32 MiB from it.
+    """
+    os.environ.setdefault("MXNET_CPU_TEMP_COPY", "1")
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD in <malloc.h>
+        libc.mallopt(mmap_threshold, 32 * 2**20)  # the largest that glibc accepts
+        libc.mallopt(trim_threshold, 2**30)
+
+
+def give_ipython_its_old_name() -> None:
+    """Restore ``IPython.display.set_matplotlib_formats``, which d2lzh calls and IPython moved."""
+    try:
+        from IPython import display
+    except ImportError:  # d2lzh needs IPython, and importing it will say so
+        return
+    if not hasattr(display, "set_matplotlib_formats"):
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        display.set_matplotlib_formats = set_matplotlib_formats  # type: ignore[attr-defined]
