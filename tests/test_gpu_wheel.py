@@ -3,29 +3,23 @@
 Its environment is made by ``make test-gpu-wheel``. The driver is the stand-in of cuda_stub.py.
 """
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from cuda_stub import build_broken_driver, build_cuda_stub, output, run_python
 
 from nin_gluon import runtime
 
 if not runtime.is_gpu_build():
     pytest.skip("needs the GPU build of MXNet (make test-gpu-wheel)", allow_module_level=True)
 
-HELPERS = importlib.util.spec_from_file_location(
-    "cuda_stub", Path(__file__).with_name("cuda_stub.py"))
-cuda_stub = importlib.util.module_from_spec(HELPERS)
-HELPERS.loader.exec_module(cuda_stub)
-output, run_python = cuda_stub.output, cuda_stub.run_python
-
 pytestmark = pytest.mark.gpu_wheel
 
 NO_DRIVER = (
     "the GPU build of MXNet is installed, but this machine has no NVIDIA driver (libcuda.so.1 "
-    "does not load); install the driver, or use the CPU build: pip uninstall mxnet-cu112 && pip "
-    "install 'nin_gluon[cpu]'"
+    "does not load); install the driver, or use the CPU build; in a checkout of the project: pip "
+    "uninstall mxnet-cu112 && pip install -e '.[cpu]'"
 )
 
 
@@ -37,7 +31,7 @@ def same_random_numbers():
 @pytest.fixture(scope="module")
 def stub(tmp_path_factory):
     """Variables with which the loader finds the stand-in, and it no device."""
-    folder = cuda_stub.build_cuda_stub(tmp_path_factory.mktemp("driver"))
+    folder = build_cuda_stub(tmp_path_factory.mktemp("driver"))
     return {"LD_LIBRARY_PATH": str(folder), "CUDA_STUB_CAPABILITIES": None}
 
 
@@ -46,7 +40,7 @@ def no_driver(request, tmp_path):
     """Variables with which the loader finds no driver, or one that does not load."""
     if request.param == "broken":
         (tmp_path / "driver").mkdir()
-        return {"LD_LIBRARY_PATH": str(cuda_stub.build_broken_driver(tmp_path / "driver"))}
+        return {"LD_LIBRARY_PATH": str(build_broken_driver(tmp_path / "driver"))}
     if runtime.load_driver() is not None:
         pytest.skip("this machine has a driver")
     return {"LD_LIBRARY_PATH": None}

@@ -98,11 +98,11 @@ class Workers:
         self.allreduce: Optional[Callable[[Sequence[NDArray]], NDArray]] = (
             self.sum_over_workers if self.distributed else None)
         self.launch = os.environ.get("NIN_GLUON_LAUNCH", "") if self.distributed else ""
-        if self.distributed:
+        if not isinstance(kvstore, str):
             from mxnet import nd
 
             self.sums = nd.zeros(3)
-            self.kvstore.init(SUMS, self.sums)
+            kvstore.init(SUMS, self.sums)
 
     def sum_over_workers(self, arrays: "Sequence[NDArray]") -> "NDArray":
         """Sum NDArrays of shape (3,), one for each device, over the devices and all workers.

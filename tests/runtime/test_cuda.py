@@ -1,0 +1,51 @@
+"""The CUDA libraries, the driver and its devices."""
+
+import ast
+import sys
+
+import pytest
+from cuda_stub import build_broken_driver, build_cuda_stub, output
+
+from nin_gluon.runtime import MXNetUnavailable, cuda
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's own interfaces")
+
+
+ASK_DRIVER = "from nin_gluon import runtime; print(runtime.device_capabilities())"
+
+
+@pytest.fixture(scope="module")
+def stub(tmp_path_factory):
+    """Folder with a driver that has the devices it is told to have."""
+    return str(build_cuda_stub(tmp_path_factory.mktemp("driver")))
+
+
+@on_linux
+@pytest.mark.parametrize("devices, capabilities", [
+    ("8.6", [(8, 6)]), ("9.0,8.9,12.1", [(9, 0), (8, 9), (12, 1)]), ("", [])])
+def test_the_driver_is_asked_for_its_devices(stub, devices, capabilities):
+    told = output("-c", ASK_DRIVER, LD_LIBRARY_PATH=stub, CUDA_STUB_CAPABILITIES=devices)
+    assert ast.literal_eval(told) == capabilities
+
+
+@on_linux
+def test_no_driver_that_could_be_asked(tmp_path):
+    broken = build_broken_driver(tmp_path)
+    assert output("-c", ASK_DRIVER, LD_LIBRARY_PATH=str(broken)) == "None"
+
+
+def test_a_missing_driver_is_named_before_missing_libraries(monkeypatch):
+    # Else one would install the libraries, 2 GB, to learn that they are of no use here.
+    monkeypatch.setattr(cuda, "CUDA_LIBRARIES", (("none", "libnone.so.11"),))
+    monkeypatch.setattr(cuda, "load_driver", lambda: None)
+    with pytest.raises(MXNetUnavailable, match="no NVIDIA driver") as error:
+        cuda.load_cuda_libraries()
+    assert "pip install -e '.[cpu]'" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_cuda_library_is_named(monkeypatch):
+    monkeypatch.setattr(cuda, "CUDA_LIBRARIES", (("none", "libnone.so.11"),))
+    monkeypatch.setattr(cuda, "load_driver", object)
+    with pytest.raises(MXNetUnavailable, match=r"needs libnone\.so\.11") as error:
+        cuda.load_cuda_libraries()
+    assert "pip install -e '.[gpu]'" in str(error.value) and "\n" not in str(error.value)

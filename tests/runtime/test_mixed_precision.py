@@ -1,0 +1,153 @@
+"""float32, bfloat16 and float16."""
+
+import json
+import os
+import re
+
+import mxnet as mx
+import numpy as np
+import pytest
+from cuda_stub import output
+
+from nin_gluon import InputError
+from nin_gluon.runtime import cpu_flags, enable_amx, mixed_precision, use_dtype
+
+bfloat16_cpu = pytest.mark.skipif(not cpu_flags() & {"avx512_bf16", "amx_bf16"},
+                                  reason="this CPU has no bfloat16 arithmetic")
+
+
+def test_float32_needs_nothing(monkeypatch):
+    monkeypatch.setattr(mixed_precision, "cpu_flags", set)
+    assert use_dtype("float32", [mx.cpu(), mx.gpu()]) is None
+
+
+def test_bfloat16_on_a_cpu_without_it(monkeypatch):
+    monkeypatch.setattr(mixed_precision, "cpu_flags", lambda: {"avx2", "avx512f"})
+    with pytest.raises(InputError, match="neither avx512_bf16 nor amx_bf16"):
+        use_dtype("bfloat16", [mx.cpu()])
+
+
+def test_bfloat16_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(mixed_precision, "cpu_flags", lambda: {"avx512_bf16", "amx_bf16"})
+    with pytest.raises(InputError, match="bfloat16 is for CPUs"):
+        use_dtype("bfloat16", [mx.gpu()])
+
+
+def test_a_dtype_that_is_not_known():
+    with pytest.raises(InputError, match="'int8' is not known; use float32, bfloat16 or float16"):
+        use_dtype("int8", [mx.cpu()])
+
+
+def test_float16_on_a_cpu():
+    with pytest.raises(InputError, match="float16 is for GPUs .*; use --dtype bfloat16"):
+        use_dtype("float16", [mx.cpu()])
+
+
+def test_float16_on_a_gpu_is_mxnets_mixed_precision(monkeypatch):
+    from mxnet.contrib import amp
+
+    chosen = []
+    monkeypatch.setattr(amp, "init", lambda target_dtype: chosen.append(target_dtype))
+    use_dtype("float16", [mx.gpu(0), mx.gpu(1)])
+    assert chosen == ["float16"]
+
+
+# For nets this small. More threads gain nothing and wait for one another on a busy machine.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+# Prints whether Linux lets this process use the matrix units, then what use_dtype leaves behind.
+BFLOAT16 = """
+import ctypes, os, sys
+from nin_gluon import runtime
+import mxnet as mx
+if "amx_bf16" in runtime.cpu_flags():
+    print("tiles granted:", ctypes.CDLL(None).syscall(158, 0x1023, 18) == 0)
+runtime.use_dtype("bfloat16", [mx.cpu()])
+print("left behind:", os.environ.get("DNNL_MAX_CPU_ISA"))
+from nin_gluon.models import nin
+net = nin(classes=4)
+net.load_parameters("net.params")
+net.hybridize()
+scores = net(mx.nd.load("x")[0])
+print("dtype:", scores.dtype.__name__)
+mx.nd.save("scores", scores.astype("float32"))
+"""
+
+
+@bfloat16_cpu
+def test_bfloat16_scores_are_close_to_float32_scores(tmp_path):
+    from nin_gluon.models import nin
+
+    mx.random.seed(0)
+    net = nin(classes=4)
+    # Uniform weights above zero: no ReLU hides a difference, and all scores have one size.
+    net.initialize(mx.init.Uniform(0.02))
+    x = mx.nd.random.uniform(shape=(2, 1, 67, 67))
+    net(x)
+    for weight in net.collect_params(".*weight").values():
+        weight.set_data(weight.data().abs())
+    expected = net(x).asnumpy()
+    net.save_parameters(str(tmp_path / "net.params"))
+    mx.nd.save(str(tmp_path / "x"), [x])
+
+    log = output("-c", BFLOAT16, cwd=tmp_path, DNNL_VERBOSE="1", **ONE_THREAD)
+    scores = mx.nd.load(str(tmp_path / "scores"))[0].asnumpy()
+    difference = abs(scores - expected).max() / abs(expected).max()
+    assert 0 < difference < 0.05  # none at all would mean float32 arithmetic
+    assert "left behind: None" in log
+    kernels = [line for line in log.splitlines()
+               if re.search(r",exec,cpu,convolution,.*src_bf16", line)]
+    assert len(kernels) == 12
+    if "tiles granted: True" in log:
+        assert any("amx_bf16" in line for line in kernels)
+
+
+# Two epochs of 20 steps of the chapter's net, momentum and all; prints the loss of each step.
+STEPS = """
+import json, sys
+from nin_gluon import runtime
+import mxnet as mx
+import numpy as np
+from mxnet import autograd
+runtime.use_dtype(sys.argv[1], [mx.cpu()])
+from nin_gluon import models
+from nin_gluon.data import load_data
+mx.random.seed(5)
+np.random.seed(5)
+net = models.get_model("nin")
+net.initialize(models.initializer("identity"))
+net.hybridize(static_alloc=True, static_shape=True)
+net(mx.nd.zeros((1, 1, 67, 67)))
+forward = models.training_form(net)
+train_iter, _ = load_data("sample", 32, 67, limit=640)
+trainer = mx.gluon.Trainer(list(net.collect_params().values()), "sgd",
+                           {"learning_rate": 0.02, "momentum": 0.9})
+loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+losses = []
+for epoch in range(2):
+    for X, y in train_iter:
+        with autograd.record():
+            l = loss(forward(X), y)
+        l.backward()
+        trainer.step(32)
+        losses.append(l.mean().asscalar().item())
+print(json.dumps(losses))
+"""
+
+
+@bfloat16_cpu
+def test_bfloat16_starts_as_float32_does_and_learns_alike():
+    single, half = (np.array(json.loads(output("-c", STEPS, dtype, **ONE_THREAD)))
+                    for dtype in ("float32", "bfloat16"))
+    assert len(single) == len(half) == 40
+    assert 0 < np.abs(half / single - 1)[:5].max() < 0.01
+    assert np.abs(half - single).mean() < 0.15
+    for losses in (single, half):
+        assert losses[-5:].mean() < losses[:5].mean() - 0.5
+
+
+def test_the_users_choice_of_kernels_stays(monkeypatch):
+    monkeypatch.setattr(mixed_precision, "cpu_flags", lambda: {"amx_bf16"})
+    monkeypatch.setenv("DNNL_MAX_CPU_ISA", "AVX512_CORE_BF16")
+    enable_amx()
+    assert os.environ["DNNL_MAX_CPU_ISA"] == "AVX512_CORE_BF16"
