@@ -1,4 +1,4 @@
-"""The launcher, with commands that need no MXNet; what it starts for real is in test_workers.py."""
+"""The launcher, with commands that need no MXNet. Real training is in training/test_workers.py."""
 
 import os
 import signal
@@ -10,8 +10,20 @@ import uuid
 import pytest
 
 from nin_gluon import launch
+from nin_gluon.runtime import available_cpus
+from nin_gluon.training import processes as job_processes
 
 LAUNCH = [sys.executable, "-m", "nin_gluon.launch"]
+
+# The same without waiting for servers and scheduler, which never end by themselves here: only
+# workers that use MXNet tell them that the job is done.
+LAUNCH_AT_ONCE = [sys.executable, "-c", """
+import sys
+from nin_gluon import launch
+from nin_gluon.training import processes
+processes.LEAVE_SECONDS = 0
+sys.exit(launch.main())
+"""]
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into Linux's /proc")
 
@@ -41,8 +53,8 @@ def processes(mark, *more):
     return found
 
 
-def run(*argv, **options):
-    return subprocess.run([*LAUNCH, *argv], capture_output=True, timeout=60, **options)
+def run(*argv, launcher=LAUNCH, **options):
+    return subprocess.run([*launcher, *argv], capture_output=True, timeout=60, **options)
 
 
 def text(data):
@@ -53,7 +65,8 @@ def test_each_line_has_its_process_before_it_and_keeps_its_stream(mark):
     script = r"""
         printf 'first\nzwei \303\244\r\n  10%%\r  90%%\rdone\n\nno end' ; echo trouble >&2
         test $DMLC_WORKER_ID = 0 && echo $DMLC_ROLE of $DMLC_NUM_WORKER"""
-    job = run("-n", "2", "-s", "1", "--", "sh", "-c", script + " || true")
+    job = run("-n", "2", "-s", "1", "--", "sh", "-c", script + " || true",
+              launcher=LAUNCH_AT_ONCE)
     assert job.returncode == 0
     lines = ["first", "zwei ä", "done", "", "no end"]
     for worker, more in ((0, [*lines[:-1], "no endworker of 2"]), (1, lines)):
@@ -61,21 +74,6 @@ def test_each_line_has_its_process_before_it_and_keeps_its_stream(mark):
                 if line.startswith(f"worker {worker} | ")] == more
     assert sorted(text(job.stderr)) == ["worker 0 | trouble", "worker 1 | trouble"]
     assert processes(mark) == []
-
-
-@pytest.mark.parametrize("chunks, lines", [
-    ([b"a\nb\n"], [b"a", b"b"]),
-    ([b"a", b"b\nc"], [b"ab", b"c"]),
-    ([b"a\r", b"\nb\r\n"], [b"a", b"b"]),  # the line end of another system, in two pieces
-    ([b"1%\r2%\r", b"3%\rdone\n"], [b"done"]),
-    ([b"50%\r100%\r"], [b"100%"]),
-    (["é".encode()[:1], "é".encode()[1:] + b"\n"], ["é".encode()]),
-    ([], []),
-])
-def test_lines_are_as_a_terminal_leaves_them(chunks, lines, monkeypatch):
-    chunks = iter([*chunks, b""])
-    monkeypatch.setattr(launch.os, "read", lambda descriptor, size: next(chunks))
-    assert list(launch.lines_of(0)) == lines
 
 
 @pytest.mark.parametrize("end, status, sentence", [
@@ -92,7 +90,7 @@ def test_the_first_failure_ends_the_others_and_is_the_status(mark, end, status, 
 
 
 def test_one_that_does_not_heed_sigterm_is_killed(mark, monkeypatch, capfd):
-    monkeypatch.setattr(launch, "END_SECONDS", 0.3)
+    monkeypatch.setattr(job_processes, "END_SECONDS", 0.3)
     deaf = "trap '' TERM INT; test $DMLC_WORKER_ID = 0 && sleep 0.5 && exit 3; sleep 1000; true"
     assert launch.main(["-n", "2", "--", "sh", "-c", deaf]) == 3
     assert processes(mark) == []
@@ -168,18 +166,35 @@ def test_a_reader_that_goes_away_stops_the_job(mark):
 
 
 @pytest.mark.parametrize("given, workers, threads", [
-    (None, 1, launch.available_cpus()),
-    (None, 2, max(1, launch.available_cpus() // 2)),
+    (None, 1, available_cpus()),
+    (None, 2, max(1, available_cpus() // 2)),
     ("7", 2, 7),
 ])
 def test_processors_are_shared_unless_the_user_says_otherwise(mark, monkeypatch, capfd, given,
                                                               workers, threads):
-    monkeypatch.setattr(launch, "THREADS_GIVEN", given)
-    monkeypatch.setattr(launch, "LEAVE_SECONDS", 0)
+    monkeypatch.setattr(job_processes, "THREADS_GIVEN", given)
+    monkeypatch.setattr(job_processes, "LEAVE_SECONDS", 0)
     monkeypatch.setenv("OMP_NUM_THREADS", given or "99")  # 99: set by our own import, not the user
     assert launch.main(["-n", str(workers), "--", "sh", "-c", "echo $OMP_NUM_THREADS"]) == 0
     shown = [line.split()[-1] for line in capfd.readouterr().out.splitlines()]
     assert shown == workers * [str(threads)]
+
+
+@pytest.mark.parametrize("status, arguments, folder", [
+    (3, ["--out", "my run"], "'my run'"),
+    (3, ["--epochs", "2", "--resume", "runs/a"], "runs/a"),
+    (3, [], "RUN (worker 0 has named it)"),
+    (2, ["--out", "my run"], None),  # a wrong request
+    (1, ["--out", "my run"], None),  # it has diverged, and would again
+])
+def test_a_failed_training_run_can_be_resumed(mark, capsys, status, arguments, folder):
+    command = ["sh", "-c", f"exit {status}", "nin_gluon.train", *arguments]
+    assert launch.main(["-n", "1", "--", *command]) == status
+    said = [f"worker 0 ended with status {status}; ending the other processes"]
+    if folder:
+        said.append("the run goes on from its last checkpoint with: python -m nin_gluon.launch "
+                    f"-n 1 -- python -m nin_gluon.train --resume {folder}")
+    assert capsys.readouterr().err.splitlines() == [f"nin_gluon.launch: {line}" for line in said]
 
 
 # ------------------------------------------------------------------ ssh
@@ -212,7 +227,7 @@ def test_hosts_take_turns_and_the_command_arrives_as_it_was_given(mark, ssh, mon
             "e['NIN_GLUON_DATA'], e['OMP_NUM_THREADS'], e.get('SECRET'), e['DMLC_NODE_HOST'] > '')")
     arguments = ["a b", "$HOME", "'\"", "", "*"]
     job = run("-n", "3", "-s", "2", "-H", "hosts", "--", "python", "-c", code, *arguments,
-              cwd=folder)
+              cwd=folder, launcher=LAUNCH_AT_ONCE)
     assert job.returncode == 0, job.stderr
     rest = f"{folder} {arguments} /data of 'mine' 5 None True"
     assert sorted(text(job.stdout)) == [f"worker 0 | me@one {rest}", f"worker 1 | two {rest}",
@@ -227,6 +242,16 @@ def test_a_host_that_ssh_does_not_reach_is_named(mark, ssh):
     job = run("-n", "2", "-H", str(ssh / "hosts"), "--", "sleep", "1000")
     assert job.returncode == 255
     assert b"worker 1 on down ended with ssh's own status 255" in job.stderr
+    assert gone(mark)
+
+
+def test_a_command_that_a_host_does_not_have_is_named(mark, ssh):
+    (ssh / "hosts").write_text("one\n")
+    job = run("-n", "1", "-H", str(ssh / "hosts"), "--", "no-such-command")
+    assert job.returncode == 127
+    assert text(job.stderr) == [
+        "worker 0 | cannot run no-such-command: No such file or directory",
+        "nin_gluon.launch: worker 0 on one ended with status 127; ending the other processes"]
     assert gone(mark)
 
 
@@ -284,10 +309,3 @@ def test_wrong_hosts_files(tmp_path, content, sentence, capsys):
     (tmp_path / "hosts").write_text(content, "latin-1")
     argv = ["-n", "2", "-H", str(tmp_path / "hosts"), "--", "true"]
     assert sentence in refused(argv, capsys)
-
-
-def test_the_scheduler_is_where_the_hosts_can_reach_it():
-    assert launch.address_for(["127.0.0.1"]) == "127.0.0.1"
-    assert launch.address_for(["me@localhost"]).startswith("127.")
-    assert launch.address_for(["no-such-host.invalid"]).count(".") == 3
-    assert 1024 <= launch.free_port("127.0.0.1") < 65536
