@@ -1,7 +1,7 @@
 """A stand-in for the CUDA driver, and fresh interpreters to use it in.
 
-The driver is found by the dynamic loader, which reads ``LD_LIBRARY_PATH`` once, when a process
-starts: whatever depends on the driver can only be tested in a process of its own.
+The dynamic loader finds the driver. It reads ``LD_LIBRARY_PATH`` once, when a process starts, so
+whatever depends on the driver can only be tested in a process of its own.
 """
 
 import os
@@ -14,8 +14,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What mxnet-cu112 1.9.1's libmxnet.so takes from libcuda.so.1 (`nm -D --undefined-only`), all of
-# which must be there for it to load, then what `nin_gluon.runtime` asks.
+# First the functions that libmxnet.so of mxnet-cu112 1.9.1 takes from libcuda.so.1 (found with
+# `nm -D --undefined-only`): it does not load unless all are there. Then those that
+# `nin_gluon.runtime.cuda` calls.
 SOURCE = r"""
 #include <stdlib.h>
 #include <string.h>
@@ -72,8 +73,8 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
 def build_cuda_stub(folder):
     """Compile the stand-in into ``folder/libcuda.so.1`` and return the folder.
 
-    Its devices are those of the environment variable ``CUDA_STUB_CAPABILITIES``, for example
-    ``8.6,9.0``. Skips the test where there is no C compiler.
+    The environment variable ``CUDA_STUB_CAPABILITIES`` names its devices, for example ``8.6,9.0``.
+    Skips the test if there is no C compiler.
     """
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if compiler is None:
@@ -91,7 +92,7 @@ def build_cuda_stub(folder):
 def build_broken_driver(folder):
     """Put a ``libcuda.so.1`` that does not load into the folder and return the folder.
 
-    The loader gives up at it, so that it hides the driver of a machine that has one.
+    The loader gives up there, so this hides the driver of a machine that has one.
     """
     folder = Path(folder)
     (folder / "libcuda.so.1").write_text("not a library\n", "utf-8")
@@ -99,18 +100,18 @@ def build_broken_driver(folder):
 
 
 def run_python(*arguments, cwd=None, only_root=False, **environment):
-    """Run this interpreter anew, with nothing left of what nin_gluon set in this process.
+    """Run this interpreter in a new process, without what nin_gluon set in this one.
 
     Parameters
     ----------
     *arguments : str
-        Of the interpreter, for example ``"-c", "print(1)"``.
+        For the interpreter, for example ``"-c", "print(1)"``.
     cwd : path, optional
         Folder to run in.
     only_root : bool
-        Leave a PYTHONPATH of the caller out; the checkout is on it in any case.
+        Leave out the caller's PYTHONPATH. The checkout is on the path in any case.
     **environment : str or None
-        Variables to set, or with None to unset.
+        Variables to set; None unsets one.
 
     Returns
     -------
@@ -128,7 +129,7 @@ def run_python(*arguments, cwd=None, only_root=False, **environment):
 
 
 def output(*arguments, **options):
-    """What `run_python` prints on stdout; an error where it fails."""
+    """What `run_python` prints on stdout; fails if the process does."""
     done = run_python(*arguments, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -1,6 +1,6 @@
 """The GPU build of MXNet, imported for real on a machine that needs no GPU and no CUDA toolkit.
 
-Its environment is made by ``make test-gpu-wheel``. The driver is the stand-in of cuda_stub.py.
+``make test-gpu-wheel`` makes the environment. The driver is the stand-in from cuda_stub.py.
 """
 
 import json
@@ -25,12 +25,12 @@ NO_DRIVER = (
 
 @pytest.fixture
 def same_random_numbers():
-    """Takes the place of the one in conftest.py: MXNet cannot be imported in this process."""
+    """Replace the fixture in conftest.py: this process cannot import MXNet."""
 
 
 @pytest.fixture(scope="module")
 def stub(tmp_path_factory):
-    """Variables with which the loader finds the stand-in, and it no device."""
+    """Variables with which the loader finds the stand-in, which has no device."""
     folder = build_cuda_stub(tmp_path_factory.mktemp("driver"))
     return {"LD_LIBRARY_PATH": str(folder), "CUDA_STUB_CAPABILITIES": None}
 
@@ -106,8 +106,8 @@ def test_without_a_driver_a_command_says_so_in_one_line(no_driver, tmp_path):
     assert not list(work.iterdir())
 
 
-# A hybridized net on a GPU has MXNet compile fused kernels while it runs. The compiler needs no
-# GPU, but a further library of its wheel, which nothing loads by name before.
+# MXNet compiles fused kernels for a hybridized net on a GPU while it runs. The compiler needs no
+# GPU, but it loads another library from its wheel, which nothing has loaded by name before.
 COMPILE = """
 import ctypes
 import nin_gluon, mxnet

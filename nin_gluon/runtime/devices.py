@@ -74,9 +74,9 @@ def gpu_problem(device_id: int = 0) -> Optional[str]:
     import mxnet as mx
 
     if not mx.runtime.Features().is_enabled("CUDA"):
-        return (f"gpu({device_id}) cannot be used: this is the CPU build of MXNet; leave out --ctx "
-                "gpu, or install the GPU build; in a checkout of the project: pip uninstall mxnet "
-                "&& pip install -e '.[gpu]'")
+        return (f"gpu({device_id}) cannot be used: this is the CPU build of MXNet; for the GPU "
+                "build, in a checkout of the project: pip uninstall mxnet && pip install -e "
+                "'.[gpu]'; or leave out --ctx gpu.")
     return device_problem(device_id, device_capabilities())
 
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks i
 
 @pytest.fixture
 def mark(monkeypatch):
-    """Something in the environment by which this test's processes are known."""
+    """A value in the environment by which this test knows its processes."""
     mark = uuid.uuid4().hex
     monkeypatch.setenv("NIN_GLUON_TEST", mark)
     yield mark
@@ -39,7 +39,7 @@ def mark(monkeypatch):
 
 
 def processes(mark, *more):
-    """Ids of all processes but this one that have the mark, and more, in their environment."""
+    """Ids of the other processes that have the mark, and `more`, in their environment."""
     found = []
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
         try:
@@ -202,7 +202,7 @@ def test_a_failed_training_run_can_be_resumed(mark, capsys, status, arguments, f
 
 @pytest.fixture
 def ssh(tmp_path, monkeypatch):
-    """An ssh that notes the host and runs the command here, in another folder and environment."""
+    """An ssh that writes down the host and runs the command here, in another environment."""
     path = tmp_path / "bin" / "ssh"
     path.parent.mkdir()
     path.write_text(f"""#!/bin/sh

@@ -10,13 +10,12 @@ from nin_gluon.runtime import MXNetUnavailable, cuda
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's own interfaces")
 
-
 ASK_DRIVER = "from nin_gluon import runtime; print(runtime.device_capabilities())"
 
 
 @pytest.fixture(scope="module")
 def stub(tmp_path_factory):
-    """Folder with a driver that has the devices it is told to have."""
+    """Folder with the stand-in for the driver."""
     return str(build_cuda_stub(tmp_path_factory.mktemp("driver")))
 
 
@@ -35,7 +34,7 @@ def test_no_driver_that_could_be_asked(tmp_path):
 
 
 def test_a_missing_driver_is_named_before_missing_libraries(monkeypatch):
-    # Else one would install the libraries, 2 GB, to learn that they are of no use here.
+    # Otherwise the user would install 2 GB of libraries to learn that they are useless here.
     monkeypatch.setattr(cuda, "CUDA_LIBRARIES", (("none", "libnone.so.11"),))
     monkeypatch.setattr(cuda, "load_driver", lambda: None)
     with pytest.raises(MXNetUnavailable, match="no NVIDIA driver") as error:

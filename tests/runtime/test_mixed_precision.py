@@ -52,10 +52,11 @@ def test_float16_on_a_gpu_is_mxnets_mixed_precision(monkeypatch):
     assert chosen == ["float16"]
 
 
-# For nets this small. More threads gain nothing and wait for one another on a busy machine.
+# These nets are too small for more: the threads would mostly wait for one another.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
-# Prints whether Linux lets this process use the matrix units, then what use_dtype leaves behind.
+# Prints whether Linux lets this process use the matrix units, and whether use_dtype leaves the
+# variable behind that switches them on; saves the scores of a net in bfloat16.
 BFLOAT16 = """
 import ctypes, os, sys
 from nin_gluon import runtime
@@ -102,7 +103,7 @@ def test_bfloat16_scores_are_close_to_float32_scores(tmp_path):
         assert any("amx_bf16" in line for line in kernels)
 
 
-# Two epochs of 20 steps of the chapter's net, momentum and all; prints the loss of each step.
+# Trains the chapter's net for two epochs of 20 steps; prints the loss of each step.
 STEPS = """
 import json, sys
 from nin_gluon import runtime

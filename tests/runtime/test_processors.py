@@ -10,7 +10,6 @@ from nin_gluon import runtime
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's own interfaces")
 
-
 THREADS = """
 import ctypes, os
 if {cpus}:

@@ -24,7 +24,7 @@ def test_the_message_names_a_platform_without_wheels(system, machine):
     assert "pip install" not in message  # it would not help
 
 
-# Without site-packages (-S) nothing but the standard library and the checkout is found.
+# With -S, Python finds only the standard library and the checkout.
 
 
 def test_without_mxnet_a_command_says_so_in_one_line(tmp_path):
@@ -49,3 +49,8 @@ def test_without_mxnet_importing_it_is_an_import_error():
             "    print(type(error).__name__, error)")
     expected = f"MXNetUnavailable {runtime.missing_mxnet_message()}"
     assert output("-S", "-c", code, only_root=True) == expected
+
+
+def test_a_traceback_shows_the_public_name():
+    done = run_python("-S", "-c", "import nin_gluon, mxnet", only_root=True)
+    assert done.stderr.splitlines()[-1].startswith("nin_gluon.runtime.MXNetUnavailable: ")

@@ -15,8 +15,8 @@ from nin_gluon import InputError, train
 from nin_gluon.training import workers
 from nin_gluon.training.history import parse_log, read_history
 
-# The train command with a net whose steps can be compared: no dropout, for its masks differ from
-# worker to worker.
+# The train command with a net without dropout. Its masks differ from worker to worker, so with
+# dropout the steps could not be compared.
 NO_DROPOUT = """
 import functools, sys
 from nin_gluon import models, train
@@ -25,7 +25,7 @@ sys.exit(train.main(sys.argv[1:]))
 """
 TRAIN = [sys.executable, "-c", NO_DROPOUT]
 
-# 45 images are 5 batches of 8 and one of 5, so the last parts of two workers are uneven.
+# 45 images are 5 batches of 8 and one of 5, so two workers get uneven parts of the last batch.
 SETTINGS = ["--resize", "67", "--limit", "45", "--epochs", "2", "--init", "identity",
             "--lr", "0.02", "--momentum", "0.9", "--schedule", "cosine"]
 
@@ -35,8 +35,8 @@ def settings(pytestconfig):
     return [*SETTINGS, "--dataset", pytestconfig.dataset]
 
 
-# The launcher, which waits less long for a worker to end: one whose peer is gone waits inside
-# MXNet for a sum that never comes, and does not see SIGTERM.
+# The launcher, with less patience. A worker whose peer is gone waits inside MXNet for a sum that
+# never comes, so SIGTERM does not end it and the launcher waits in vain before it kills.
 LAUNCH = """
 import sys
 from nin_gluon import launch
@@ -51,7 +51,7 @@ def launched(*command, servers=1):
 
 
 def run(command):
-    """Run to the end, one thread a process: nets this small gain nothing from more."""
+    """Run to the end, with one thread in each process: these nets are too small for more."""
     return subprocess.run(command, capture_output=True, text=True, timeout=120,
                           env={**os.environ, "OMP_NUM_THREADS": "1"})
 
@@ -61,7 +61,7 @@ def parameters(folder):
 
 
 def assert_same_run(one, other):
-    """To float tolerance: sums are made in another order."""
+    """Check that two runs agree to float tolerance: they add up in different orders."""
     log, other_log = (read_history(folder / "history.jsonl") for folder in (one, other))
     assert len(log) == len(other_log) == 2
     for record, other_record in zip(log, other_log):
@@ -75,7 +75,7 @@ def assert_same_run(one, other):
 
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory, settings):
-    """Folder of a run in one process, with batches of 8."""
+    """The folder of a run in one process, with batches of 8."""
     folder = tmp_path_factory.mktemp("runs") / "one"
     done = run([*TRAIN, *settings, "--batch-size", "8", "--out", str(folder)])
     assert done.returncode == 0, done.stderr
@@ -99,7 +99,7 @@ def test_two_workers_train_as_one_process_with_the_doubled_batch(one_process, se
     config = json.loads((folder / "config.json").read_text())
     assert (config["kvstore"], config["workers"], config["batch_size"]) == ("dist_sync", 2, 4)
     assert "nin_gluon.launch:" not in job.stderr
-    # No one process goes on with it, and no other number of workers.
+    # A single process cannot resume it.
     alone = run([*TRAIN, "--resume", str(folder)])
     assert alone.returncode == 2 and alone.stderr.count("\n") == 1
     assert "python -m nin_gluon.launch -n 2 -s 1 -- " in alone.stderr
@@ -113,7 +113,7 @@ def test_two_servers_and_two_devices_a_worker_do_too(one_process, settings, tmp_
     assert_same_run(tmp_path / "run", one_process)
 
 
-# Worker 1 is late with each of its sums, and worker 0 waits for none.
+# Worker 1 is late with each of its sums, and worker 0 does not wait.
 LATE = """
 import time
 import nin_gluon
@@ -137,7 +137,7 @@ def test_sums_are_of_one_step_of_every_worker_however_late_one_is():
 
 
 def worker_process(number, folder):
-    """Process id of a worker of the job that trains in a folder."""
+    """The process id of a worker of the job that trains in this folder."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/environ") as environ, open(f"/proc/{pid}/cmdline") as cmdline:
