@@ -15,7 +15,7 @@ from nin_gluon import InputError, train
 from nin_gluon.training import workers
 from nin_gluon.training.history import parse_log, read_history
 
-# The train command with a net without dropout. Its masks differ from worker to worker, so with
+# The train command with a net without dropout. Masks differ from worker to worker, so with
 # dropout the steps could not be compared.
 NO_DROPOUT = """
 import functools, sys
