@@ -9,13 +9,12 @@ import os
 from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Union
 
 from nin_gluon.errors import InputError
-from nin_gluon.settings import KVSTORES
 
 if TYPE_CHECKING:
     from mxnet.kvstore import KVStore
     from mxnet.ndarray import NDArray
 
-__all__ = ["KVSTORES", "Workers", "check", "join"]
+__all__ = ["Workers", "check", "join"]
 
 # The kvstore key under which `Workers.sum_over_workers` sums. gluon.Trainer counts from 0.
 SUMS = 10**6
@@ -27,7 +26,7 @@ def check(kvstore: str, workers: Optional[int] = None) -> None:
     Parameters
     ----------
     kvstore : str
-        One of `KVSTORES`.
+        One of `nin_gluon.settings.KVSTORES`.
     workers : int, optional
         How many workers the job must have, where a run is resumed.
 
@@ -57,7 +56,8 @@ def join(kvstore: str) -> "Workers":
     Parameters
     ----------
     kvstore : str
-        One of `KVSTORES`. With ``device`` or ``local`` this process is the only worker.
+        One of `nin_gluon.settings.KVSTORES`. With ``device`` or ``local`` this process is the only
+        worker.
     """
     if not kvstore.startswith("dist"):
         return Workers(kvstore)
