@@ -17,15 +17,17 @@ def run(error, capsys):
     return status, capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [
-    InputError("what is wrong; what to do"),
-    PermissionError(13, "Permission denied", "/some/folder"),
-    OSError(28, "No space left on device", "/some/folder"),
+@pytest.mark.parametrize("error, sentence", [
+    (InputError("what is wrong; what to do"), "what is wrong; what to do"),
+    (PermissionError(13, "Permission denied", "/some/folder"),
+     "/some/folder: permission is denied; change the permissions, or choose another place"),
+    (OSError(28, "No space left on device", "/some/folder"),
+     "/some/folder: the disk is full; free some space"),
 ])
-def test_what_the_user_can_mend_is_one_line_and_status_2(error, capsys):
+def test_what_the_user_can_mend_is_one_line_and_status_2(error, sentence, capsys):
     status, line = run(error, capsys)
     assert status == 2
-    assert line.endswith(f"error: {error}\n") and line.count("\n") == 1
+    assert line.endswith(f"error: {sentence}\n") and line.count("\n") == 1
 
 
 def test_our_own_bugs_keep_their_traceback(capsys):

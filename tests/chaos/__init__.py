@@ -1,0 +1,1 @@
+"""Faults injected for real, at random moments; see `make chaos`."""

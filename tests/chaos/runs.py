@@ -1,0 +1,129 @@
+"""Kill a short run at random moments and see that nothing is lost.
+
+  python -m tests.chaos.runs --times 100 --seed 0
+
+Each run gets a SIGKILL at a moment drawn from the time that it takes: while it prepares, in a step,
+while it saves, evaluates or draws. It is then resumed, and killed again half of the time, until it
+ends. Its log and parameters must be those of a run that was never killed, bit for bit. A run that
+was killed before its first checkpoint has nothing to lose: ``--resume`` must say so in one line.
+
+Prints a Markdown table, and exits with 1 if anything was lost.
+"""
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from nin_gluon import train
+from nin_gluon.training.history import read_history
+
+OPTIONS = ["--dataset", "sample", "--resize", "67", "--batch-size", "8", "--limit", "32",
+           "--epochs", "2", "--init", "he", "--lr", "0.01", "--momentum", "0.9",
+           "--checkpoint-every", "2", "--no-progress", "--ctx", "cpu"]
+
+
+def start(options, log):
+    """Run the train command in a child of this process; return its process id.
+
+    MXNet is imported but not used here, so a child starts at once and with a clean slate.
+    """
+    child = os.fork()
+    if child:
+        return child
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
+    os.dup2(1, 2)
+    os._exit(train.main(options))
+
+
+def wait(child):
+    """The child's exit status; 128 + n if signal n ended it."""
+    status = os.waitpid(child, 0)[1]
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+def kill_after(child, seconds):
+    """Kill the child after so many seconds; return its exit status, 137 if the kill was in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.WEXITSTATUS(status)
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    return wait(child)
+
+
+def outcome(folder):
+    """What must not depend on kills: the log without its times, and the parameters."""
+    log = [(r.epoch, r.loss, r.train_acc, r.test_acc)
+           for r in read_history(folder / "history.jsonl")]
+    return log, hashlib.sha256((folder / "model-0002.params").read_bytes()).hexdigest()
+
+
+def state_of(folder):
+    """Where the kill found the run."""
+    if not (folder / "config.json").exists():
+        return "preparing"
+    saved = sorted(path.name for path in folder.glob("checkpoint/epoch-*-step-*"))
+    if not saved:
+        return "before the first checkpoint"
+    leftovers = [path.name for path in folder.rglob(".*-*") if path.is_dir()]
+    return f"after {saved[-1]}" + (", while writing" if leftovers else "")
+
+
+def one(folder, whole, longest, draw):
+    """Kill and resume one run until it ends; return a row of the table."""
+    log = folder.with_suffix(".log")
+    moment = draw.uniform(0, longest)
+    status = kill_after(start([*OPTIONS, "--out", str(folder)], log), moment)
+    state, kills = state_of(folder), int(status == 137)
+    while status:
+        before = log.stat().st_size if log.exists() else 0
+        child = start(["--resume", str(folder)], log)
+        again = kills < 4 and draw.random() < 0.5
+        status = kill_after(child, draw.uniform(0, longest)) if again else wait(child)
+        kills += status == 137
+        if status == 2:  # nothing was saved yet
+            said = log.read_text("utf-8")[before:]
+            clear = said.count("\n") == 1 and ("holds no checkpoint" in said
+                                               or "is not a run folder" in said)
+            return moment, state, kills, "nothing to lose" if clear else f"unclear: {said!r}"
+        if status not in (0, 137):
+            return moment, state, kills, f"lost: status {status}"
+    return moment, state, kills, "the same" if outcome(folder) == whole else "lost: another result"
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.runs", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=100, help="runs to kill (default: 100)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    args = parser.parse_args(argv)
+
+    import mxnet  # noqa: F401  (so that the children need not)
+
+    draw, rows = random.Random(args.seed), []
+    with tempfile.TemporaryDirectory() as place:
+        started = time.monotonic()
+        if wait(start([*OPTIONS, "--out", f"{place}/whole"], f"{place}/whole.log")):
+            sys.exit(Path(place, "whole.log").read_text("utf-8"))
+        longest, whole = time.monotonic() - started, outcome(Path(place, "whole"))
+        print("| run | killed after, s | it was | kills | resumed |\n"
+              "| ---: | ---: | --- | ---: | --- |", flush=True)
+        for number in range(1, args.times + 1):
+            rows.append(one(Path(place, f"run-{number}"), whole, longest, draw))
+            print("| {} | {:.2f} | {} | {} | {} |".format(number, *rows[-1]), flush=True)
+    lost = sum(row[-1] not in ("the same", "nothing to lose") for row in rows)
+    print(f"\n{len(rows)} runs, {sum(row[2] for row in rows)} kills, {lost} lost; seed "
+          f"{args.seed}.")
+    return int(lost > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
