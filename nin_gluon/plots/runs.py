@@ -1,0 +1,61 @@
+"""Several runs of one recipe, from different seeds."""
+
+import textwrap
+from statistics import median
+from typing import Dict, List, Sequence, Tuple
+
+from matplotlib.figure import Figure
+
+from nin_gluon.plots.style import LOSS, PUBLISHED, TRAIN, open_axes
+
+__all__ = ["draw_band"]
+
+
+def draw_band(runs: Sequence[Sequence[Tuple[int, float]]],
+              published: Sequence[Tuple[int, float]], name: str, guess: float,
+              title: str = "") -> Figure:
+    """One quantity of several runs by epoch, as a band, with the published values over it.
+
+    Parameters
+    ----------
+    runs : list of list of (int, float)
+        The epochs and values of each run. Runs may differ in length.
+    published : list of (int, float)
+        The published epochs and values; may be empty.
+    name : str
+        The quantity's name.
+    guess : float
+        The quantity's value for a net that guesses.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
+    axes = figure.subplots()
+    by_epoch: Dict[int, List[float]] = {}
+    for run in runs:
+        axes.plot(*zip(*run), color=TRAIN, lw=0.7, alpha=0.6)
+        for epoch, value in run:
+            by_epoch.setdefault(epoch, []).append(value)
+    epochs = sorted(by_epoch)
+    low = [min(by_epoch[epoch]) for epoch in epochs]
+    high = [max(by_epoch[epoch]) for epoch in epochs]
+    middle = [median(by_epoch[epoch]) for epoch in epochs]
+    seeds = f"{len(runs)} seed" + "s" * (len(runs) != 1)
+    axes.fill_between(epochs, low, high, color=TRAIN, alpha=0.18, lw=0, label=f"range of {seeds}")
+    # A band over one epoch has no width; a bar shows it.
+    axes.vlines(epochs, low, high, color=TRAIN, alpha=0.3, lw=2)
+    axes.plot(epochs, middle, "o-", color=TRAIN, lw=1.6, ms=4, label="median")
+    if published:
+        axes.plot(*zip(*published), "s--", color=PUBLISHED, lw=1.6, ms=6, label="published")
+    axes.axhline(guess, color=LOSS, lw=0.8, ls=":", label="guessing")
+    last = max([*epochs, *(epoch for epoch, _ in published)])
+    axes.set(xlabel="epoch", ylabel=name, xlim=(0.7, last + 0.3))
+    axes.set_ylim(0, None if name == "loss" else 1)
+    axes.set_xticks(range(1, last + 1, 1 + (last - 1) // 10))
+    open_axes(axes)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=4, frameon=False, fontsize=8)
+    axes.set_title(textwrap.fill(title, 70), fontsize=10)
+    return figure

@@ -1,0 +1,16 @@
+"""The band of several runs."""
+
+from nin_gluon import plots
+
+
+def test_a_band_spans_runs_of_different_lengths_under_what_was_published():
+    runs, published = [[(1, 2.0), (2, 1.0)], [(1, 1.0)], [(1, 1.2)]], [(1, 1.5), (2, 1.4), (3, 1.3)]
+    axes, = plots.draw_band(runs, published, "loss", 2.3).axes
+    lines = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    assert lines["median"] == [1.2, 1.0]
+    assert lines["published"] == [1.5, 1.4, 1.3]
+    band = axes.collections[0].get_paths()[0].get_extents()
+    assert (band.ymin, band.ymax) == (1.0, 2.0)
+    assert axes.get_legend().get_texts()[0].get_text() == "range of 3 seeds"
+    one, = plots.draw_band([[(1, 2.0)]], [], "loss", 2.3).axes  # nothing published
+    assert "published" not in [text.get_text() for text in one.get_legend().get_texts()]
