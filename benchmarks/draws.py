@@ -77,7 +77,7 @@ def train(draws, settings, train_iter, test_iter):
     from mxnet import gluon
 
     from nin_gluon import models
-    from nin_gluon.exercises import count_living
+    from nin_gluon.analysis.dead_channels import living_classes
     from nin_gluon.settings import TEXTBOOK
     from nin_gluon.training.callbacks import StepSeeds
     from nin_gluon.training.hooks import Hooks
@@ -98,7 +98,7 @@ def train(draws, settings, train_iter, test_iter):
         history = train_ch5(net, train_iter, test_iter, batch_size, trainer, mx.cpu(),
                             settings["epochs"], Hooks(tally=tally, callbacks=[masks]))
     return {"draws": draws, "history": [[r.loss, r.train_acc, r.test_acc] for r in history],
-            "alive": count_living(net, test_iter)}
+            "alive": living_classes(net, test_iter)}
 
 
 def table(runs):

@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from nin_gluon import runtime
+from nin_gluon import resources, runtime
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.exercises import (
@@ -16,7 +16,6 @@ from nin_gluon.experiments.exercises import (
     heads,
     one_by_one,
     one_step,
-    resources,
     results,
     tune,
 )
@@ -66,9 +65,7 @@ def build_parser():
                       "without.")
         add_options(chosen.add_parser(name, help=exercise.question, description=described,
                                       epilog=EPILOG), exercise)
-    resources.add_options(chosen.add_parser(
-        resources.NAME, help=resources.QUESTION,
-        description=f"{resources.QUESTION.capitalize()}\n\n{resources.METHOD}"))
+    resources.add_exercise(chosen)
     return parser
 
 
@@ -106,9 +103,8 @@ def add_options(parser, exercise):
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(argv)
-    if args.name == resources.NAME:
-        print(resources.answer(args), file=sys.stderr)
-        return 0
+    if args.name == "resources":
+        return resources.answer_exercise(args)
     given = {name: getattr(args, name) for name in
              ("epochs", "limit", "resize", "batch_size", "dataset")
              if getattr(args, name) is not None}
@@ -283,22 +279,15 @@ def living_classes(record, run, data_dir):
     """
     import mxnet as mx
 
-    from nin_gluon.confidence import load_net
+    from nin_gluon.analysis import dead_channels
+    from nin_gluon.analysis.class_maps import load_net
     from nin_gluon.train import load_data
 
     config, cpu = {**record.settings, "data_dir": data_dir}, mx.cpu()
     maps_and_scores, _, _ = load_net(run, config, cpu)
     _, test_iter = load_data(config, [cpu])
     batches = itertools.islice(test_iter, -(-500 // config["batch_size"]))
-    return count_living(lambda X: maps_and_scores(X)[1], batches)
-
-
-def count_living(scores, batches):
-    """For how many classes any image of the batches (X, y) has a score above zero."""
-    import mxnet as mx
-
-    highest = mx.nd.stack(*[scores(X).max(axis=0) for X, _ in batches]).max(axis=0)
-    return int((highest > 0).sum().asscalar())
+    return dead_channels.living_classes(lambda X: maps_and_scores(X)[1], batches)
 
 
 def image_facts(settings, data_dir):

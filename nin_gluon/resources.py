@@ -1,32 +1,37 @@
 """``python -m nin_gluon.resources``: what a net costs, layer by layer."""
 
+import argparse
 import json
 import sys
 from math import prod
 from pathlib import Path
+from typing import Any, Dict, List, Optional
 
+from nin_gluon.analysis.cost import BYTES
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
-from nin_gluon.shapes import columns, parse_size
+from nin_gluon.experiments.exercises import resources as exercise
+from nin_gluon.experiments.exercises.resources import measure
+from nin_gluon.shapes import parse_size
+from nin_gluon.text import columns
+
+__all__ = ["add_exercise", "answer_exercise", "format_result", "main", "measure", "new_picture"]
 
 DESCRIPTION = """\
 Count what a net costs: parameters, MACs (multiply-adds) and FLOPs (two a MAC), and memory for
-inference and training, layer by layer. That is arithmetic and quick for any size; --check lets
+inference and training, layer by layer. This is arithmetic and quick for any size; --check lets
 MXNet run the net and puts beside it what MXNet allocates.
 
   python -m nin_gluon.resources                     the chapter's net, one image of 224x224, with
                                                     the published figures
-  python -m nin_gluon.resources --batch 128 --check     a batch of training, and really allocated
+  python -m nin_gluon.resources --batch 128 --check     a training batch, and what is allocated
   python -m nin_gluon.resources --model mlpconv_nin --size 112 --out costs.png
   python -m nin_gluon.resources --model cifar_nin --size 32 --channels 3    the paper's net for
                                                     CIFAR-10, of 966,986 parameters
 """
 
-# Bytes of a value that a convolution puts out; parameters are in float32 always.
-BYTES = {"float32": 4, "bfloat16": 2}
 
-
-def build_parser():
+def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m nin_gluon.resources", description=DESCRIPTION)
     add_options(parser)
     add = parser.add_argument
@@ -37,8 +42,8 @@ def build_parser():
     return parser
 
 
-def add_options(parser):
-    """The options for what is counted, which the exercise has as well."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what to count; the exercise has them too."""
     add = parser.add_argument
     add("--model", default="nin", metavar="NAME[,OPTION=VALUE...]",
         help="net, with options of its own (default: %(default)s)")
@@ -47,11 +52,11 @@ def add_options(parser):
     add("--batch", type=int, default=1, metavar="N", help="images (default: 1)")
     add("--channels", type=int, default=1, metavar="N", help="of the input (default: 1)")
     add("--check", action="store_true",
-        help="run the net on the CPU, trained and not, and count what MXNet allocates")
+        help="run the net on the CPU, for inference and training, and count what MXNet allocates")
 
 
 @command
-def main(argv=None):
+def main(argv: Optional[List[str]] = None) -> int:
     args = build_parser().parse_args(argv)
     size = parse_size(args.size, args.batch, args.channels)
     out = args.out and new_picture(args.out)
@@ -62,148 +67,48 @@ def main(argv=None):
 
         plots.save(plots.draw_resources(result), out)
         print(f"picture: {out}", file=sys.stderr)
+    return 0
 
 
-def new_picture(path):
-    """The path of a picture that is to be made, once it is clear that it can be."""
-    path = Path(path)
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+def new_picture(path: str) -> Path:
+    """The path of a picture to be made, once it is clear that it can be written."""
+    picture = Path(path)
+    if picture.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise InputError(f"--out {path} is no picture's name; end it in .png, .pdf or .svg.")
-    if path.exists():
+    if picture.exists():
         raise InputError(f"--out {path} is there already; choose another name.")
-    if not path.parent.is_dir():
-        raise InputError(f"--out {path}: there is no folder {path.parent}; make it first.")
-    return path
+    if not picture.parent.is_dir():
+        raise InputError(f"--out {path}: there is no folder {picture.parent}; make it first.")
+    return picture
 
 
-def measure(model="nin", size=224, batch=1, channels=1, dtype="float32", check=False):
-    """What a net costs.
-
-    Parameters
-    ----------
-    model : str
-        A net's name, as `get_model` takes it.
-    size : int or (int, int)
-        Edge length, or (height, width), in pixels.
-    batch, channels : int
-        Of the images.
-    dtype : {"float32", "bfloat16"}
-        Arithmetic of the convolutions. Parameters and gradients are float32 in either.
-    check : bool
-        Whether to let MXNet run the net in processes of their own; takes seconds.
-
-    Returns
-    -------
-    dict
-        JSON-ready. ``layers`` is a list of dicts: ``name``, ``kind``, ``output`` (its shape),
-        ``parameters``, ``macs``, ``values`` (put out by its operations, a convolution and its ReLU
-        each) and ``kept`` (of these, with what pooling and dropout note, until the backward pass).
-        Sums of them: ``parameters``, ``macs``, ``flops``, ``training_flops``. ``bytes`` has for
-        ``inference`` and ``training`` the parts of the memory and their ``total``. ``published``
-        compares with the published figures (for the chapter's input only, else None).
-        ``allocated`` is what `nin_gluon.analysis.memory.allocations` returns (None unless checked).
-
-    Raises
-    ------
-    InputError
-        The model is unknown, the size too small for it, or MXNet cannot run it.
-    """
-    from nin_gluon.analysis import memory
-
-    height, width = (size, size) if isinstance(size, int) else size
-    shape = (batch, channels, height, width)
-    result = {"model": model, "input": list(shape), "dtype": dtype, **count(model, shape)}
-    result["bytes"] = memory_by_arithmetic(result, dtype)
-    published = model == "nin" and shape == (1, 1, 224, 224) and dtype == "float32"
-    result["published"] = compare_published(result) if published else None
-    result["allocated"] = memory.allocations(model, shape, dtype) if check else None
-    return result
+# ------------------------------------------------------------------ the exercise
 
 
-def count(model, shape):
-    """Layers and sums of `measure`."""
-    from mxnet.base import MXNetError
-
-    from nin_gluon.analysis.memory import kept_for_backward
-    from nin_gluon.models import get_model
-    from nin_gluon.models.geometry import layer_table, leaves, title
-
-    try:
-        net = get_model(model)
-        rows = layer_table(net, shape, inside=True)
-    except MXNetError as error:  # a number too large for it, say
-        reason = str(error).strip().splitlines()[-1]
-        raise InputError(f"MXNet cannot make {model} for images {shape} ({reason}); choose smaller "
-                         "numbers.") from None
-    layers = [{"name": row.name, "kind": title(leaf), "output": list(row.output),
-               "parameters": row.parameters, "macs": row.macs, "values": row.values,
-               "kept": kept_for_backward(leaf, row)}
-              for leaf, row in zip(leaves(net), rows)]
-    macs = sum(layer["macs"] for layer in layers)
-    first = next((layer["macs"] for layer in layers if layer["macs"]), 0)
-    return {
-        "layers": layers,
-        "parameters": sum(layer["parameters"] for layer in layers),
-        "macs": macs,
-        "flops": 2 * macs,
-        # The backward pass takes as much again for the weights' gradients, and for those of each
-        # layer's input; nobody needs the images'.
-        "training_flops": 2 * (3 * macs - first),
-    }
+def add_exercise(exercises: Any) -> None:
+    """Add the exercise's subparser to those of ``python -m nin_gluon.exercises``."""
+    parser = exercises.add_parser(
+        exercise.NAME, help=exercise.QUESTION,
+        description=f"{exercise.QUESTION.capitalize()}\n\n{exercise.METHOD}")
+    add_options(parser)
+    parser.add_argument(
+        "--results", metavar="DIR", default="results",
+        help="folder in which exercises/resources.json is kept (default: %(default)s)")
 
 
-def memory_by_arithmetic(result, dtype):
-    """Bytes for inference and training, by what each is needed for."""
-    layers, size = result["layers"], BYTES[dtype]
-    images = 4 * prod(result["input"])
-    parameters = 4 * result["parameters"]
-    copies = size * result["parameters"] if dtype != "float32" else 0
-    outputs = [prod(layer["output"]) for layer in layers]
-    pair = size * max(map(sum, zip(outputs, outputs[1:])))  # while one is made of the other
-    always = {"parameters": parameters, f"copies in {dtype}": copies, "images": images}
-    found = {
-        "inference": {**always, "activations": pair},
-        "training": {**always, "gradients of parameters": parameters,
-                     "activations": size * sum(layer["kept"] for layer in layers),
-                     "gradients of activations": pair},
-    }
-    for parts in found.values():
-        for name in [name for name, part in parts.items() if not part]:
-            del parts[name]
-        parts["total"] = sum(parts.values())
-    return found
+def answer_exercise(args: argparse.Namespace) -> int:
+    """Count, record, print; the exit status."""
+    size = parse_size(args.size, args.batch, args.channels)
+    result = measure(args.model, size, args.batch, args.channels, check=args.check)
+    record, picture = exercise.write_record(result, Path(args.results))
+    print(format_result(result))
+    print(f"record: {record}; picture: {picture}", file=sys.stderr)
+    return 0
 
 
-def compare_published(result):
-    """The published figures, each with the chapter's net's and with what comes nearest to it.
+# ------------------------------------------------------------------ text
 
-    A list of dicts: ``figure``, ``published``, ``unit``, ``exact`` (for one channel, in powers of
-    1000) and ``three_channels`` (for three channels, in powers of 1024).
-    """
-    from nin_gluon.experiments.published import RESOURCES
-
-    def figures(shape, counted, kilo):
-        # The images and every output, each twice: as what one layer gives and another takes.
-        activations = 8 * (prod(shape) + sum(layer["values"] for layer in counted["layers"]))
-        parameters = 4 * counted["parameters"]
-        return {
-            "parameters": counted["parameters"] / kilo**2,
-            "compute": counted["flops"] / kilo**3,
-            "inference parameters": parameters / kilo**2,
-            "inference activations": activations / kilo**2,
-            "inference memory": (parameters + activations) / kilo**2,
-            "training parameters": 2 * parameters / kilo**2,
-            "training activations": 2 * activations / kilo**2,
-            "training memory": 2 * (parameters + activations) / kilo**2,
-        }
-
-    exact = figures(result["input"], result, 1000)
-    colour = (1, 3, 224, 224)
-    in_colour = figures(colour, count("nin", colour), 1024)
-    return [{"figure": name, "published": value, "unit": unit, "exact": exact[name],
-             "three_channels": in_colour[name]} for name, (value, unit) in RESOURCES.items()]
-
-
+# What stands below the tables.
 PUBLISHED = """\
 parameters, compute and the parameters' memory are to the last digit those of this net made for
 images of 3 channels, with M, G and MB for 2^20 and 2^30. The chapter's images have one channel:
@@ -222,11 +127,32 @@ oneDNN takes in layouts of its own, and what its backward passes work in.
 process: what the process grew by in all, with oneDNN's compiled kernels and what glibc keeps."""
 
 
-def format_result(result):
+def format_result(result: Dict[str, Any]) -> str:
     """Tables of what `measure` returns, as text."""
     batch, channels, height, width = result["input"]
     lines = [f"{result['model']}, {batch} image{'s' * (batch > 1)} of {channels} x {height} x "
-             f"{width}, {result['dtype']}", ""]
+             f"{width}, {result['dtype']}", "", *layer_lines(result), ""]
+    lines += [f"compute: {result['flops'] / 1e9:,.4g} GFLOP forward, "
+              f"{result['training_flops'] / 1e9:,.4g} a training step (two FLOPs a MAC; biases, "
+              "ReLU and pooling not counted)", ""]
+    inference, training = result["bytes"]["inference"], result["bytes"]["training"]
+    lines += columns([("memory by arithmetic, MB", "inference", "training")] + [
+        (name, mb(inference.get(name)), mb(part)) for name, part in training.items()])
+    if result["allocated"]:
+        parts = ("parameters", "images", "forward", "peak", "process")
+        lines += ["", *columns([("allocated by MXNet, MB", *parts)] + [
+            (way, *(mb(found[part]) for part in parts))
+            for way, found in result["allocated"].items()]), ALLOCATED]
+    if result["published"]:
+        lines += ["", *columns([("published, for one image", "", "", "exactly",
+                                 "3 channels, 2^20")] + [
+            (row["figure"], f"{row['published']:.2f}", row["unit"], f"{row['exact']:.3f}",
+             f"{row['three_channels']:.3f}") for row in result["published"]]), PUBLISHED]
+    return "\n".join(lines)
+
+
+def layer_lines(result: Dict[str, Any]) -> List[str]:
+    """The table of the layers, with a total."""
     size = BYTES[result["dtype"]]
     cells = [(layer["name"], layer["kind"], "x".join(map(str, layer["output"])),
               f"{layer['parameters']:,}", f"{layer['macs']:,}", mb(size * prod(layer["output"])))
@@ -236,28 +162,10 @@ def format_result(result):
     text = columns([("layer", "", "output shape", "parameters", "MACs", "output, MB"), *cells,
                     total], 3)
     rule = "-" * max(map(len, text))
-    lines += [text[0], rule, *text[1:-1], rule, text[-1], ""]
-    lines += [f"compute: {result['flops'] / 1e9:,.4g} GFLOP forward, "
-              f"{result['training_flops'] / 1e9:,.4g} a training step (two FLOPs a MAC; biases, "
-              "ReLU and pooling not counted)", ""]
-    inference, training = result["bytes"]["inference"], result["bytes"]["training"]
-    lines += columns([("memory by arithmetic, MB", "inference", "training")] + [
-        (name, mb(inference.get(name)), mb(part)) for name, part in training.items()], 1)
-    if result["allocated"]:
-        lines += ["", *columns([("allocated by MXNet, MB", "parameters", "images", "forward",
-                                 "peak", "process")] + [
-            (way, *(mb(found[part]) for part in ("parameters", "images", "forward", "peak",
-                                                 "process")))
-            for way, found in result["allocated"].items()], 1), ALLOCATED]
-    if result["published"]:
-        lines += ["", *columns([("published, for one image", "", "", "exactly",
-                                 "3 channels, 2^20")] + [
-            (row["figure"], f"{row['published']:.2f}", row["unit"], f"{row['exact']:.3f}",
-             f"{row['three_channels']:.3f}") for row in result["published"]], 1), PUBLISHED]
-    return "\n".join(lines)
+    return [text[0], rule, *text[1:-1], rule, text[-1]]
 
 
-def mb(size):
+def mb(size: Optional[int]) -> str:
     """Bytes in MB (1,000,000 bytes), as text."""
     return "" if size is None else f"{size / 1e6:,.2f}"
 

@@ -1,1 +1,1 @@
-"""What can be told of a net without training it, or once it is trained."""
+"""What can be said about a net: before it is trained, and once it is."""

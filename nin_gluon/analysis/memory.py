@@ -1,4 +1,7 @@
-"""What MXNet really allocates for a net, counted by its own profiler in a process of its own."""
+"""What MXNet allocates for a net, as its own profiler counts it.
+
+The profiler counts all of a process, so each net runs in a new one.
+"""
 
 import contextlib
 import json
@@ -6,12 +9,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Sequence, Tuple
 
 from nin_gluon.errors import InputError
 
-__all__ = ["WAYS", "allocations", "kept_for_backward"]
+if TYPE_CHECKING:
+    from mxnet.gluon import Block
+
+__all__ = ["WAYS", "allocations"]
 
 # How a net can be run: (whether it is trained, whether as a compiled graph).
 WAYS = {
@@ -22,37 +28,16 @@ WAYS = {
 }
 
 ROUNDS = 3  # the temporary space grows over the first two steps
-SETTLE = 1.0  # seconds; MXNet goes on giving memory back after it has said that all is done
+SETTLE = 1.0  # seconds; MXNet still gives memory back after it has reported that all is done
 MARKS = ("parameters", "images", "before", "forward")
 
 CHILD = ("import json, sys; from nin_gluon.analysis.memory import count; "
          "print(json.dumps(count(**json.loads(sys.argv[1]))))")
 
 
-def kept_for_backward(leaf, row):
-    """Values that a layer leaves behind in training, for the backward pass.
-
-    A ReLU's gradient can be told from its output, so the convolution's own output before it is
-    given back at once. Max pooling notes where each maximum was, and dropout what it kept: one
-    value more for each of the output.
-
-    Parameters
-    ----------
-    leaf : Block
-    row : LayerRow
-
-    Returns
-    -------
-    int
-    """
-    window = getattr(leaf, "_kwargs", {})
-    notes = (window.get("pool_type") == "max" and not window["global_pool"]
-             or type(leaf).__name__ == "Dropout")
-    return prod(row.output) * (2 if notes else 1)
-
-
-def allocations(model, shape, dtype="float32"):
-    """Let MXNet run a net in each of `WAYS` on the CPU, each in a fresh process, all at once.
+def allocations(model: str, shape: Sequence[int], dtype: str = "float32",
+                ) -> Dict[str, Dict[str, int]]:
+    """Run a net on the CPU in each of `WAYS`, a process each and all at once, and count the bytes.
 
     Parameters
     ----------
@@ -66,19 +51,19 @@ def allocations(model, shape, dtype="float32"):
     -------
     dict
         For each of `WAYS` a dict of bytes: ``parameters`` (in training with their gradients),
-        ``images``, ``forward`` (what a forward pass takes and leaves behind; a hybridized net's
-        keeps its memory from step to step, and takes nothing), ``peak`` (the most that MXNet
-        held), ``process`` (how much the process grew).
+        ``images``, ``forward`` (what a forward pass takes and still holds when it ends; a
+        hybridized net keeps its memory from step to step and takes nothing), ``peak`` (the most
+        that MXNet held), ``process`` (by how much the process grew).
 
     Raises
     ------
     InputError
-        One of the processes failed, for want of memory for example.
+        A process failed, for lack of memory for example.
     """
-    children = {}
+    children: Dict[str, subprocess.Popen[str]] = {}
     try:
         for way, (training, hybridize) in WAYS.items():
-            request = {"model": model, "shape": shape, "training": training,
+            request = {"model": model, "shape": list(shape), "training": training,
                        "hybridize": hybridize, "dtype": dtype}
             children[way] = subprocess.Popen(
                 [sys.executable, "-c", CHILD, json.dumps(request)], text=True,
@@ -98,10 +83,11 @@ def allocations(model, shape, dtype="float32"):
             child.communicate()
 
 
-def count(model, shape, training, hybridize, dtype):
-    """What `allocations` says of one way; profiles the process that it runs in."""
+def count(model: str, shape: Sequence[int], training: bool, hybridize: bool, dtype: str,
+          ) -> Dict[str, int]:
+    """The bytes that `allocations` gives for one way; profiles the process that it runs in."""
     import mxnet as mx
-    from mxnet import autograd, gluon, nd
+    from mxnet import nd
 
     from nin_gluon import models, runtime
 
@@ -111,60 +97,70 @@ def count(model, shape, training, hybridize, dtype):
         net.hybridize(static_alloc=True, static_shape=True)
     if not training:
         net.collect_params().setattr("grad_req", "null")
-    resident = [peak_resident()]
+    resident = peak_resident()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "profile.json")
         mx.profiler.set_config(profile_memory=True, profile_api=False, filename=str(path))
         domain = mx.profiler.Domain("nin_gluon")
 
-        def mark(name):
+        def mark(name: str) -> None:
             nd.waitall()
             mx.profiler.Counter(domain, name, 0)
 
         mx.profiler.set_state("run")
-        net.initialize(models.initializer("he"))
-        net.infer_shape(nd.zeros(shape))
-        for parameter in net.collect_params().values():
-            parameter._finish_deferred_init()
-        mark("parameters")
-        X, y = nd.zeros(shape), nd.zeros(shape[:1])
-        mark("images")
-        forward = net
-        if hybridize and not training:
-            forward = models.inference_form(net)
-        elif hybridize and dtype == "bfloat16":  # as the train command does
-            forward = models.training_form(net)
-        loss = gluon.loss.SoftmaxCrossEntropyLoss()
-        trainer = training and gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1})
-        for i in range(ROUNDS):
-            if i == ROUNDS - 1:
-                nd.waitall()
-                time.sleep(SETTLE)
-                mark("before")
-            with autograd.record() if training else contextlib.nullcontext():
-                scores = forward(X)
-                mark("forward")
-                value = loss(scores, y) if training else None
-            if training:
-                value.backward()
-                trainer.step(len(X))
-            del scores, value
-        nd.waitall()
+        run_net(net, shape, training, hybridize, dtype, mark)
         mx.profiler.set_state("stop")
-        resident.append(peak_resident())
+        grown = peak_resident() - resident
         mx.profiler.dump()
         events = json.loads(path.read_text())["traceEvents"]
     held, peak = at_the_marks(events)
     return {"parameters": held["parameters"], "images": held["images"] - held["parameters"],
-            "forward": held["forward"] - held["before"], "peak": peak,
-            "process": resident[1] - resident[0]}
+            "forward": held["forward"] - held["before"], "peak": peak, "process": grown}
 
 
-def at_the_marks(events):
-    """Bytes held when each of `MARKS` was last passed, and the most that were held after "images".
+def run_net(net: "Block", shape: Sequence[int], training: bool, hybridize: bool, dtype: str,
+            mark: Callable[[str], None]) -> None:
+    """Make the parameters, then `ROUNDS` passes or training steps; call `mark` at each of `MARKS`.
     """
+    from mxnet import autograd, gluon, nd
+
+    from nin_gluon import models
+
+    net.initialize(models.initializer("he"))
+    net.infer_shape(nd.zeros(shape))
+    for parameter in net.collect_params().values():
+        parameter._finish_deferred_init()
+    mark("parameters")
+    X, y = nd.zeros(shape), nd.zeros(shape[:1])
+    mark("images")
+    forward = net
+    if hybridize and not training:
+        forward = models.inference_form(net)
+    elif hybridize and dtype == "bfloat16":  # as the train command does
+        forward = models.training_form(net)
+    loss = gluon.loss.SoftmaxCrossEntropyLoss()
+    trainer: Any = training and gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1})
+    for i in range(ROUNDS):
+        if i == ROUNDS - 1:
+            nd.waitall()
+            time.sleep(SETTLE)
+            mark("before")
+        with autograd.record() if training else contextlib.nullcontext():
+            scores = forward(X)
+            mark("forward")
+            value: Any = loss(scores, y) if training else None
+        if training:
+            value.backward()
+            trainer.step(len(X))
+        del scores, value
+    nd.waitall()
+
+
+def at_the_marks(events: List[Dict[str, Any]]) -> Tuple[Dict[str, int], int]:
+    """Bytes held when each of `MARKS` was last passed, and the most held after "images"."""
     counters = sorted((event for event in events if event["ph"] == "C"), key=lambda e: e["ts"])
-    now, peak, held = 0, 0, {}
+    now, peak = 0, 0
+    held: Dict[str, int] = {}
     for event in counters:
         if event["name"].startswith("Memory: "):
             now, = event["args"].values()
@@ -176,9 +172,9 @@ def at_the_marks(events):
     return held, peak
 
 
-def peak_resident():
-    """Most memory that this process has held so far, in bytes."""
-    try:  # getrusage would count the process that started this one, too
+def peak_resident() -> int:
+    """The most memory that this process has held so far, in bytes."""
+    try:  # getrusage would also count the process that started this one
         status = Path("/proc/self/status").read_text()
         return 1024 * int(status.partition("VmHWM:")[2].split()[0])
     except (OSError, IndexError):

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from statistics import median
 from typing import Optional
 
+from nin_gluon.analysis.signal import Signal
 from nin_gluon.atomic_files import write_ours
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import Record, seed_words, some, whole_record
@@ -50,23 +51,6 @@ class Run:
     @property
     def key(self):
         return (*self.record.kind, self.record.seed)
-
-
-@dataclass(frozen=True)
-class Signal:
-    """What arrives where in one untrained net, relative to its input."""
-
-    init: str
-    seed: int
-    resize: int
-    dataset: str
-    size: tuple  # root mean square after each ReLU, in units of the input's
-    spread: tuple  # of it, what differs from image to image, in units of the input's
-    gradient: tuple  # of each layer: root mean square of the loss's gradient, over the weights'
-
-    @property
-    def key(self):
-        return self.init, self.seed, self.resize, self.dataset
 
 
 def stall_steps(marks, steps):
