@@ -1,35 +1,83 @@
 """Whether the map of a class responds where the object is, as numbers.
 
 A map's values stand for squares of the image. What share of the map's sum lies on the object? A
-flat map would have the object's share of the area (chance). But objects are in the middle, and so
-may be the maps: laid over the object of another image, a map that does not look would do as well.
-Only what it does better on its own image comes from looking.
+flat map would have the object's share of the area (chance). But objects are mostly in the middle,
+and maps may be too: laid over the object of another image, a map that ignores its own image would
+do as well. Only what a map does better on its own image comes from looking at it.
 """
 
 import math
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 
-__all__ = ["Localization", "squares"]
+if TYPE_CHECKING:
+    from nin_gluon.analysis.class_maps import RunNet
+    from nin_gluon.data.loader import BatchLoader
+
+__all__ = ["BLACK_BACKGROUND", "Localization", "localize", "squares"]
+
+# Data sets whose background is exactly 0, so that any other pixel belongs to the object.
+BLACK_BACKGROUND = ("fashion-mnist", "sample")
 
 
-def squares(centre, step, count, size, pixels):
+def localize(net: "RunNet", loader: "BatchLoader", total: int,
+             on_images: Callable[[int], object] = lambda images: None) -> Dict[str, Any]:
+    """How the maps of a net lie on the objects of images with a black background.
+
+    Parameters
+    ----------
+    net : RunNet
+        With maps of more than one value.
+    loader : BatchLoader
+        Not shuffled.
+    total : int
+        How many images to take, the first ones; at most as many as there are.
+    on_images : callable, optional
+        Called after each batch with its number of images.
+
+    Returns
+    -------
+    dict
+        As from `Localization.result`.
+    """
+    found, done = None, 0
+    for X, y in loader:
+        maps, scores = net.maps_and_scores(X)
+        kept = slice(0, total - done)
+        masks = loader.images[done : done + len(y)].asnumpy().any(axis=3)
+        if found is None:
+            rows, columns = (squares(centre, step, count, size, pixels)
+                             for (centre, step, _), count, size, pixels in zip(
+                                 net.field, maps.shape[2:], X.shape[2:], masks.shape[1:]))
+            found = Localization(rows, columns)
+        found.add(maps.asnumpy()[kept], y.asnumpy()[kept],
+                  scores.argmax(axis=1).asnumpy().astype(int)[kept], masks[kept])
+        done += len(y[kept])
+        on_images(len(y[kept]))
+        if done >= total:
+            break
+    assert found is not None, "no images"
+    return found.result()
+
+
+def squares(centre: float, step: float, count: int, size: int, pixels: int) -> np.ndarray:
     """Share of each of a map's squares in each pixel of the image, along one axis.
 
     Parameters
     ----------
     centre, step : float
-        Centre of the first square and distance to the next, which is also its edge, in pixels of
-        the resized image.
+        Centre of the first square, and distance to the next, which is also a square's edge, in
+        pixels of the resized image.
     count : int
-        Squares, that is values of the map along this axis.
+        Squares: values of the map along this axis.
     size, pixels : int
-        Edge of the resized image, and of the original one, in their own pixels.
+        Edge of the resized image and of the original one, in their own pixels.
 
     Returns
     -------
     numpy.ndarray, (count, pixels), float64
-        Each row sums to 1. What lies outside the image is left out.
+        Each row sums to 1. The part of a square outside the image does not count.
     """
     edges = np.linspace(0, size, pixels + 1)
     low = (centre + step * (np.arange(count) - 0.5))[:, np.newaxis]
@@ -47,11 +95,15 @@ class Localization:
         From `squares`.
     """
 
-    def __init__(self, rows, columns):
+    def __init__(self, rows: np.ndarray, columns: np.ndarray) -> None:
         self.rows, self.columns = rows, columns
-        self.masks, self.right, self.labels, self.shares = [], [], [], []
+        self.masks: List[np.ndarray] = []  # (batch, map values): object in each square
+        self.right: List[np.ndarray] = []  # (batch, map values): the right class's map, sum 1
+        self.labels: List[np.ndarray] = []
+        self.shares: List[np.ndarray] = []  # (batch, 3): right, predicted, mean of the wrong
 
-    def add(self, maps, labels, predicted, masks):
+    def add(self, maps: np.ndarray, labels: np.ndarray, predicted: np.ndarray,
+            masks: np.ndarray) -> None:
         """Take in a batch.
 
         Parameters
@@ -80,25 +132,31 @@ class Localization:
         self.labels.append(labels)
         self.shares.append(np.stack([shares[at, labels], shares[at, predicted], wrong], axis=1))
 
-    def result(self):
+    def result(self) -> Dict[str, Any]:
         """The numbers, over all images.
 
         Returns
         -------
         dict
-            ``images``; ``zero_maps``, how many of them have a right class whose map is zero
-            everywhere and are left out of the rest. Mean shares of the map on the object:
-            ``right`` (of the right class's map), ``predicted`` and ``wrong`` (for comparison: the
-            predicted class's and the mean of the wrong classes', where they are not zero),
-            ``flat`` (what a flat map would have), ``other_images`` (the right class's map on the
-            object of any other image) and ``same_class`` (of any other image of the class).
-            ``gain`` is ``right`` - ``other_images``, image by image, and ``gain_error`` its
-            standard error; ``better`` the share of images where it is positive.
-            ``right_over_wrong`` is by how much the right class's map beats the wrong ones',
-            with ``right_over_wrong_error``. ``pointing`` is how much of the square with the
-            map's largest value is object, and ``pointing_flat``, ``pointing_other_images`` and
-            ``pointing_same_class`` the same of any square and of the other images. None where
-            there is nothing to average.
+            ``images``, and ``zero_maps``: how many of them have a right class whose map is zero
+            everywhere. Those are left out of everything else.
+
+            Mean shares of a map's sum that lie on the object: ``right`` (the right class's map),
+            ``predicted`` (the predicted class's) and ``wrong`` (mean of the wrong classes', where
+            not zero); ``flat`` (a flat map's, which is chance); ``other_images`` and ``same_class``
+            (the right class's map on the object of any other image, and of any other image of the
+            class).
+
+            ``gain`` is ``right`` - ``other_images``, image by image, ``gain_error`` its standard
+            error, and ``better`` the share of images where it is positive. ``right_over_wrong``
+            says by how much the right class's map beats the wrong ones', with
+            ``right_over_wrong_error``.
+
+            ``pointing`` is how much of the square with the map's largest value is object;
+            ``pointing_flat`` the same of any square, ``pointing_other_images`` and
+            ``pointing_same_class`` on other images.
+
+            None where there is nothing to average.
         """
         masks, weights = np.concatenate(self.masks), np.concatenate(self.right)
         labels, shares = np.concatenate(self.labels), np.concatenate(self.shares)
@@ -126,10 +184,10 @@ class Localization:
         }
 
 
-def other_masks(masks, groups):
-    """For each image the mean mask of all others of its group; NaN where there is no other.
+def other_masks(masks: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """For each image the mean mask of all others in its group; NaN where there is no other.
 
-    Which is what a mask drawn at random from them is on average, without drawing.
+    This is what a mask drawn at random from them is on average, without drawing.
     """
     sums = np.zeros((groups.max() + 1, masks.shape[1]))
     np.add.at(sums, groups, masks)
@@ -138,14 +196,14 @@ def other_masks(masks, groups):
         return np.where(others > 0, (sums[groups] - masks) / others, np.nan)
 
 
-def mean(values):
-    """Mean of the values that are no NaN; None if there are none."""
+def mean(values: np.ndarray) -> Optional[float]:
+    """Mean of the values that are not NaN; None if there are none."""
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else None
 
 
-def mean_and_error(values):
-    """Mean and its standard error, of the values that are no NaN; None if there are too few."""
+def mean_and_error(values: np.ndarray) -> Tuple[Optional[float], Optional[float]]:
+    """Mean and its standard error, of the values that are not NaN; None if there are too few."""
     values = values[np.isfinite(values)]
     if len(values) < 2:
         return None, None

@@ -1,6 +1,6 @@
 """The maps of the classes, laid over the images that they are of."""
 
-from typing import List, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ __all__ = ["draw_class_maps"]
 
 
 def draw_class_maps(images: np.ndarray, maps: np.ndarray, scores: np.ndarray,
-                    labels: Optional[Sequence[int]], names: Sequence[str],
+                    labels: Union[Sequence[int], np.ndarray, None], names: Sequence[str],
                     field: Sequence[Tuple[float, float, int]], size: Tuple[int, int],
                     title: str = "") -> Figure:
     """Images, one a row, and beside each the maps of the classes over it, on one scale a row.
