@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from mxnet import nd
 
-from nin_gluon.analysis.localization import Localization, other_masks, squares
+from nin_gluon.analysis.class_maps import RunNet
+from nin_gluon.analysis.localization import Localization, localize, other_masks, squares
+from nin_gluon.data.loader import BatchLoader
 
 
 def test_squares_are_what_painting_them_would_give():
@@ -91,3 +94,16 @@ def test_the_mean_of_the_other_images_leaves_the_image_itself_out():
             np.testing.assert_allclose(found, np.mean(rest, axis=0))
         else:
             assert np.isnan(found).all()
+
+
+def test_localize_goes_over_the_first_images_of_a_loader(objects):
+    """With a net whose maps are the images themselves, so that all of a map is on the object."""
+    labels, counted = np.zeros(40, int), []
+    loader = BatchLoader((255 * objects[..., np.newaxis]).astype(np.uint8), labels, 16)
+    net = RunNet(lambda X: (nd.concat(X, 1 - X, dim=1), X.mean(axis=(2, 3))), [(0.5, 1, 1)] * 2, "")
+    result = localize(net, loader, 20, counted.append)
+    assert counted == [16, 4] and result["images"] == 20
+    assert result["right"] == 1 and result["wrong"] == 0
+    maps = np.stack([objects, ~objects], axis=1).astype(np.float32)
+    expected = judged(maps[:20], objects[:20], labels[:20])
+    assert {name: value for name, value in result.items() if value != expected[name]} == {}

@@ -1,7 +1,6 @@
 """The confidence command: maps over images and the numbers about them, on a net left untrained."""
 
 import json
-import os
 import subprocess
 import sys
 import warnings
@@ -13,32 +12,37 @@ from mxnet import nd
 from mxnet.gluon import nn
 from PIL import Image
 
-from nin_gluon import confidence, models, runtime
-from nin_gluon.confidence import main
-from nin_gluon.errors import InputError
+from nin_gluon import models, plots, runtime
+from nin_gluon.confidence import judge, main
 from nin_gluon.models.geometry import NiN
 from nin_gluon.settings import TEXTBOOK
+from nin_gluon.training.history import EpochRecord, write_history
+from nin_gluon.training.run_folder import Environment, RunConfig, export_net, write_config
 
 SIZE = 131  # the smallest that leaves maps of 3x3
 
 
-def run_folder(path, dataset="fashion-mnist", channels=1, epochs=5, **settings):
-    """A run folder as after five epochs, of a net with He's initialization; and the net."""
-    config = {**TEXTBOOK, "preset": "textbook", "dataset": dataset, "resize": SIZE,
-              "epochs": epochs, "batch_size": 16, "ctx": "cpu", **settings}
+def run_folder(path, dataset="fashion-mnist", channels=1, data_dir=None, **settings):
+    """A run folder as after five epochs, of a net with He's initialization."""
+    settings = TEXTBOOK.but(**{"dataset": dataset, "resize": SIZE, "batch_size": 16, **settings})
+    write_config(path, RunConfig("textbook", settings, Environment("cpu", data_dir)))
+    write_history(path / "history.jsonl", [EpochRecord(i, 1.0, 0.5, 0.5, 1.0)
+                                           for i in range(1, 6)])
     folder = path / "checkpoint" / "epoch-0006-step-000000"
     folder.mkdir(parents=True)
-    (path / "config.json").write_text(json.dumps(config))
-    record = {"epoch": 1, "loss": 1.0, "train_acc": 0.5, "test_acc": 0.5, "seconds": 1.0}
-    (path / "history.jsonl").write_text(
-        "".join(json.dumps({**record, "epoch": i}) + "\n" for i in range(1, 6)))
-    net = models.get_model(config["model"])
+    net = models.get_model(settings.model)
     net.initialize(models.initializer("he"))
     net.hybridize()
-    net(nd.zeros((1, channels, config["resize"], config["resize"])))
+    net(nd.zeros((1, channels, settings.resize, settings.resize)))
     net.save_parameters(str(folder / "net.params"))
-    net.export(str(path / "model"), 5)
-    return net
+    export_net(net, path, 5)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch, request):
+    """Drawing takes longest; only the tests about pictures draw them."""
+    if "pictures" not in request.keywords:
+        monkeypatch.setattr(plots, "draw_class_maps", lambda *args: plots.Figure())
 
 
 @pytest.fixture
@@ -53,6 +57,7 @@ def report(run):
     return json.loads((run / "confidence.json").read_text())
 
 
+@pytest.mark.pictures
 def test_picture_and_numbers(run, capsys):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert main([str(run), "--first", "2", "--skip", "3"]) == 0
@@ -85,7 +90,7 @@ def test_held_out_training_images_are_called_so(tmp_path, few_images, capsys):
 def test_scores_are_the_nets_and_maps_average_to_them(run, garments):
     from nin_gluon.data.loader import BatchLoader
 
-    assert main([str(run), "--first", "4"]) == 0
+    assert main([str(run), "--first", "4", "--limit", "4"]) == 0
     net = models.get_model("nin")
     net.load_parameters(str(run / "checkpoint" / "epoch-0006-step-000000" / "net.params"))
     images, labels = garments("test", 4)
@@ -100,21 +105,21 @@ def test_scores_are_the_nets_and_maps_average_to_them(run, garments):
 
 
 def test_the_exported_model_stands_in_for_the_checkpoint(run):
-    assert main([str(run)]) == 0
+    assert main([str(run), "--limit", "4"]) == 0
     first = report(run)
     for path in (run / "checkpoint").rglob("*.params"):
         path.unlink()
     (run / "checkpoint" / "epoch-0006-step-000000").rmdir()
-    assert main([str(run)]) == 0
+    assert main([str(run), "--limit", "4"]) == 0
     second = report(run)
     assert (first["parameters"], second["parameters"]) == ("epoch-0006-step-000000",
                                                            "model-0005.params")
     assert first["images"] == second["images"]
 
 
-def test_images_of_the_users_own(run, garments, tmp_path, capsys):
+def test_images_of_the_users_own(run, garments, tmp_path, capsys, caplog):
     """A test image that is saved as a file is the test image; inverted twice as well."""
-    assert main([str(run), "--first", "1"]) == 0
+    assert main([str(run), "--first", "1", "--limit", "4"]) == 0
     expected = report(run)["images"][0]["scores"]
     grey = garments("test", 1)[0][0, ..., 0]
     straight, dark = tmp_path / "a picture.png", tmp_path / "dark.bmp"
@@ -122,14 +127,15 @@ def test_images_of_the_users_own(run, garments, tmp_path, capsys):
     Image.fromarray(255 - grey).convert("RGB").save(dark)
     capsys.readouterr()
     assert main([str(run), "--images", str(straight)]) == 0
-    assert not capsys.readouterr().err
+    assert not capsys.readouterr().err and not caplog.text
     found = report(run)
     assert found["images"][0]["scores"] == expected
     assert found["images"][0]["label"] is None and "localization" not in found
     assert main([str(run), "--images", str(dark)]) == 0
-    assert "looks dark on light" in capsys.readouterr().err
+    assert "looks dark on light" in caplog.text
+    caplog.clear()
     assert main([str(run), "--images", str(dark), "--invert"]) == 0
-    assert not capsys.readouterr().err
+    assert not capsys.readouterr().err and not caplog.text
     assert report(run)["images"][0]["scores"] == expected
 
 
@@ -168,51 +174,11 @@ def test_own_images_in_colour_without_the_set_at_hand(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("name", ["sample", pytest.param(
-    "fashion-mnist", marks=pytest.mark.skipif(not os.environ.get("NIN_GLUON_DATA"),
-                                              reason="no real images"))])
-def test_shapes_are_those_of_the_sets(name):
-    from nin_gluon.data.sets import load_image_set
-
-    assert load_image_set(name, "test")[0].shape[1:] == confidence.SHAPES[name]
-
-
 def test_a_net_of_other_classes_than_the_set(tmp_path, few_images, capsys):
     run_folder(tmp_path, model="nin,classes=5")
     assert "tells 5 classes and Fashion-MNIST has 10" in refused([tmp_path], capsys)
     assert "tells 5 classes" in refused([tmp_path, "--images", a_picture(tmp_path)], capsys)
     assert not (tmp_path / "confidence.png").exists()
-
-
-def test_images_of_any_shape_and_kind(tmp_path):
-    wide = np.zeros((20, 60), np.uint8)
-    wide[5:15, 10:50] = 200
-    Image.fromarray(wide).save(tmp_path / "wide.png")
-    image = confidence.read_image(tmp_path / "wide.png", (28, 28, 1), False, "set")
-    assert image.shape == (28, 28, 1)
-    assert not image[:9].any() and not image[-9:].any() and image[14, 14] == 200
-    Image.new("RGBA", (9, 9), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    image = confidence.read_image(tmp_path / "clear.png", (32, 32, 3), False, "set")
-    assert image.shape == (32, 32, 3) and (image == 255).all()
-
-
-@pytest.mark.parametrize("name, kind", [("a.png", "<u2"), ("a.tif", "<u2"), ("a.tif", ">u2"),
-                                        ("b.tif", "<i4")])
-def test_grey_of_16_bits_is_scaled(tmp_path, name, kind):
-    """Not cut off at 255, and what was made of 8 bits is those again."""
-    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    Image.fromarray((grey * 257.0).astype(kind)).save(tmp_path / name)
-    image = confidence.read_image(tmp_path / name, (16, 16, 1), False, "set")
-    np.testing.assert_array_equal(image[..., 0], grey)
-
-
-@pytest.mark.parametrize("values, says", [(np.float32(0.5), "floating point"),
-                                          (np.int32(70000), "more than 16 bits"),
-                                          (np.int32(-1), "more than 16 bits")])
-def test_grey_that_nothing_says_the_scale_of_is_refused(tmp_path, values, says):
-    Image.fromarray(np.full((8, 8), values)).save(tmp_path / "odd.tif")
-    with pytest.raises(InputError, match=f"odd.tif cannot be read as an image .*{says}"):
-        confidence.read_image(tmp_path / "odd.tif", (16, 16, 1), False, "set")
 
 
 @pytest.mark.parametrize("model, head", [("mlpconv_nin", None), ("dense", 3)])
@@ -251,24 +217,27 @@ def test_maps_of_one_value_cannot_tell_where(tmp_path, few_images, capsys):
 def test_bfloat16_gives_nearly_the_same_numbers(tmp_path):
     """In a process of its own, since mixed precision cannot be undone."""
     run_folder(tmp_path, dataset="sample")
-    found = {}
-    for dtype in ("float32", "bfloat16"):
-        command = [sys.executable, "-m", "nin_gluon.confidence", str(tmp_path), "--dtype", dtype,
-                   "--limit", "64", "--first", "1"]
-        subprocess.run(command, check=True, capture_output=True)
-        found[dtype] = report(tmp_path)["localization"]
+    options, found = [str(tmp_path), "--limit", "64", "--first", "1", "--dtype"], {}
+    assert main([*options, "float32"]) == 0
+    found["float32"] = report(tmp_path)
+    subprocess.run([sys.executable, "-m", "nin_gluon.confidence", *options, "bfloat16"], check=True,
+                   capture_output=True)
+    found["bfloat16"] = report(tmp_path)
+    assert found["float32"]["images"] != found["bfloat16"]["images"]
+    assert found["float32"]["trained_by"] == found["bfloat16"]["trained_by"]
+    found = {dtype: each["localization"] for dtype, each in found.items()}
     for name in ("right", "wrong", "other_images", "flat"):
         assert found["bfloat16"][name] == pytest.approx(found["float32"][name], abs=0.01)
 
 
-def test_runs_that_did_not_end_well_are_used_and_said(run, capsys):
+def test_runs_that_did_not_end_well_are_used_and_said(run, caplog):
     lines = (run / "history.jsonl").read_text().splitlines(keepends=True)
     (run / "history.jsonl").write_text("".join(lines[:2]))
     assert main([str(run), "--images", str(a_picture(run))]) == 0
-    assert "unfinished (2 of 5 epochs)" in capsys.readouterr().err
+    assert "unfinished (2 of 5 epochs)" in caplog.text
     (run / "diverged.txt").write_text("the loss became nan\n")
     assert main([str(run), "--images", str(a_picture(run))]) == 0
-    assert "has diverged" in capsys.readouterr().err
+    assert "has diverged" in caplog.text
 
 
 def a_picture(folder):
@@ -329,9 +298,9 @@ def test_the_verdict_follows_the_numbers():
     result = {"images": 100, "zero_maps": 3, "right": 0.8, "flat": 0.5, "other_images": 0.6,
               "gain": 0.2, "gain_error": 0.01, "better": 0.9, "right_over_wrong": 0.1,
               "right_over_wrong_error": 0.01}
-    assert confidence.judge(result).startswith("The claim holds")
-    assert "3 of 100 images are left out" in confidence.judge(result)
-    assert confidence.judge({**result, "gain": 0.03}).startswith("The claim hardly holds")
-    assert confidence.judge({**result, "gain": 0.01}).startswith("The claim does not hold")
-    assert "at least as much" in confidence.judge({**result, "right_over_wrong": -0.1})
-    assert confidence.judge({**result, "gain": None}).startswith("Too few images")
+    assert judge(result).startswith("The claim holds")
+    assert "3 of 100 images are left out" in judge(result)
+    assert judge({**result, "gain": 0.03}).startswith("The claim hardly holds")
+    assert judge({**result, "gain": 0.01}).startswith("The claim does not hold")
+    assert "at least as much" in judge({**result, "right_over_wrong": -0.1})
+    assert judge({**result, "gain": None}).startswith("Too few images")
