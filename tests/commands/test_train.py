@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mxnet import gluon, nd
 
-from nin_gluon import models, plots, train
+from nin_gluon import models, train
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import callbacks, run_folder
 from nin_gluon.training.history import parse_log, read_history
@@ -383,7 +383,8 @@ def test_pictures_of_colour_images(few_images, tmp_path, monkeypatch):
     monkeypatch.setattr(nin_gluon.data, "load_image_set",
                         lambda *args: (images, np.arange(16, dtype=np.uint8) % 10))
     drawn = []
-    monkeypatch.setattr(plots, "draw_image", lambda axes, image: drawn.append(image))
+    monkeypatch.setattr("nin_gluon.plots.predictions.draw_image",
+                        lambda axes, image: drawn.append(image))
     assert train.main(["--preset", "paper", "--epochs", "1", "--preprocess", "gcn", "--out",
                        str(tmp_path / "run")]) == 0
     assert np.array_equal(drawn, images)  # as they are, whatever the net was given
