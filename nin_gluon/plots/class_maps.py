@@ -1,4 +1,4 @@
-"""The maps of the classes, laid over the images that they are of."""
+"""The maps of the classes, laid over the images."""
 
 from typing import List, Optional, Sequence, Tuple, Union
 
