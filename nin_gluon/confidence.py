@@ -12,7 +12,7 @@ from nin_gluon.cli import ArgumentParser, command, number
 from nin_gluon.errors import InputError
 from nin_gluon.resources import new_picture
 from nin_gluon.settings import DTYPES, Settings, at_least_0, positive
-from nin_gluon.text import columns
+from nin_gluon.text_tables import columns
 from nin_gluon.training.run_folder import RunConfig, read_config
 
 if TYPE_CHECKING:

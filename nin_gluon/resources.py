@@ -13,7 +13,7 @@ from nin_gluon.errors import InputError
 from nin_gluon.experiments.exercises import resources as exercise
 from nin_gluon.experiments.exercises.resources import measure
 from nin_gluon.shapes import parse_size
-from nin_gluon.text import columns
+from nin_gluon.text_tables import columns
 
 __all__ = ["add_exercise", "answer_exercise", "format_result", "main", "measure", "new_picture"]
 

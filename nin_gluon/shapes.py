@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, List, Optional, Tuple
 
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
-from nin_gluon.text import columns
+from nin_gluon.text_tables import columns
 
 if TYPE_CHECKING:
     from nin_gluon.models.geometry import LayerRow

@@ -1,6 +1,6 @@
 """Text in columns."""
 
-from nin_gluon.text import columns
+from nin_gluon.text_tables import columns
 
 
 def test_columns_are_as_wide_as_their_widest_cell():
