@@ -46,8 +46,8 @@ def main(argv=None):
             parser.error(f"--{name} must be {least} or more")
     check_new(args.out)
     settings = {**SETTINGS, "epochs": args.epochs, "limit": args.limit}
-    data = load_data("fashion-mnist", settings["batch_size"], settings["resize"], args.data_dir,
-                     limit=settings["limit"])
+    data = load_data("fashion-mnist", settings["batch_size"], settings["resize"],
+                     root=args.data_dir, limit=settings["limit"])
     plan = tqdm(draws_to_make(args.seeds), unit=" runs", leave=False, disable=None)
     runs = [train(draws, settings, *data) for draws in plan]
     figures = {"settings": settings, "runs": runs, "machine": machine()}

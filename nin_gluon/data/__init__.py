@@ -1,12 +1,23 @@
-"""From Fashion-MNIST's files to batches."""
+"""From the files of an image set to batches."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
 from nin_gluon.data.sets import get_fashion_mnist_labels, load_image_set
 from nin_gluon.errors import InputError
 
-__all__ = ["get_fashion_mnist_labels", "load_data", "load_data_fashion_mnist"]
+if TYPE_CHECKING:
+    import mxnet as mx
+
+    from nin_gluon.data.loader import BatchLoader
+
+__all__ = ["get_fashion_mnist_labels", "load_data", "load_data_fashion_mnist", "load_image_set"]
 
 
-def load_data_fashion_mnist(batch_size, resize=None, root=None, ctx=None):
+def load_data_fashion_mnist(batch_size: int, resize: Optional[int] = None,
+                            root: Union[None, str, Path] = None,
+                            ctx: "Optional[mx.Context]" = None,
+                            ) -> "Tuple[BatchLoader, BatchLoader]":
     """Fashion-MNIST as a training and a test iterator; d2lzh's function, batch for batch.
 
     Parameters
@@ -15,10 +26,10 @@ def load_data_fashion_mnist(batch_size, resize=None, root=None, ctx=None):
     resize : int, optional
         Edge length in pixels that the 28x28 images are resized to.
     root : str or Path, optional
-        Folder with the four files. Without it they are looked for where ``NIN_GLUON_DATA`` says,
-        then in MXNet's data folder; what is missing is downloaded.
+        Folder with the four files. Without it they are looked for in the folder that
+        ``NIN_GLUON_DATA`` names, then in MXNet's data folder. Missing files are downloaded.
     ctx : mxnet.Context, optional
-        Where the batches are to be; the CPU by default.
+        Where the batches go; the CPU by default.
 
     Returns
     -------
@@ -29,20 +40,46 @@ def load_data_fashion_mnist(batch_size, resize=None, root=None, ctx=None):
     Raises
     ------
     InputError
-        A file is damaged, foreign, or missing and not to be downloaded.
+        A file is damaged, foreign, unreadable, or missing and cannot be downloaded.
     """
-    return load_data("fashion-mnist", batch_size, resize, root, ctx)
+    return load_data("fashion-mnist", batch_size, resize, root=root, ctx=ctx)
 
 
-def load_data(name, batch_size, resize=None, root=None, ctx=None, limit=None, part=(0, 1),
-              augment="none", preprocess="none", validation=None):
+def load_data(name: str, batch_size: int, resize: Optional[int] = None, *,
+              root: Union[None, str, Path] = None, ctx: "Optional[mx.Context]" = None,
+              limit: Optional[int] = None, part: Tuple[int, int] = (0, 1), augment: str = "none",
+              preprocess: str = "none", validation: Optional[int] = None,
+              interpolation: str = "bilinear") -> "Tuple[BatchLoader, BatchLoader]":
     """A training and a test iterator over any known image set.
 
-    As `load_data_fashion_mnist`; `limit` keeps only so many images, the first ones, of each of
-    the two sets; `part` is this worker's of every batch, and `augment` the distortion of the
-    training images, as in `BatchLoader`; `preprocess` is one of
-    `nin_gluon.data.preprocess.PREPROCESSING`, with the training images to go by. Of the training
-    images the last `validation` take the place of the test set, which is then not even read.
+    Parameters
+    ----------
+    name : str
+        One of `nin_gluon.data.sets.DATASETS`.
+    batch_size, resize, root, ctx
+        As in `load_data_fashion_mnist`.
+    limit : int, optional
+        Use only the first so many training images and as many test images.
+    part : (int, int)
+        (rank, workers): the iterators give this worker's part of every batch.
+    augment : str
+        How training images are changed at random; see `nin_gluon.data.augment`.
+    preprocess : str
+        One of `nin_gluon.data.preprocess.PREPROCESSING`, fitted to the training images.
+    validation : int, optional
+        Hold out so many training images, the last ones. They take the place of the test set, which
+        is not even read.
+    interpolation : {"bilinear", "bicubic"}
+        How images are resized; see `nin_gluon.data.resize`.
+
+    Returns
+    -------
+    train_iter, test_iter : BatchLoader
+
+    Raises
+    ------
+    InputError
+        As `load_data_fashion_mnist`; also if an argument has an unknown or impossible value.
     """
     from nin_gluon.data.loader import BatchLoader
     from nin_gluon.data.preprocess import preprocessor, standardized
@@ -53,13 +90,16 @@ def load_data(name, batch_size, resize=None, root=None, ctx=None, limit=None, pa
         if kept < 1:
             raise InputError(f"of {len(images)} training images {validation} cannot be held out "
                              "for validation; choose fewer.")
-        test = images[kept:], labels[kept:]
+        test_images, test_labels = images[kept:], labels[kept:]
         images, labels = images[:kept], labels[:kept]
     else:
-        test = (array[:limit] for array in load_image_set(name, "test", root))
+        test_images, test_labels = load_image_set(name, "test", root)
+        test_images, test_labels = test_images[:limit], test_labels[:limit]
     images, labels = images[:limit], labels[:limit]
-    levels = standardized(images) if preprocess == "standardize" else None
-    prepare = preprocessor(preprocess, images)
-    return (BatchLoader(images, labels, batch_size, resize, True, ctx, part, augment, levels,
-                        prepare),
-            BatchLoader(*test, batch_size, resize, False, ctx, part, "none", levels, prepare))
+    shared: Dict[str, Any] = {
+        "ctx": ctx, "part": part, "interpolation": interpolation,
+        "levels": standardized(images) if preprocess == "standardize" else None,
+        "preprocess": preprocessor(preprocess, images)}
+    return (BatchLoader(images, labels, batch_size, resize, shuffle=True, augment=augment,
+                        **shared),
+            BatchLoader(test_images, test_labels, batch_size, resize, **shared))

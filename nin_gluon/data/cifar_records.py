@@ -3,10 +3,14 @@
 Source: https://www.cs.toronto.edu/~kriz/cifar.html (binary version).
 """
 
+import os
 from pathlib import Path
+from typing import Union
 
 import numpy as np
 
+from nin_gluon.data.image_set import Arrays
+from nin_gluon.data.regular_files import bad_file, open_file
 from nin_gluon.errors import InputError
 
 __all__ = ["read_records"]
@@ -15,8 +19,8 @@ SHAPE = (3, 32, 32)  # planes (red, green, blue), rows, columns
 RECORD = 1 + 3 * 32 * 32  # bytes
 
 
-def read_records(path, classes=10):
-    """Read one file of records, however many.
+def read_records(path: Union[str, Path], classes: int = 10) -> Arrays:
+    """Read one file of records, however many it has.
 
     Parameters
     ----------
@@ -32,24 +36,29 @@ def read_records(path, classes=10):
     Raises
     ------
     InputError
-        The file is not of that form; the message names it and says what was found.
+        The file is missing, unreadable or of another form; the message names it and says what was
+        found.
     """
     path = Path(path)
+    expected = f"records of {RECORD:,} bytes, each a label and 3x32x32 values"
 
-    def bad(found):
-        return InputError(
-            f"{path} {found}; expected records of {RECORD:,} bytes, each a label and 3x32x32 "
-            "values. Put the right file there, or move this one away so that it is looked for "
-            "elsewhere and downloaded."
-        )
+    def bad(found: str) -> InputError:
+        return bad_file(path, found, expected)
 
-    size = path.stat().st_size  # before memory is taken for it
-    if size == 0:
-        raise bad("is empty")
-    if size % RECORD:
-        raise bad(f"has {size:,} bytes, which are {size // RECORD:,} records and "
-                  f"{size % RECORD:,} bytes")
-    records = np.fromfile(path, np.uint8).reshape(-1, RECORD)
+    with open_file(path, expected) as file:
+        size = os.fstat(file.fileno()).st_size  # before memory is taken for it
+        if size == 0:
+            raise bad("is empty")
+        if size % RECORD:
+            raise bad(f"has {size:,} bytes, which are {size // RECORD:,} records and "
+                      f"{size % RECORD:,} bytes")
+        try:
+            values = np.fromfile(file, np.uint8, size)
+        except MemoryError:
+            raise bad(f"holds {size // RECORD:,} records, more than there is memory for") from None
+    if values.size < size:
+        raise bad("became shorter while it was read")
+    records = values.reshape(-1, RECORD)
     labels = records[:, 0].copy()
     if labels.max() >= classes:
         number = int((labels >= classes).argmax())

@@ -1,12 +1,14 @@
-"""Preprocessing: the paper's of CIFAR-10, and subtracting the mean.
+"""Preprocessing: what the paper does to CIFAR-10, and standardization.
 
 Lin, Chen and Yan, "Network In Network" (2013), section 4.2, preprocess as Goodfellow et al.,
 "Maxout Networks" (2013), do: global contrast normalization and ZCA whitening. The constants are
-those published with the latter, in pylearn2.
+those of the maxout paper's published code, in pylearn2.
 """
 
 import functools
+from typing import Callable, List, Optional, Tuple
 
+import mxnet as mx
 import numpy as np
 from mxnet import nd
 
@@ -16,14 +18,16 @@ __all__ = ["NORM", "PREPROCESSING", "VARIANCE", "preprocessor", "standardized"]
 
 PREPROCESSING = ("none", "standardize", "gcn", "zca")
 
-NORM = 55.0  # of each image after contrast normalization; the 3,072 values then vary by about 1
-VARIANCE = 0.1  # added to that of each direction, so that whitening does not blow up noise
+# Euclidean norm of each image after contrast normalization. The 3,072 values of a 32x32 image then
+# have a standard deviation of about 1.
+NORM = 55.0
+VARIANCE = 0.1  # added to the variance of each direction, so that whitening does not amplify noise
 
-BLOCK = 5000  # images that are taken at once to fit the whitening
+BLOCK = 5000  # images processed at once when the whitening is fitted
 
 
-def standardized(images):
-    """What each of the 256 levels becomes when these images get mean 0 and variance 1.
+def standardized(images: np.ndarray) -> np.ndarray:
+    """What each of the 256 grey levels becomes if these images are to have mean 0 and variance 1.
 
     Parameters
     ----------
@@ -39,29 +43,30 @@ def standardized(images):
     return ((levels - mean) / (deviation or 1)).astype(np.float32)
 
 
-def preprocessor(name, images):
-    """Function from a batch of images to a preprocessed one; None if nothing is to be done.
+def preprocessor(name: str,
+                 images: np.ndarray) -> Optional[Callable[[nd.NDArray], nd.NDArray]]:
+    """Function that preprocesses a batch of images; None if there is nothing to do.
 
     Parameters
     ----------
     name : {"none", "standardize", "gcn", "zca"}
-        ``gcn``: from each image its mean, over pixels and channels, is subtracted, and what is left
-        divided by its Euclidean norm over `NORM`. (An image of one colour becomes zeros.) ``zca``:
-        besides, the values are decorrelated over the images: x -> (x - m) E (D + VARIANCE)^-1/2 E',
-        where m and E D E' are mean and covariance of the training images. (``standardize`` needs
-        no pass over the values: the levels mean something else, see `standardized`.)
+        ``gcn`` subtracts each image's mean over pixels and channels, then scales the image to the
+        Euclidean norm `NORM`. (An image of one colour becomes zeros.) ``zca`` does the same, then
+        decorrelates the values: x -> (x - m) E (D + VARIANCE)^-1/2 E', where m is the mean and
+        E D E' the covariance of the training images. ``standardize`` only gives the 256 grey
+        levels other values, so it needs no function; see `standardized`.
     images : numpy.ndarray, (n, height, width, channels), uint8
-        The training images, to which the whitening is fitted.
+        The training images. The whitening is fitted to them.
 
     Returns
     -------
     callable or None
-        NDArray (batch, height, width, channels) uint8 -> the same as float32, on its device.
+        NDArray (batch, height, width, channels) uint8 -> the same shape, float32, same device.
 
     Raises
     ------
     InputError
-        The name is another.
+        The name is unknown.
     """
     if name not in PREPROCESSING:
         raise InputError(f"preprocess is {name!r}; use {', '.join(PREPROCESSING[:-1])} or zca.")
@@ -72,10 +77,10 @@ def preprocessor(name, images):
     fitted = fit_whitening(images)
 
     @functools.lru_cache(maxsize=None)
-    def on(ctx):
+    def on(ctx: mx.Context) -> List[nd.NDArray]:
         return [nd.array(array, ctx=ctx) for array in fitted]
 
-    def whiten(batch):
+    def whiten(batch: nd.NDArray) -> nd.NDArray:
         mean, matrix = on(batch.context)
         values = contrast_normalize(batch).reshape((len(batch), -1))
         return nd.dot(values - mean, matrix).reshape(batch.shape)
@@ -83,18 +88,18 @@ def preprocessor(name, images):
     return whiten
 
 
-def contrast_normalize(batch):
-    """Global contrast normalization: (batch, ...) of any type -> the same as float32."""
+def contrast_normalize(batch: nd.NDArray) -> nd.NDArray:
+    """Global contrast normalization: (batch, ...) of any type -> the same shape, float32."""
     values = batch.astype("float32").reshape((len(batch), -1))
     values = values - values.mean(axis=1, keepdims=True)
     norm = values.norm(axis=1, keepdims=True)
     return (values * (NORM / (norm + (norm == 0)))).reshape(batch.shape)
 
 
-def fit_whitening(images):
+def fit_whitening(images: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Mean (1, values) and matrix (values, values), float32, that whiten these images.
 
-    Takes memory for `BLOCK` images and a few matrices, however many images there are.
+    It needs memory for `BLOCK` images and a few matrices, however many images there are.
     """
     values = int(np.prod(images.shape[1:]))
     total, products = np.zeros(values), np.zeros((values, values))

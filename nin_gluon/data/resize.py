@@ -1,23 +1,69 @@
-"""``transforms.Resize``, to the bit, on a device that has no OpenCV.
+"""Resizing 8-bit images on any device, with the pixels that Gluon's Resize gives on a CPU.
 
-On the CPU, Gluon's Resize is OpenCV's bilinear resize of 8-bit images. That computes with integers;
-weights are multiples of 1/2048, and the vertical pass drops bits twice before it rounds. The same
-operator on a GPU interpolates in floating point and differs by a grey level here and there. Here
-are OpenCV's integers as NDArray operations, which give the CPU's pixels on every device.
+On a CPU, Gluon's Resize is OpenCV's. OpenCV computes with weights that are whole multiples of
+1/2048. On a GPU, the same operator interpolates in floating point, and some pixels differ by a grey
+level. The classes here are OpenCV's arithmetic as NDArray operations, so every device gives the
+CPU's pixels.
 
-Source: the behaviour of OpenCV's ``resize`` (INTER_LINEAR, 8 bits) as bundled with MXNet 1.9.1.
+Source: the behaviour of OpenCV's ``resize`` of 8-bit images (INTER_LINEAR and INTER_CUBIC), as
+bundled with MXNet 1.9.1 for x86-64.
 """
 
+from typing import Callable, Dict, List, Tuple, Union
+
+import mxnet as mx
 import numpy as np
 from mxnet import nd
 
-__all__ = ["BilinearResize"]
+from nin_gluon.errors import InputError
+
+__all__ = ["INTERPOLATIONS", "BicubicResize", "BilinearResize", "check_interpolation", "resizer"]
+
+# Name -> the number by which Gluon's operator, like OpenCV, knows it.
+INTERPOLATIONS: Dict[str, int] = {"bilinear": 1, "bicubic": 2}
 
 ONE = 2048  # a weight of 1
 
+Size = Tuple[int, int]
+
+
+def check_interpolation(name: str) -> None:
+    """Raise InputError unless `name` is one of `INTERPOLATIONS`."""
+    if name not in INTERPOLATIONS:
+        raise InputError(f"interpolation is {name!r}; use {' or '.join(INTERPOLATIONS)}.")
+
+
+def resizer(old: Size, new: Union[int, Size], ctx: mx.Context,
+            interpolation: str = "bilinear") -> Callable[[nd.NDArray], nd.NDArray]:
+    """Function from uint8 images (batch, height, width, channels) on `ctx` to the new size.
+
+    Parameters
+    ----------
+    old : (int, int)
+        (height, width) in pixels.
+    new : int or (int, int)
+        Edge length, or (width, height) in the order of Gluon's Resize, in pixels.
+    ctx : mxnet.Context
+    interpolation : {"bilinear", "bicubic"}
+
+    Raises
+    ------
+    InputError
+        The interpolation is unknown.
+    """
+    check_interpolation(interpolation)
+    width, height = (new, new) if isinstance(new, int) else new
+    if ctx.device_type == "cpu":  # where Gluon's operator is OpenCV
+        return lambda images: nd.image.resize(images, size=(width, height),
+                                              interp=INTERPOLATIONS[interpolation])
+    resize = BilinearResize if interpolation == "bilinear" else BicubicResize
+    return resize(old, (height, width), ctx)
+
 
 class BilinearResize:
-    """Resizes images of one size to another.
+    """Resizes images of one size to another, as OpenCV's INTER_LINEAR does.
+
+    The vertical pass drops bits twice before it rounds.
 
     Parameters
     ----------
@@ -27,47 +73,148 @@ class BilinearResize:
         The device of the images.
     """
 
-    def __init__(self, old, new, ctx):
-        above, below, weight_above, weight_below = positions(old[0], new[0])
-        # Above the first and below the last row OpenCV takes the edge twice and keeps the weights;
-        # left of the first and right of the last column it takes the edge once. Both are the edge's
-        # value, but for the bits that two products drop instead of one.
-        self.rows = [nd.array(row.clip(0, old[0] - 1), ctx, "int32") for row in (above, below)]
-        self.row_weights = [nd.array(w.reshape(1, -1, 1, 1), ctx, "int32")
-                            for w in (weight_above, weight_below)]
-        left, right, weight_left, weight_right = positions(old[1], new[1])
-        outside = (left < 0) | (right >= old[1])
-        weight_left[outside], weight_right[outside] = ONE, 0
-        self.columns = [nd.array(column.clip(0, old[1] - 1), ctx, "int32")
-                        for column in (left, right)]
-        self.column_weights = [nd.array(w.reshape(1, 1, -1, 1), ctx, "int32")
-                               for w in (weight_left, weight_right)]
+    def __init__(self, old: Size, new: Size, ctx: mx.Context) -> None:
+        rows, row_weights = bilinear_taps(old[0], new[0])
+        columns, column_weights = bilinear_taps(old[1], new[1])
+        # Outside the first and the last row, OpenCV uses the edge row twice and keeps both weights.
+        # Outside the first and the last column, it uses the edge column once. Both give the edge's
+        # value, except for the bits that two products drop and one does not.
+        outside = (columns[0] < 0) | (columns[1] >= old[1])
+        column_weights[:, outside] = [[ONE], [0]]
+        self.rows = on_device(rows.clip(0, old[0] - 1), ctx)
+        self.row_weights = on_device(row_weights, ctx, (1, -1, 1, 1))
+        self.columns = on_device(columns.clip(0, old[1] - 1), ctx)
+        self.column_weights = on_device(column_weights, ctx, (1, 1, -1, 1))
 
-    def __call__(self, images):
+    def __call__(self, images: nd.NDArray) -> nd.NDArray:
         """(batch, height, width, channels) uint8 -> (batch, new height, new width, channels)."""
         images = images.astype("int32")
         left, right = (nd.take(images, column, axis=2) * weight
                        for column, weight in zip(self.columns, self.column_weights))
-        wide = (left + right) / 16  # of int32 NDArrays, a division that rounds down
+        wide = (left + right) / 16  # dividing int32 NDArrays of positive numbers rounds down
         above, below = (nd.take(wide, row, axis=1) * weight / 65536
                         for row, weight in zip(self.rows, self.row_weights))
         return ((above + below + 2) / 4).astype("uint8")
 
 
-def positions(old, new):
-    """Along one axis: the two old pixels that a new pixel lies between, and their weights.
+class BicubicResize:
+    """Resizes images of one size to another, as OpenCV's INTER_CUBIC does.
+
+    Each new pixel is a weighted sum of four rows of four pixels; beyond the image its edge is
+    repeated. The horizontal pass is exact in integers. OpenCV computes the vertical pass of eight
+    values at a time, in single precision, and what is left at the end of a row in integers. The
+    two round differently, so both are needed here.
+
+    Parameters
+    ----------
+    old, new : (int, int)
+        (height, width) in pixels.
+    ctx : mxnet.Context
+        The device of the images.
+    """
+
+    def __init__(self, old: Size, new: Size, ctx: mx.Context) -> None:
+        rows, row_weights = bicubic_taps(old[0], new[0])
+        columns, column_weights = bicubic_taps(old[1], new[1])
+        self.rows = on_device(rows.clip(0, old[0] - 1), ctx)
+        self.row_weights = on_device(row_weights, ctx, (1, -1, 1))
+        self.columns = on_device(columns.clip(0, old[1] - 1), ctx)
+        self.column_weights = on_device(column_weights, ctx, (1, 1, -1, 1))
+
+    def __call__(self, images: nd.NDArray) -> nd.NDArray:
+        """(batch, height, width, channels) uint8 -> (batch, new height, new width, channels)."""
+        images = images.astype("int32")
+        # At most 255 * 2048 * 1.1875, so float32 holds it exactly.
+        wide = sum(nd.take(images, column, axis=2) * weight
+                   for column, weight in zip(self.columns, self.column_weights))
+        batch, _, width, channels = wide.shape
+        wide = wide.reshape((batch, -1, width * channels))
+        whole = width * channels // 8 * 8  # values of a row that go eight at a time
+        parts = []
+        if whole:
+            parts.append(self.in_single_precision(wide[:, :, :whole]))
+        if whole < width * channels:
+            parts.append(self.in_integers(wide[:, :, whole:]))
+        resized = nd.concat(*parts, dim=2) if len(parts) > 1 else parts[0]
+        return resized.reshape((batch, -1, width, channels))
+
+    def in_single_precision(self, wide: nd.NDArray) -> nd.NDArray:
+        """Vertical pass of (batch, rows, values) int32; rounds halves to even."""
+        wide = wide.astype("float32")
+        # The order of the additions decides the rounding.
+        total = sum(nd.take(wide, row, axis=1) * (weight.astype("float32") / ONE**2)
+                    for row, weight in zip(self.rows, self.row_weights))
+        # `nd.rint` rounds halves down. Adding 1.5 * 2**23 leaves no bits after the point, and the
+        # addition itself rounds as we need it.
+        magic = 1.5 * 2**23
+        return ((total + magic) - magic).clip(0, 255).astype("uint8")
+
+    def in_integers(self, wide: nd.NDArray) -> nd.NDArray:
+        """Vertical pass of (batch, rows, values) int32; rounds halves up."""
+        # Less than 1.6e9, so int32 holds it.
+        total = sum(nd.take(wide, row, axis=1) * weight
+                    for row, weight in zip(self.rows, self.row_weights))
+        # A negative total becomes 0, whichever way the division rounds.
+        return ((total + ONE**2 // 2) / ONE**2).clip(0, 255).astype("uint8")
+
+
+def on_device(values: np.ndarray, ctx: mx.Context, shape: Tuple[int, ...] = (-1,)) -> List:
+    """The rows of an integer array as int32 NDArrays of this shape."""
+    return [nd.array(row.reshape(shape), ctx, "int32") for row in values]
+
+
+def centres(old: int, new: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Along one axis, the place of each new pixel's centre in the old image.
 
     Returns
     -------
-    first, second : numpy.ndarray, (new,), int
-        From -1 to `old`: outside of the image at its edges.
-    first_weight, second_weight : numpy.ndarray, (new,), int
+    first : numpy.ndarray, (new,), int
+        The old pixel at or before it; -1 before the image.
+    fraction : numpy.ndarray, (new,), float32
+        The distance from there, from 0 to below 1.
+    """
+    # The order of operations and the types are OpenCV's: they decide the rounding.
+    place = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
+    first = np.floor(place)
+    return first.astype(int), place - first
+
+
+def fixed_point(weights: List[np.ndarray]) -> np.ndarray:
+    """Float32 weights in units of 1/2048, rounded: (taps, new) int."""
+    return np.rint(np.stack(weights) * np.float32(ONE)).astype(int)
+
+
+def bilinear_taps(old: int, new: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Along one axis: the two old pixels on either side of each new one, and their weights.
+
+    Returns
+    -------
+    pixels : numpy.ndarray, (2, new), int
+        From -1 to `old`: those two lie outside the image.
+    weights : numpy.ndarray, (2, new), int
         In units of 1/2048.
     """
-    # OpenCV's order of operations and types, for they decide the rounding.
-    centre = ((np.arange(new) + 0.5) * (1 / (new / old)) - 0.5).astype(np.float32)
-    first = np.floor(centre)
-    fraction = centre - first
-    weights = [np.rint(w * np.float32(ONE)).astype(int) for w in (1 - fraction, fraction)]
-    first = first.astype(int)
-    return (first, first + 1, *weights)
+    first, fraction = centres(old, new)
+    return np.stack([first, first + 1]), fixed_point([1 - fraction, fraction])
+
+
+def bicubic_taps(old: int, new: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Along one axis: the four old pixels around each new one, and their weights.
+
+    The weights are those of cubic convolution with a = -0.75 (Keys, "Cubic Convolution
+    Interpolation for Digital Image Processing", 1981, has -0.5).
+
+    Returns
+    -------
+    pixels : numpy.ndarray, (4, new), int
+        From -2 to `old` + 1: some lie outside the image.
+    weights : numpy.ndarray, (4, new), int
+        In units of 1/2048.
+    """
+    first, x = centres(old, new)
+    a, one = np.float32(-0.75), np.float32(1)
+    outer = ((a * (x + one) - 5 * a) * (x + one) + 8 * a) * (x + one) - 4 * a
+    inner, next_inner = (((a + 2) * t - (a + 3)) * t * t + one for t in (x, one - x))
+    # The last weight is what is missing to 1; it is not a polynomial of its own.
+    weights = [outer, inner, next_inner, one - outer - inner - next_inner]
+    return np.stack([first + tap for tap in (-1, 0, 1, 2)]), fixed_point(weights)

@@ -11,14 +11,21 @@ smooth edges. All functions work on a batch of images of one class at once: coor
 (batch, 28, 28), and a parameter that varies between images has shape (batch, 1, 1).
 """
 
+from typing import Any, Tuple, Union
+
 import numpy as np
+
+__all__ = ["draw_sample"]
 
 SIDE = 28
 PIXEL = 2 / SIDE  # the image spans [-1, 1] in both directions
 BATCH = 200  # images drawn at a time: small enough that the working arrays stay in cache
 
+Number = Union[float, np.ndarray]  # the same for all images, or one for each: (batch, 1, 1)
+Point = Tuple[Number, Number]
 
-def draw_sample(num_images, seed):
+
+def draw_sample(num_images: int, seed: int) -> Tuple[np.ndarray, np.ndarray]:
     """Draw garments of ten classes, equally often, in shuffled order.
 
     Parameters
@@ -77,7 +84,7 @@ class Sheet:
         How much of each pixel belongs to the garment.
     """
 
-    def __init__(self, batch, rng):
+    def __init__(self, batch: int, rng: np.random.Generator) -> None:
         self.batch, self.rng = batch, rng
         centres = (np.arange(SIDE, dtype=np.float32) + 0.5) * PIXEL - 1
         x = centres[None, None, :] - self.vary(-0.07, 0.07)
@@ -91,26 +98,26 @@ class Sheet:
         self.light = np.zeros((batch, SIDE, SIDE), dtype=np.float32)
         self.cover = np.zeros_like(self.light)
 
-    def vary(self, low, high):
-        """Draw one number an image, uniform in low..high: shape (batch, 1, 1), dtype float32."""
+    def vary(self, low: Number, high: Number) -> np.ndarray:
+        """Draw a number for each image, uniform in low..high: shape (batch, 1, 1), float32."""
         return self.rng.uniform(low, high, (self.batch, 1, 1)).astype(np.float32)
 
-    def either(self, chance, value, other):
+    def either(self, chance: float, value: Number, other: Number) -> np.ndarray:
         """Take value with the given chance, else other, for each image: shape (batch, 1, 1)."""
         picked = np.where(self.vary(0, 1) < chance, value, other)
         return picked.astype(np.float32)
 
-    def paint(self, distance, tone=1.0):
+    def paint(self, distance: np.ndarray, tone: Number = 1.0) -> None:
         """Lay a shape over the picture; a tone below 1 is darker than the cloth, 0 a hole."""
         cover = coverage(distance)
         self.light += cover * (tone - self.light)
         np.maximum(self.cover, cover, out=self.cover)
 
-    def shade(self, distance, tone):
+    def shade(self, distance: np.ndarray, tone: Number) -> None:
         """Change the tone of the part of a shape that lies on the garment."""
         self.light *= 1 + coverage(distance) * (tone - 1)
 
-    def develop(self):
+    def develop(self) -> np.ndarray:
         """Add shade, pattern, folds and noise: shape (batch, 28, 28), dtype uint8."""
         # The lamp stands to one side.
         light = self.light * (1 + self.vary(-0.2, 0.2) * self.x + self.vary(-0.2, 0.2) * self.y)
@@ -131,26 +138,27 @@ class Sheet:
         return (255 * np.clip(light, 0, 1)).astype(np.uint8)
 
 
-def coverage(distance):
-    """Tell how much of each pixel lies inside a shape: 1 inside, 0 outside, a ramp between."""
+def coverage(distance: np.ndarray) -> np.ndarray:
+    """How much of each pixel lies inside a shape: 1 inside, 0 outside, a ramp between."""
     return np.clip(0.5 - distance / PIXEL, 0, 1)
 
 
 # Shapes: a wave and a curve to bend them, and distances to simple outlines, negative inside.
 
 
-def wave(t):
+def wave(t: np.ndarray) -> np.ndarray:
     """Nearly a sine of period 1; plain arithmetic rounds alike on all machines, sines may not."""
     t = 2 * (t % 1) - 1
     return 4 * t * (np.abs(t) - 1)
 
 
-def slab(v, low, high):
+def slab(v: np.ndarray, low: Number, high: Number) -> np.ndarray:
     """Everything between two parallel lines."""
     return np.maximum(low - v, v - high)
 
 
-def ellipse(x, y, centre_x, centre_y, radius_x, radius_y):
+def ellipse(x: np.ndarray, y: np.ndarray, centre_x: Number, centre_y: Number, radius_x: Number,
+            radius_y: Number) -> np.ndarray:
     """An ellipse; the distance is right near the outline, the only place where it matters."""
     u, v = (x - centre_x) / radius_x, (y - centre_y) / radius_y
     reach = np.sqrt(u * u + v * v)
@@ -158,8 +166,9 @@ def ellipse(x, y, centre_x, centre_y, radius_x, radius_y):
     return reach * (reach - 1) / slope
 
 
-def capsule(x, y, start, end, start_radius, end_radius):
-    """A round-ended bar from point start to point end, as a sleeve or a strap has."""
+def capsule(x: np.ndarray, y: np.ndarray, start: Point, end: Point, start_radius: Number,
+            end_radius: Number) -> np.ndarray:
+    """A round-ended bar from point start to point end, like a sleeve or a strap."""
     (x0, y0), (x1, y1) = start, end
     dx, dy = x1 - x0, y1 - y0
     t = np.clip(((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
@@ -167,22 +176,26 @@ def capsule(x, y, start, end, start_radius, end_radius):
     return np.sqrt(u * u + v * v) - (start_radius + t * (end_radius - start_radius))
 
 
-def profile(t, *knots):
+def profile(t: np.ndarray, *knots: Point) -> np.ndarray:
     """A curve through the knots (position, value), straight between them and flat outside."""
     (t0, v0), *rest = knots
-    curve = v0
+    curve: Any = v0
     for t1, v1 in rest:
         curve = curve + (v1 - v0) * np.clip((t - t0) / (t1 - t0), 0, 1)
         t0, v0 = t1, v1
     return curve
 
 
-# Garments: one function a class, painting on the sheet s. Those that take x as abs(s.x) describe
-# their right half, and the left one mirrors it.
+# Garments: one function for each class, which paints on the sheet s. Where x is abs(s.x), the code
+# describes the right half of the garment and the left half mirrors it.
 
 
-def upper_body(s, bottom, shoulder, waist, flare, sleeve, spread, neck_width, neck_depth):
-    """Paint a trunk, wider by flare at its hem, and sleeves that go spread outwards for 1 down."""
+def upper_body(s: Sheet, bottom: Number, shoulder: Number, waist: Number, flare: Number,
+               sleeve: Number, spread: Number, neck_width: Number, neck_depth: Number) -> None:
+    """Paint a trunk and two sleeves.
+
+    The hem is wider than the waist by `flare`. The sleeves go `spread` outwards for 1 down.
+    """
     x, y, top = np.abs(s.x), s.y, -0.86
     half_width = profile(y, (top, neck_width + 0.05), (top + 0.16, shoulder), (0.1, waist),
                          (bottom, waist + flare))
@@ -196,13 +209,13 @@ def upper_body(s, bottom, shoulder, waist, flare, sleeve, spread, neck_width, ne
     s.shade(ellipse(x, y, 0, top, neck_width, neck_depth), s.either(0.5, 0, s.vary(0, 0.6)))
 
 
-def t_shirt(s):
+def t_shirt(s: Sheet) -> None:
     upper_body(s, bottom=s.vary(0.65, 0.92), shoulder=s.vary(0.5, 0.6), waist=s.vary(0.4, 0.54),
                flare=s.vary(-0.03, 0.08), sleeve=s.either(0.85, s.vary(0.2, 0.5), 0.02),
                spread=s.vary(0.5, 0.9), neck_width=s.vary(0.18, 0.3), neck_depth=s.vary(0.08, 0.3))
 
 
-def trouser(s):
+def trouser(s: Sheet) -> None:
     x, y = np.abs(s.x), s.y
     top, bottom, crotch = s.vary(-0.95, -0.85), s.vary(0.8, 0.95), s.vary(-0.5, -0.25)
     hips = s.vary(0.26, 0.38)
@@ -214,14 +227,14 @@ def trouser(s):
     s.shade(slab(y, top + 0.08, top + 0.12), s.vary(0.5, 1))  # the waistband
 
 
-def pullover(s):
+def pullover(s: Sheet) -> None:
     upper_body(s, bottom=s.vary(0.5, 0.8), shoulder=s.vary(0.52, 0.62), waist=s.vary(0.42, 0.54),
                flare=s.vary(-0.08, 0.02), sleeve=s.vary(1.05, 1.4), spread=s.vary(0.12, 0.34),
                neck_width=s.vary(0.16, 0.28), neck_depth=s.vary(0.04, 0.16))
     s.shade(slab(s.y, s.vary(0.5, 0.7), 2), s.either(0.4, s.vary(0.6, 0.9), 1))  # ribbed hem
 
 
-def dress(s):
+def dress(s: Sheet) -> None:
     upper_body(s, bottom=s.vary(0.8, 0.95), shoulder=s.vary(0.24, 0.36), waist=s.vary(0.17, 0.3),
                flare=s.vary(0.04, 0.3), sleeve=s.either(0.5, 0.02, s.vary(0.1, 1.2)),
                spread=s.vary(0.1, 0.35), neck_width=s.vary(0.12, 0.2), neck_depth=s.vary(0.06, 0.3))
@@ -229,7 +242,7 @@ def dress(s):
     s.shade(slab(s.y, belt - 0.04, belt + 0.04), s.either(0.4, s.vary(0.4, 0.9), 1))
 
 
-def coat(s):
+def coat(s: Sheet) -> None:
     upper_body(s, bottom=s.vary(0.8, 0.96), shoulder=s.vary(0.48, 0.58), waist=s.vary(0.4, 0.54),
                flare=s.vary(0, 0.14), sleeve=s.vary(1.1, 1.45), spread=s.vary(0.08, 0.26),
                neck_width=s.vary(0.14, 0.24), neck_depth=s.vary(0.05, 0.2))
@@ -239,7 +252,7 @@ def coat(s):
     s.shade(x - np.maximum(lapel, s.vary(0.01, 0.04)), s.vary(0.1, 0.7))
 
 
-def sandal(s):
+def sandal(s: Sheet) -> None:
     x, ground = s.x, s.vary(0.3, 0.5)
     heel = s.either(0.6, s.vary(0.05, 0.2), s.vary(0.2, 0.6))  # flat ones and high ones
     rise = ground - heel * profile(x, (-0.4, 0), (-0.2, 0.1), (0.5, 0.9), (0.9, 1)) - s.y
@@ -263,7 +276,7 @@ def sandal(s):
     s.paint(np.maximum(slab(rise, -half, half), slab(x, -0.9, 0.88)), s.vary(0.6, 1.1))
 
 
-def shirt(s):
+def shirt(s: Sheet) -> None:
     long = s.vary(0, 1) < 0.6
     upper_body(s, bottom=s.vary(0.68, 0.9), shoulder=s.vary(0.44, 0.54), waist=s.vary(0.34, 0.48),
                flare=s.vary(-0.02, 0.08), sleeve=np.where(long, s.vary(1, 1.4), s.vary(0.3, 0.6)),
@@ -276,7 +289,7 @@ def shirt(s):
     s.shade(np.maximum(x - 0.03, point - y), s.vary(0.4, 0.9))  # the button strip
 
 
-def shoe(s, top, ground):
+def shoe(s: Sheet, top: np.ndarray, ground: Number) -> None:
     """Paint a shoe, toe to the left, whose upper edge is top, on a sole of another shade."""
     x, y = s.x, s.y
     s.paint(np.maximum(slab(y, top, ground), slab(x, -0.92, 0.88)))
@@ -287,7 +300,7 @@ def shoe(s, top, ground):
         s.shade(capsule(x, y, (place, toe), (place + 0.1, toe - 0.3), 0.035, 0.035), lace)
 
 
-def sneaker(s):
+def sneaker(s: Sheet) -> None:
     ground, toe, collar = s.vary(0.35, 0.6), s.vary(-0.06, 0.1), s.vary(-0.55, -0.12)
     dip = collar + s.vary(0, 0.14)
     top = profile(s.x, (-0.92, toe + 0.2), (-0.84, toe + 0.06), (-0.68, toe), (-0.4, toe - 0.06),
@@ -295,7 +308,7 @@ def sneaker(s):
     shoe(s, top, ground)
 
 
-def bag(s):
+def bag(s: Sheet) -> None:
     x, y = np.abs(s.x), s.y
     top, bottom = s.vary(-0.4, 0.0), s.vary(0.6, 0.85)
     at_top, at_bottom = s.vary(0.5, 0.85), s.vary(0.6, 0.88)
@@ -312,7 +325,7 @@ def bag(s):
     s.shade(ellipse(x, y, 0, top + 0.35, 0.08, 0.08), s.either(0.5, s.vary(0.3, 1.3), 1))
 
 
-def ankle_boot(s):
+def ankle_boot(s: Sheet) -> None:
     x, y = s.x, s.y
     ground, toe, collar = s.vary(0.5, 0.8), s.vary(0.05, 0.25), s.vary(-0.85, -0.35)
     instep = s.vary(-0.2, 0.1)

@@ -1,25 +1,31 @@
 """The image sets, each a short description."""
 
+import functools
 import os
+from pathlib import Path
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from nin_gluon.data.cifar_records import read_records
-from nin_gluon.data.download import DataFile, ImageSet, fingerprint, load_arrays
+from nin_gluon.data.cifar_records import RECORD, read_records
+from nin_gluon.data.folders import Root
 from nin_gluon.data.idx import read_idx
+from nin_gluon.data.image_set import Arrays, DataFile, ImageSet
+from nin_gluon.data.load import load_arrays
+from nin_gluon.data.own_set import fingerprint
 from nin_gluon.data.sample import draw_sample
 from nin_gluon.errors import InputError
 
-__all__ = ["ALIASES", "CIFAR10", "DATASETS", "FASHION_MNIST", "get_fashion_mnist_labels",
-           "load_image_set", "own_data"]
+__all__ = ["ALIASES", "CIFAR10", "DATASETS", "FASHION_MNIST", "Dataset",
+           "get_fashion_mnist_labels", "load_image_set", "own_data"]
 
 # d2lzh's English names, in the order of the labels.
 GARMENTS = ("t-shirt", "trouser", "pullover", "dress", "coat",
             "sandal", "shirt", "sneaker", "bag", "ankle boot")
 
 
-def read_fashion_mnist(paths, split):
-    """Read the images' file and the labels' file of one split."""
+def read_fashion_mnist(paths: Sequence[Path], split: str) -> Arrays:
+    """Read one split: a file of images and a file of labels."""
     n = 60000 if split == "train" else 10000
     images = read_idx(paths[0], (n, 28, 28))
     labels = read_idx(paths[1], (n,), classes=10)
@@ -32,7 +38,8 @@ GLUON = os.environ.get(
 ).rstrip("/")
 
 # Checksums, in this order: MD5 as published by Zalando, SHA-1 of Gluon's re-compressed copy as
-# mxnet.gluon.data.vision.FashionMNIST states it, MD5 of the uncompressed content.
+# mxnet.gluon.data.vision.FashionMNIST states it, MD5 of the uncompressed content. Then the bytes of
+# that content.
 FASHION_MNIST = ImageSet(
     name="fashion-mnist",
     title="Fashion-MNIST",
@@ -42,21 +49,21 @@ FASHION_MNIST = ImageSet(
             DataFile("train-images-idx3-ubyte.gz", (
                 "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
                 "0cf37b0d40ed5169c6b3aba31069a9770ac9043d",
-                "f4a8712d7a061bf5bd6d2ca38dc4d50a")),
+                "f4a8712d7a061bf5bd6d2ca38dc4d50a"), 47040016),
             DataFile("train-labels-idx1-ubyte.gz", (
                 "25c81989df183df01b3e8a0aad5dffbe",
                 "236021d52f1e40852b06a4c3008d8de8aef1e40b",
-                "9018921c3c673c538a1fc5bad174d6f9")),
+                "9018921c3c673c538a1fc5bad174d6f9"), 60008),
         ),
         "test": (
             DataFile("t10k-images-idx3-ubyte.gz", (
                 "bef4ecab320f06d8554ea6380940ec79",
                 "626ed6a7c06dd17c0eec72fa3be1740f146a2863",
-                "8181f5470baa50b63fa0f6fddb340f0a")),
+                "8181f5470baa50b63fa0f6fddb340f0a"), 7840016),
             DataFile("t10k-labels-idx1-ubyte.gz", (
                 "bb300cfdad3c16e7a12a480ee83cd310",
                 "17f9ab60e7257a1620f4ad76bbbaf857c3920701",
-                "15d484375f8d13e6eb1aabb0c3f46965")),
+                "15d484375f8d13e6eb1aabb0c3f46965"), 10008),
         ),
     },
     read=read_fashion_mnist,
@@ -72,27 +79,29 @@ FASHION_MNIST = ImageSet(
 THINGS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
-def read_cifar10(paths, split):
+def read_cifar10(paths: Sequence[Path], split: str) -> Arrays:
     """Read the batches of one split, one after the other."""
     images, labels = zip(*map(read_records, paths))
     return np.concatenate(images), np.concatenate(labels)
 
 
-# Checksums: of the archive MD5 as published and SHA-1 of Gluon's copy; of its members SHA-1. Both
-# SHA-1s as mxnet.gluon.data.vision.CIFAR10 states them.
+BATCH = 10000 * RECORD  # bytes of each of the published files
+
+# Checksums of the archive: MD5 as published, and SHA-1 of Gluon's copy. Of its members: SHA-1.
+# mxnet.gluon.data.vision.CIFAR10 states the SHA-1s.
 CIFAR10 = ImageSet(
     name="cifar10",
     title="CIFAR-10",
     classes=THINGS,
     splits={
         "train": (
-            DataFile("data_batch_1.bin", ("aadd24acce27caa71bf4b10992e9e7b2d74c2540",)),
-            DataFile("data_batch_2.bin", ("c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",)),
-            DataFile("data_batch_3.bin", ("1dd00a74ab1d17a6e7d73e185b69dbf31242f295",)),
-            DataFile("data_batch_4.bin", ("aab85764eb3584312d3c7f65fd2fd016e36a258e",)),
-            DataFile("data_batch_5.bin", ("26e2849e66a845b7f1e4614ae70f4889ae604628",)),
+            DataFile("data_batch_1.bin", ("aadd24acce27caa71bf4b10992e9e7b2d74c2540",), BATCH),
+            DataFile("data_batch_2.bin", ("c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",), BATCH),
+            DataFile("data_batch_3.bin", ("1dd00a74ab1d17a6e7d73e185b69dbf31242f295",), BATCH),
+            DataFile("data_batch_4.bin", ("aab85764eb3584312d3c7f65fd2fd016e36a258e",), BATCH),
+            DataFile("data_batch_5.bin", ("26e2849e66a845b7f1e4614ae70f4889ae604628",), BATCH),
         ),
-        "test": (DataFile("test_batch.bin", ("67eb016db431130d61cd03c7ad570b013799c88c",)),),
+        "test": (DataFile("test_batch.bin", ("67eb016db431130d61cd03c7ad570b013799c88c",), BATCH),),
     },
     read=read_cifar10,
     sources=("https://www.cs.toronto.edu/~kriz/", f"{GLUON}/gluon/dataset/cifar10/"),
@@ -103,50 +112,66 @@ CIFAR10 = ImageSet(
 )
 
 
-def load_cifar10(split, root=None):
-    return load_arrays(CIFAR10, split, root)
+class Dataset(NamedTuple):
+    """A data set that the user can name.
+
+    Attributes
+    ----------
+    title : str
+        For people.
+    classes : tuple of str
+        In the order of the labels.
+    load : callable
+        (split, root) -> images (n, height, width, channels) uint8 and labels (n,) uint8.
+    """
+
+    title: str
+    classes: Tuple[str, ...]
+    load: Callable[[str, Root], Arrays]
 
 
-def load_fashion_mnist(split, root=None):
-    return load_arrays(FASHION_MNIST, split, root)
-
-
-def load_sample(split, root=None):
+def load_sample(split: str, root: Root = None) -> Arrays:
     """The drawn stand-in: 10,000 training and 2,000 test images, the same every time."""
     images, labels = draw_sample(10000, seed=0) if split == "train" else draw_sample(2000, seed=1)
     return images[..., np.newaxis], labels
 
 
-# Name -> (title for people, class names, function of (split, root)).
-DATASETS = {
-    "fashion-mnist": (FASHION_MNIST.title, GARMENTS, load_fashion_mnist),
-    "cifar10": (CIFAR10.title, THINGS, load_cifar10),
-    "sample": ("the built-in sample (drawn garments, not Fashion-MNIST)", GARMENTS, load_sample),
+PUBLISHED = {image_set.name: image_set for image_set in (FASHION_MNIST, CIFAR10)}
+
+
+def published(image_set: ImageSet) -> Dataset:
+    """The data set of a published image set."""
+    return Dataset(image_set.title, image_set.classes, functools.partial(load_arrays, image_set))
+
+
+DATASETS: Dict[str, Dataset] = {
+    **{name: published(image_set) for name, image_set in PUBLISHED.items()},
+    "sample": Dataset("the built-in sample (drawn garments, not Fashion-MNIST)", GARMENTS,
+                      load_sample),
 }
 
 ALIASES = {"cifar-10": "cifar10"}
 
 
-def load_image_set(name, split, root=None):
+def load_image_set(name: str, split: str, root: Root = None) -> Arrays:
     """Images (n, height, width, channels) uint8 and labels (n,) uint8 of a split, by name.
 
     Raises
     ------
     InputError
-        The name is unknown, or what `nin_gluon.data.download.load_arrays` raises.
+        The name is unknown, or `nin_gluon.data.load.load_arrays` raises it.
     """
     name = ALIASES.get(name, name)
     if name not in DATASETS:
         raise InputError(f"unknown data set {name!r}; the data sets are: {', '.join(DATASETS)}.")
-    return DATASETS[name][2](split, root)
+    return DATASETS[name].load(split, root)
 
 
-def own_data(name, root=None):
+def own_data(name: str, root: Root = None) -> Optional[str]:
     """What tells a data set of the user's own from others of its name; None for a published one."""
-    published = {image_set.name: image_set for image_set in (FASHION_MNIST, CIFAR10)}
-    return fingerprint(published[name], root) if name in published else None
+    return fingerprint(PUBLISHED[name], root) if name in PUBLISHED else None
 
 
-def get_fashion_mnist_labels(labels):
+def get_fashion_mnist_labels(labels: Iterable[int]) -> List[str]:
     """Names of the classes, for a sequence of labels 0 to 9; as in d2lzh."""
     return [GARMENTS[int(label)] for label in labels]

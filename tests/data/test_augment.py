@@ -69,11 +69,11 @@ def test_training_batches_are_distorted_before_they_are_resized():
     assert y.asnumpy().tolist() == list(range(30))
 
 
-def test_the_test_images_stay_as_they_are_and_without_it_nothing_is_drawn():
+def test_the_test_images_stay_as_they_are_and_without_it_nothing_is_drawn(few_images):
     def batches(augment):
         np.random.seed(0)
         mx.random.seed(0)
-        train, test = load_data("sample", 20, limit=40, augment=augment)
+        train, test = load_data("sample", 20, limit=30, augment=augment)
         return [X.asnumpy() for X, _ in [*train, *test]], nd.random.uniform().asscalar()
 
     (plain, drawn), (distorted, _) = batches("none"), batches("shift-mirror")
@@ -82,6 +82,6 @@ def test_the_test_images_stay_as_they_are_and_without_it_nothing_is_drawn():
     assert [np.array_equal(*pair) for pair in zip(plain, distorted)] == [False, False, True, True]
 
 
-def test_unknown_names():
+def test_unknown_names(few_images):
     with pytest.raises(InputError, match="'flip'; use none, mirror or shift-mirror"):
         load_data("sample", 20, augment="flip")

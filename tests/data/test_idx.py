@@ -80,8 +80,8 @@ def test_label_out_of_range(refused):
     assert "holds the label 9" in message and "from 0 to 8" in message
 
 
-def test_missing_file_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
+def test_missing_file(tmp_path):
+    with pytest.raises(InputError, match="nowhere.gz does not exist; expected an IDX file"):
         read_idx(tmp_path / "nowhere.gz", SHAPE)
 
 

@@ -6,8 +6,10 @@ import pytest
 from mxnet.gluon import data as gdata
 from mxnet.gluon.data.vision import transforms
 
-from nin_gluon.data import loader
+from nin_gluon.data import loader, resize
 from nin_gluon.data.loader import BatchLoader
+from nin_gluon.data.resize import BilinearResize
+from nin_gluon.errors import InputError
 
 RANDOM = np.random.RandomState(0)
 
@@ -19,7 +21,7 @@ def make(n, height=28, width=28, channels=1):
 
 
 def gluons_loader(images, labels, batch_size, resize=None, shuffle=False):
-    """Gluon's own, as the textbook builds it but with no worker processes."""
+    """Gluon's own loader, as the textbook builds it, but without worker processes."""
     steps = ([transforms.Resize(resize)] if resize else []) + [transforms.ToTensor()]
     dataset = gdata.ArrayDataset(mx.nd.array(images, dtype="uint8"), labels.astype(np.int32))
     return gdata.DataLoader(dataset.transform_first(transforms.Compose(steps)), batch_size, shuffle)
@@ -74,7 +76,7 @@ def labels_of(batches):
 
 
 def numbered(n, batch_size, **options):
-    """A loader whose labels tell which images it gives."""
+    """A loader whose labels say which images it gives."""
     return BatchLoader(make(n, 4, 4)[0], np.arange(n), batch_size, **options)
 
 
@@ -181,19 +183,52 @@ def test_the_workers_parts_of_a_batch_follow_one_another_and_are_the_batch(worke
     assert max(sizes) - min(sizes) <= 1
 
 
+@pytest.fixture
+def device_without_opencv(monkeypatch):
+    """Make the loader take its device for a GPU when it chooses how to resize."""
+    def on_gpu(old, new, ctx, interpolation):
+        return resize.resizer(old, new, type("", (), {"device_type": "gpu"})(), interpolation)
+
+    def on_device(values, ctx, shape=(-1,), on_device=resize.on_device):
+        return on_device(values, mx.cpu(), shape)
+
+    monkeypatch.setattr(loader, "resizer", on_gpu)
+    monkeypatch.setattr(resize, "on_device", on_device)
+
+
 @pytest.mark.parametrize("resize, channels", [(67, 1), ((40, 30), 1), (224, 3)])
-def test_batches_are_the_same_where_the_device_has_no_opencv(monkeypatch, resize, channels):
+def test_batches_are_the_same_where_the_device_has_no_opencv(device_without_opencv, resize,
+                                                             channels):
     images, labels = make(9, channels=channels)
-    wanted = gluons_loader(images, labels, 4, resize)
-    of_cpu = loader.resizer
-    monkeypatch.setattr(loader, "resizer",
-                        lambda old, new, ctx: of_cpu(old, new, type("", (), {
-                            "device_type": "gpu", "device_id": 0})()))
-    on_cpu = loader.BilinearResize
-    monkeypatch.setattr(loader, "BilinearResize", lambda old, new, ctx: on_cpu(old, new, mx.cpu()))
     ours = BatchLoader(images, labels, 4, resize)
-    assert isinstance(ours.resize, on_cpu)
-    assert_same_batches(ours, wanted)
+    assert isinstance(ours.resize, BilinearResize)
+    assert_same_batches(ours, gluons_loader(images, labels, 4, resize))
+
+
+def resized_by_opencv(images, size, interp):
+    resized = mx.nd.image.resize(mx.nd.array(images, dtype="uint8"), size, interp=interp)
+    return mx.nd.image.to_tensor(resized).asnumpy()
+
+
+@pytest.mark.parametrize("size, channels", [((67, 67), 1), ((40, 30), 1), ((224, 224), 3)])
+def test_bicubic_batches(request, size, channels):
+    images, labels = make(9, channels=channels)
+    wanted = resized_by_opencv(images, size, interp=2)
+    assert not np.array_equal(wanted, resized_by_opencv(images, size, interp=1))
+
+    def batches():
+        return [X.asnumpy() for X, _ in
+                BatchLoader(images, labels, 4, size, interpolation="bicubic")]
+
+    assert np.array_equal(np.concatenate(batches()), wanted)
+    request.getfixturevalue("device_without_opencv")
+    assert np.array_equal(np.concatenate(batches()), wanted)
+
+
+@pytest.mark.parametrize("resize", [None, 30])
+def test_an_unknown_interpolation(resize):
+    with pytest.raises(InputError, match="'nearest'; use bilinear or bicubic"):
+        BatchLoader(*make(2), 2, resize, interpolation="nearest")
 
 
 @pytest.mark.parametrize("free, wanted", [(10**9, True), (47 * 10**6, False), (0, False)])
