@@ -1,18 +1,27 @@
-"""Runs of the train command, one after the other, for the commands that need many."""
+"""Jobs: runs that are wanted, made one after the other by the train command.
+
+A run that was stopped goes on, a finished run is not made again, and what another process trains is
+left out. Whoever needs runs gives the jobs and a store for their records.
+"""
 
 import contextlib
 import itertools
+import logging
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from types import FrameType
+from typing import Callable, Iterator, List, Optional, Protocol, Sequence, Set
 
 from nin_gluon.errors import InputError
-from nin_gluon.experiments import records as evidence
+from nin_gluon.experiments.records import Key, Record, record_of_run, train_options
+from nin_gluon.settings import Settings
 
-__all__ = ["Job", "Runs", "tell"]
+__all__ = ["Job", "Runner", "Store"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -20,24 +29,47 @@ class Job:
     """A run that is wanted."""
 
     title: str  # for people: "seed 3"
-    settings: dict  # what it computes, as `nin_gluon.experiments.records.settings_of` has it
-    seed: int
-    run: Path  # its folder
+    settings: Settings  # with the seed
+    folder: Path  # of the run
     own_data: Optional[str] = None  # as in `nin_gluon.experiments.records.Record`
 
 
-class Runs:
-    """Trains jobs that have no record yet, one after the other.
+class Store(Protocol):
+    """Where records go: `RecordFolder` or `ExerciseFile` of `nin_gluon.experiments.stores`."""
 
-    Each has a process of its own: a trained process keeps what bfloat16 changes in MXNet, and a
-    run must be what the train command would make of it.
+    def keys(self) -> Set[Key]:
+        """The keys of all records that it has."""
+
+    def add(self, record: Record, origin: Path) -> None:
+        """Keep the record of the run in the folder `origin`."""
+
+
+def as_it_is(record: Record, folder: Path) -> Record:
+    return record
+
+
+def nothing() -> None:
+    pass
+
+
+class Runner:
+    """Trains the jobs that have no record yet.
+
+    Each run has a process of its own: bfloat16 changes MXNet for the rest of a process, and a run
+    must be what the train command would make of it.
 
     Parameters
     ----------
+    store : Store
+        Takes the records. Other processes may add to it meanwhile.
     device : str
         The kind of device, as `nin_gluon.experiments.records.device_kind` has it.
     ctx, data_dir : str or None
         As the user gave them.
+    complete : callable, optional
+        (record, run folder) -> the record to be kept, with what is measured of the run.
+    after : callable, optional
+        Called whenever a record has been kept.
 
     Attributes
     ----------
@@ -45,73 +77,78 @@ class Runs:
         What another process is training.
     """
 
-    def __init__(self, device, ctx=None, data_dir=None):
-        self.device, self.ctx, self.data_dir = device, ctx, data_dir
-        self.stop = None  # the signal that came
-        self.process = None
-        self.left_out = []
+    def __init__(self, store: Store, device: str, ctx: Optional[str] = None,
+                 data_dir: Optional[str] = None,
+                 complete: Callable[[Record, Path], Record] = as_it_is,
+                 after: Callable[[], object] = nothing) -> None:
+        self.store, self.device, self.ctx, self.data_dir = store, device, ctx, data_dir
+        self.complete, self.after = complete, after
+        self.left_out: List[Job] = []
+        self.stop: Optional[int] = None  # the signal that came
+        self.process: Optional[subprocess.Popen[bytes]] = None
 
-    def train(self, jobs, recorded, keep):
-        """Train what is missing; return 0, or the exit status of what ended it.
+    def missing(self, jobs: Sequence[Job]) -> List[Job]:
+        """The jobs that have no record."""
+        recorded = self.store.keys()
+        return [job for job in jobs if self.key(job) not in recorded]
 
-        Parameters
-        ----------
-        jobs : list of Job
-        recorded : callable
-            Whether a job has a record, maybe made by another process meanwhile.
-        keep : callable
-            Called with the record of a run that has come to its end, and its folder.
-        """
-        missing = [job for job in jobs if not recorded(job)]
+    def key(self, job: Job) -> Key:
+        """The key that the job's record will have."""
+        return job.settings, self.device, job.own_data
+
+    def train(self, jobs: Sequence[Job]) -> int:
+        """Train what is missing; return 0, or the exit status of what ended it."""
+        missing = self.missing(jobs)
         with self.signals():
             for number, job in enumerate(missing, 1):
                 if self.stop:
                     return 128 + self.stop
-                if recorded(job):
+                if not self.missing([job]):  # another process has been faster
                     continue
-                if in_use(job.run):
+                if in_use(job.folder):
                     self.left_out.append(job)
                     continue
-                tell(f"{job.title} ({number} of {len(missing)}): {job.run}")
-                status = self.train_one(job, keep)
+                log.warning("%s (%d of %d): %s", job.title, number, len(missing), job.folder)
+                status = self.train_one(job)
                 if status:
                     return status
-        self.left_out = [job for job in self.left_out if not recorded(job)]
+        self.left_out = self.missing(self.left_out)
         for job in self.left_out:
-            tell(f"{job.title} is left out: another process is training in {job.run}; once it is "
-                 "done the same command takes its record in")
+            log.warning("%s is left out: another process is training in %s; once it is done the "
+                        "same command takes its record in", job.title, job.folder)
         return 0
 
-    def train_one(self, job, keep):
-        """Run a job, or what is left of it, and keep its record; return the exit status."""
-        set_aside_if_empty(job.run)
-        if not job.run.exists() or not self.kept(job, keep):
+    def train_one(self, job: Job) -> int:
+        """Make a run, or what is left of it, and keep its record; return the exit status."""
+        set_aside_if_empty(job.folder)
+        if not self.keep_if_finished(job):
             status = self.call(job)
-            # 1 is divergence, which is evidence too, but also a crash.
-            if status not in (0, 1) or not self.kept(job, keep):
+            # 1 is divergence, which is a result too, but also a crash.
+            if status not in (0, 1) or not self.keep_if_finished(job):
                 return status
         return 0
 
-    def kept(self, job, keep):
+    def keep_if_finished(self, job: Job) -> bool:
         """Keep the run's record if it has come to its end; return whether it has."""
-        if not (job.run / "config.json").exists():
+        if not (job.folder / "config.json").exists():
             return False
-        record = evidence.record_of_run(job.run)
-        if record.kind != (job.settings, self.device, job.own_data):
-            raise InputError(f"{job.run} holds a run of other settings or on other files; move it "
-                             "away.")
+        record = record_of_run(job.folder)
+        if record.key != self.key(job):
+            raise InputError(f"{job.folder} holds a run of other settings or on other files; move "
+                             "it away.")
         if record.finished:
-            keep(record, job.run)
+            self.store.add(self.complete(record, job.folder), job.folder)
+            self.after()
         return record.finished
 
-    def call(self, job):
+    def call(self, job: Job) -> int:
         """Call the train command; return its exit status, 128 + N if signal N ended it."""
-        if job.run.exists():
-            options = ["--resume", str(job.run)]
+        if job.folder.exists():
+            options = ["--resume", str(job.folder)]
             options += ["--ctx", self.ctx] if self.ctx else []
         else:
-            options = evidence.train_options(job.settings, job.seed, self.ctx or "auto")
-            options += ["--out", str(job.run)]
+            options = train_options(job.settings, self.ctx or "auto")
+            options += ["--out", str(job.folder)]
         if self.data_dir:
             options += ["--data-dir", self.data_dir]
         # The runs' log is progress here: it goes where stderr goes.
@@ -121,19 +158,19 @@ class Runs:
             self.process.send_signal(self.stop)
         status = self.process.wait()
         if status < 0 and not self.stop:
-            tell(f"the run of {job.title} was ended by signal {-status}")
+            log.warning("the run of %s was ended by signal %d", job.title, -status)
         return status if status >= 0 else 128 - status
 
     @contextlib.contextmanager
-    def signals(self):
+    def signals(self) -> Iterator[None]:
         """While the block runs, Ctrl-C and SIGTERM are for the run, which saves and stops."""
 
-        def note(signum, frame):
+        def pass_on(signum: int, frame: Optional[FrameType]) -> None:
             self.stop = self.stop or signum
             if self.process:
                 self.process.send_signal(signum)
 
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.signal(s, pass_on) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
@@ -141,30 +178,26 @@ class Runs:
                 signal.signal(signum, handler)
 
 
-def in_use(run):
+def in_use(folder: Path) -> bool:
     """Whether a process is training in this run folder."""
     import filelock
 
-    if not run.exists():
+    if not folder.exists():
         return False
     try:
-        with filelock.FileLock(run / ".lock", timeout=0):
+        with filelock.FileLock(folder / ".lock", timeout=0):
             return False
     except filelock.Timeout:
         return True
 
 
-def set_aside_if_empty(run):
+def set_aside_if_empty(folder: Path) -> None:
     """Rename a run folder without any checkpoint, which a run killed at its start leaves."""
-    if not run.exists() or any(run.glob("checkpoint/epoch-*")):
+    if not folder.exists() or any(folder.glob("checkpoint/epoch-*")):
         return
     for number in itertools.count(1):
-        aside = run.with_name(f"{run.name}-without-checkpoint-{number}")
+        aside = folder.with_name(f"{folder.name}-without-checkpoint-{number}")
         if not aside.exists():
-            run.rename(aside)
-            tell(f"{run} holds no checkpoint to go on from; it is now {aside}")
+            folder.rename(aside)
+            log.warning("%s holds no checkpoint to go on from; it is now %s", folder, aside)
             return
-
-
-def tell(sentence):
-    print(sentence, file=sys.stderr, flush=True)

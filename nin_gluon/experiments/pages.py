@@ -1,6 +1,7 @@
-"""What the reproduce command prints and writes: a table, pictures, an HTML and a Markdown page.
+"""A reproduction as text: a table for the terminal, an HTML and a Markdown page, pictures.
 
-All of it follows from the records alone, so writing it again changes no byte.
+All of it follows from the records alone, so writing it again changes no byte. Records may come
+from anybody, so their text is escaped wherever it is printed.
 """
 
 import base64
@@ -9,51 +10,37 @@ import os
 import re
 import shlex
 from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence
+from urllib.parse import quote
 
 from nin_gluon.atomic_files import write_ours
-from nin_gluon.errors import InputError
-from nin_gluon.experiments import records as evidence
-from nin_gluon.experiments.records import QUANTITIES, seed_words
+from nin_gluon.experiments.published import Edition
+from nin_gluon.experiments.records import Record, named_settings
+from nin_gluon.experiments.seed_groups import (
+    QUANTITIES,
+    Group,
+    groups_of,
+    machines_of,
+    same_seeds,
+    series,
+)
+from nin_gluon.experiments.wording import counted, seed_words
+from nin_gluon.settings import Settings
 
-__all__ = ["Place", "format_group", "write"]
+__all__ = ["code_span", "draw", "format_group", "html_text", "markdown_text", "write_pages"]
 
 # In every file written here. One without it is somebody else's and is left alone.
-MARK = "Written by nin_gluon.reproduce"
+SIGNATURE = "Written by nin_gluon.reproduce"
 
 
-class Place:
-    """Where an edition's records and pages are, and the command that writes the pages.
-
-    Other data than the recipe's (``--dataset``, ``--limit``) have a folder of their own, so that
-    a quick look does not end up among the evidence.
-    """
-
-    def __init__(self, edition, settings, results, markdown=None):
-        recipe = evidence.recipe_settings(edition)
-        other = [(name, str(value)) for name, value in
-                 evidence.departures(settings, recipe).items() if name not in ("dtype", "epochs")]
-        name = "-".join([edition.folder, *("-".join(pair) for pair in other)])
-        self.folder = Path(results, re.sub(r"[^\w.-]", "_", name))
-        usual = self.folder == Path("results", "textbook")
-        self.markdown = Path(markdown or (Path() if usual else self.folder) / "REPRODUCTION.md")
-        options = [] if edition.name == "d2l-mxnet" else ["--edition", edition.name]
-        for name, value in other:
-            options += [f"--{name}", value]
-        if Path(results) != Path("results"):
-            options += ["--results", str(results)]
-        self.options = [shlex.quote(option) for option in options]
-        page = ["--markdown", shlex.quote(markdown)] if markdown else []
-        self.command = " ".join(["python -m nin_gluon.reproduce --report", *self.options, *page])
+# ------------------------------------------------------------------ the table
 
 
-# ------------------------------------------------------------------ text
-
-
-def format_group(group):
+def format_group(group: Group) -> str:
     """The table of a group, an epoch a row, its notes, and last its verdict."""
     digits = group.edition.decimals
     widths = {name: digits[name] + 2 for name in QUANTITIES}  # of one value
-    seeds = evidence.some(len(group.records), "seed")
+    seeds = counted(len(group.records), "seed")
     lines = [f"{group.edition.name}: {group.title}; {seeds}: {seed_words(group.seeds)}", ""]
     heads = [" ".join([f"{'publ.':>{w}}", f"{'min':>{w}}", f"{'med.':>{w}}", f"{'max':>{w}}",
                        "below "]) for w in widths.values()]
@@ -63,9 +50,10 @@ def format_group(group):
     for epoch, row in group.rows.items():
         cells = [f"{epoch:5}"]
         for name, s in row.items():
-            w, known = widths[name], s.published is not None
-            published = s.show(s.published) if known else "-"
-            below = f"{s.below}/{s.seeds}" + ("*" if s.outside else "") if known else "-"
+            w = widths[name]
+            published = "-" if s.published is None else s.show(s.published)
+            below = ("-" if s.published is None else
+                     f"{s.below}/{s.seeds}" + ("*" if s.outside else ""))
             cells.append(" ".join([f"{published:>{w}}", *(f"{s.show(v):>{w}}" for v in
                                                           (s.low, s.median, s.high)),
                                    f"{below:6}"]))
@@ -75,70 +63,128 @@ def format_group(group):
     return "\n".join(lines)
 
 
+# ------------------------------------------------------------------ escaping
+
+
+def html_text(value: object) -> str:
+    """Text that HTML shows as it is, also within an attribute in double quotes."""
+    return html.escape(str(value), quote=False).replace('"', "&quot;")
+
+
+def markdown_text(value: object) -> str:
+    """Text that Markdown, with or without tables, shows as it is.
+
+    Markdown passes HTML through, so it is escaped for both.
+    """
+    text = html.escape(" ".join(str(value).split()), quote=False)
+    # Underscores within a word mean nothing.
+    return re.sub(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)", r"\\\g<0>", text)
+
+
+def code_span(value: object, in_table: bool = False) -> str:
+    """Text as code in Markdown. Only in a table does a bar have to be escaped within code."""
+    text = " ".join(str(value).split())
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    space = " " if longest else ""  # a backtick at the end would belong to the fence
+    code = f"{fence}{space}{text}{space}{fence}"
+    return code.replace("|", r"\|") if in_table else code
+
+
+def link_target(value: object) -> str:
+    """A relative path as the target of a link."""
+    return quote(str(value))
+
+
+def comment(value: object) -> str:
+    """Text within an HTML comment, which it must not end."""
+    return html.escape(" ".join(str(value).split()), quote=False)
+
+
 # ------------------------------------------------------------------ files
 
 
-def write(edition, place):
-    """Write the pages and pictures of the records in a folder; return their groups.
+def write_pages(edition: Edition, records: Mapping[Path, Record], folder: Path, markdown: Path,
+                command: str, options: Sequence[str]) -> List[Group]:
+    """Write the pages and pictures of records; return the records' groups.
+
+    Parameters
+    ----------
+    edition : Edition
+    records : mapping of Path to Record
+        By the files that they are kept in. At least one.
+    folder : pathlib.Path
+        Of the records, for ``report.html`` and the pictures.
+    markdown : pathlib.Path
+        The page as Markdown.
+    command : str
+        What writes these pages.
+    options : sequence of str
+        Of the reproduce command, quoted, for these records.
 
     Raises
     ------
     InputError
-        There are no records, one is damaged, or a file that is not ours is in the way.
+        A file that is not ours is in the way.
     """
-    import jinja2
-
-    records = evidence.read_records(place.folder)
-    if not records:
-        raise InputError(f"{place.folder} holds no records yet; run some seeds first: "
-                         + " ".join(["python -m nin_gluon.reproduce --seeds 0-2", *place.options]))
-    groups = evidence.groups_of(edition, records)
+    groups = groups_of(edition, records)
     pictures = {group.slug: draw(group) for group in groups}
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nin_gluon.experiments"), undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    # Markdown passes HTML through, so text is escaped for both.
-    environment.filters["e"] = lambda value: html.escape(str(value), quote=False)
-    environment.filters["base64"] = lambda data: base64.b64encode(data).decode("ascii")
     facts = {
-        "mark": MARK, "edition": edition, "place": place, "groups": groups, "pictures": pictures,
-        "quantities": QUANTITIES, "pairs": evidence.side_by_side(groups),
-        "machines": evidence.machines_of(groups), "seed_words": seed_words,
-        "setting_names": list(dict.fromkeys(n for g in groups for n in g.settings)),
-        "recipe": recipe_words(edition), "run_command": run_command,
-        "records": Path(os.path.relpath(place.folder, place.markdown.parent)).as_posix(),
+        "signature": SIGNATURE, "edition": edition, "command": command, "groups": groups,
+        "pictures": pictures, "quantities": QUANTITIES, "pairs": same_seeds(groups),
+        "machines": machines_of(groups), "setting_names": list(named_settings(edition.recipe)),
+        "recipe": recipe_words(edition.recipe),
+        "run_commands": {group.slug: run_command(group, options) for group in groups},
+        "records": Path(os.path.relpath(folder, markdown.parent)).as_posix(),
     }
     for group in groups:
         for name, data in pictures[group.slug].items():
-            write_ours(place.folder / f"{group.slug}-{name}.png", data, MARK)
-    for path, template in ((place.folder / "report.html", "reproduction.html"),
-                           (place.markdown, "reproduction.md")):
-        write_ours(path, environment.get_template(template).render(facts).encode(), MARK)
+            write_ours(folder / f"{group.slug}-{name}.png", data, SIGNATURE)
+    for path, template in ((folder / "report.html", "reproduction.html"),
+                           (markdown, "reproduction.md")):
+        write_ours(path, render(template, facts).encode(), SIGNATURE)
     return groups
 
 
-def draw(group):
+def render(template: str, facts: Dict[str, Any]) -> str:
+    """A page. In HTML every value is escaped; Markdown has filters for its different places."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("nin_gluon.experiments"), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        finalize=html_text if template.endswith(".html") else None)
+    environment.filters.update(
+        text=markdown_text, code=code_span, link=link_target, comment=comment,
+        base64=lambda data: base64.b64encode(data).decode("ascii"))
+    return environment.get_template(template).render(facts)
+
+
+def draw(group: Group) -> Dict[str, bytes]:
     """The pictures of a group as PNG files: {quantity: bytes}."""
     from nin_gluon import plots
 
     guesses = {"loss": plots.LN_10, "train_acc": 0.1, "test_acc": 0.1}
-    return {name: plots.png(plots.draw_band(*evidence.series(group, name), title, guesses[name],
-                                            f"{group.edition.name}, {group.title}"), MARK)
-            for name, title in QUANTITIES.items() if group.rows}
+    # A dollar sign would begin a formula.
+    title = f"{group.edition.name}, {group.title}".replace("$", r"\$")
+    return {name: plots.png(plots.draw_band(*series(group, name), words, guesses[name], title),
+                            SIGNATURE)
+            for name, words in QUANTITIES.items() if group.rows}
 
 
-def run_command(group, place):
+def run_command(group: Group, options: Sequence[str]) -> str:
     """The command that runs a group's seeds."""
-    options = ["--seeds", seed_words(group.seeds), *place.options]
+    words = ["--seeds", seed_words(group.seeds), *options]
     for name in ("dtype", "epochs"):
-        if name in group.departures:
-            options += [f"--{name}", str(group.settings[name])]
+        if name in group.differences:
+            words += [f"--{name}", str(group.differences[name])]
     if group.device != "cpu":
-        options += ["--ctx", shlex.quote(group.records[0].ctx)]
-    return " ".join(["python -m nin_gluon.reproduce", *options])
+        words += ["--ctx", shlex.quote(group.records[0].ctx)]
+    return " ".join(["python -m nin_gluon.reproduce", *words])
 
 
-def recipe_words(edition):
-    """The recipe of an edition in a line."""
-    return ("{model}, SGD with learning rate {lr}, {init}, batches of {batch_size}, {epochs} "
-            "epochs of {dataset} at {resize}x{resize}").format(**evidence.recipe_settings(edition))
+def recipe_words(recipe: Settings) -> str:
+    """A recipe in a line."""
+    return (f"{recipe.model}, SGD with learning rate {recipe.lr}, {recipe.init}, batches of "
+            f"{recipe.batch_size}, {recipe.epochs} epochs of {recipe.dataset} at "
+            f"{recipe.resize}x{recipe.resize}")

@@ -1,9 +1,10 @@
 """What the published editions report, as data: figures and facts, each with its source."""
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Dict, Optional, Tuple
 
-from nin_gluon.training.history import parse_log
+from nin_gluon.settings import TEXTBOOK, Settings
+from nin_gluon.training.history import EpochRecord, parse_log
 
 __all__ = ["EDITIONS", "EXERCISES", "HEADS", "LOG", "LOG_TEXT", "PYTORCH_LOG_TEXT",
            "PYTORCH_SHAPES", "RESOURCES", "SHAPES", "Edition"]
@@ -87,6 +88,9 @@ EXERCISES = {
 HEADS = {"gap": 10.41, "fc_dropout": 10.88, "fc": 11.59}
 
 
+FASHION_MNIST = TEXTBOOK.but(dataset="fashion-mnist")
+
+
 @dataclass(frozen=True)
 class Edition:
     """One published edition of the chapter: its recipe and what it reports of its run."""
@@ -96,18 +100,20 @@ class Edition:
     framework: str
     device: str  # that its run was made on
     folder: str  # of the runs made here after its recipe, under results/
-    recipe: dict  # what it changes in the settings of `nin_gluon.settings.TEXTBOOK`
-    log: tuple = ()  # of EpochRecord, one an epoch; empty where none is published
-    final: Optional[dict] = None  # loss, train_acc and test_acc after the last epoch, if no log is
+    recipe: Settings
+    log: Tuple[EpochRecord, ...] = ()  # one an epoch; empty where none is published
+    # Loss, train_acc and test_acc after the last epoch, if no log is published.
+    final: Optional[Dict[str, float]] = None
     # Digits after the point in the published figures.
-    decimals: dict = field(default_factory=lambda: {"loss": 4, "train_acc": 3, "test_acc": 3})
+    decimals: Dict[str, int] = field(
+        default_factory=lambda: {"loss": 4, "train_acc": 3, "test_acc": 3})
     notes: str = ""  # where its run and one made here must differ
 
     @property
-    def published(self):
+    def published(self) -> Dict[int, Dict[str, float]]:
         """The published figures: {epoch: {"loss": ..., "train_acc": ..., "test_acc": ...}}."""
         if self.final:
-            return {self.recipe["epochs"]: self.final}
+            return {self.recipe.epochs: self.final}
         return {r.epoch: {"loss": r.loss, "train_acc": r.train_acc, "test_acc": r.test_acc}
                 for r in self.log}
 
@@ -120,7 +126,7 @@ EDITIONS = {edition.name: edition for edition in (
         framework="MXNet Gluon",
         device="gpu(0)",
         folder="textbook",
-        recipe={},
+        recipe=FASHION_MNIST,
         log=tuple(LOG),
     ),
     Edition(
@@ -131,7 +137,7 @@ EDITIONS = {edition.name: edition for edition in (
         folder="mlpconv-112",
         # The article sets the rate to 0.1 after its Trainer was built with 0.2, which is what
         # trains.
-        recipe={"model": "mlpconv_nin", "epochs": 20, "resize": 112, "lr": 0.2},
+        recipe=FASHION_MNIST.but(model="mlpconv_nin", epochs=20, resize=112, lr=0.2),
         notes="Its accuracies are means of the batches' accuracies; the fractions of the images "
               "given here differ from them by up to 0.0111 on the test set, whose last batch has "
               "16 images, and by up to 0.0006 on the training set.",
@@ -144,7 +150,7 @@ EDITIONS = {edition.name: edition for edition in (
         device="cuda:0",
         folder="d2l-pytorch",
         # Its xavier_uniform_ draws from the same range as Gluon's Xavier().
-        recipe={"epochs": 10},
+        recipe=FASHION_MNIST.but(epochs=10),
         final={"loss": 0.352, "train_acc": 0.871, "test_acc": 0.874},
         decimals={"loss": 3, "train_acc": 3, "test_acc": 3},
         notes="PyTorch's biases start at small random values where Gluon's start at 0, and "

@@ -3,7 +3,7 @@
 from nin_gluon.experiments.exercises.exercise import Exercise, Part
 from nin_gluon.settings import PRESETS
 
-SETTINGS = {**PRESETS["quick"], "validation": 10000}
+SETTINGS = PRESETS["quick"].settings.but(validation=10000)
 
 EXERCISE = Exercise(
     name="budget",

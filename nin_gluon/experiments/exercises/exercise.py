@@ -1,47 +1,78 @@
 """What an exercise is: variants of one recipe, trained from the same seeds on the same data."""
 
 from dataclasses import dataclass, field, replace
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from nin_gluon.experiments.records import settings_of
+from nin_gluon.settings import Settings
 
-__all__ = ["Exercise", "Part", "chosen_parts"]
+__all__ = ["Changes", "Exercise", "Part", "chosen_parts"]
+
+# Settings that differ from those of a recipe, as `Settings.but` takes them: {name: value}.
+Changes = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Variants to be held against one another, and what they have in common.
+    """Variants to compare, and what they have in common.
 
-    Settings are those of the train command, as `nin_gluon.settings` has them.
+    Attributes
+    ----------
+    name : str
+        For --part and for files.
+    title : str
+        For people.
+    settings : Settings
+        Of every variant, sized for a CPU.
+    variants : dict of str to Changes
+        Label -> what this variant changes in the settings. The first is the reference, to which
+        the others are compared.
+    full : Settings or None
+        The settings in the published sizes, for --full.
+    published : dict of str to float
+        Label -> published test accuracy.
+    source : str
+        Of the published figures, and how they were made.
+    published_on : str
+        The data set of the published figures, if it is another.
+
+    Raises
+    ------
+    InputError, TypeError
+        A variant changes a setting to an illegal value, or one that does not exist.
     """
 
-    name: str  # for --part and for files
-    title: str  # for people
-    settings: dict  # that every variant has, sized for a CPU
-    # Label -> the settings that this variant changes. The first is what the others are compared to.
-    variants: Dict[str, dict]
-    full: dict = field(default_factory=dict)  # what --full changes in the settings
-    published: Dict[str, float] = field(default_factory=dict)  # label -> test accuracy
-    source: str = ""  # of the published figures, and how they were made
-    published_on: str = ""  # the data set of the published figures, if it is another
+    name: str
+    title: str
+    settings: Settings
+    variants: Mapping[str, Changes]
+    full: Optional[Settings] = None
+    published: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
+    published_on: str = ""
 
-    def settings_of(self, label, dtype):
-        """All settings of one variant's runs."""
-        return settings_of({**self.settings, "dtype": dtype, **self.variants[label]})
+    def __post_init__(self) -> None:
+        for changes in self.variants.values():
+            self.settings.but(**changes)
+            if self.full:
+                self.full.but(**changes)
+
+    def settings_of(self, label: str, dtype: str, seed: int = 0) -> Settings:
+        """All settings of one variant's run."""
+        return self.settings.but(**{"dtype": dtype, "seed": seed, **self.variants[label]})
 
     @property
-    def published_title(self):
+    def published_title(self) -> str:
         """What the published figures are called in tables and pictures."""
         return f"published, {self.published_on}" if self.published_on else "published"
 
     @property
-    def judged_by(self):
+    def judged_by(self) -> str:
         """Whose accuracy it is: "test", or "validation" where training images are held out."""
-        return "validation" if self.settings.get("validation") else "test"
+        return "validation" if self.settings.validation else "test"
 
     @property
-    def reference(self):
-        """The label of what the others are compared to."""
+    def reference(self) -> str:
+        """The label of the variant to which the others are compared."""
         return next(iter(self.variants))
 
 
@@ -54,11 +85,12 @@ class Exercise:
     method: str  # how it is answered, for --help
     parts: Tuple[Part, ...]
     minutes: int  # by default, about, on two cores with AMX
-    stall: bool = False  # whether the table tells of the stall at ln 10 and the classes alive
-    signal: Optional[Tuple[str, ...]] = None  # initializations to send a signal through
+    stall: bool = False  # whether the table shows the stall at ln 10 and the classes alive
+    signals: Tuple[str, ...] = ()  # initializations whose untrained nets a signal goes through
 
 
-def chosen_parts(exercise, names=None, full=False, given=None):
+def chosen_parts(exercise: Exercise, names: Optional[Sequence[str]] = None, full: bool = False,
+                 given: Optional[Changes] = None) -> List[Part]:
     """The parts that are asked for, with the settings they are asked to have.
 
     Parameters
@@ -71,20 +103,17 @@ def chosen_parts(exercise, names=None, full=False, given=None):
     given : dict, optional
         Settings for all parts. Variants that would change them are left out, and parts that
         thereby become equal are given once.
-
-    Returns
-    -------
-    list of Part
     """
-    chosen = []
+    given = given or {}
+    chosen: List[Part] = []
     for part in exercise.parts:
         if names and part.name not in names:
             continue
-        changed = {**part.settings, **(part.full if full else {}), **(given or {})}
-        changed["dataset"] = changed["dataset"] or "fashion-mnist"
-        variants = {label: changes for label, changes in part.variants.items()
-                    if not changes.keys() & (given or {}).keys()}
-        part = replace(part, settings=changed, variants=variants)
+        settings = (part.full or part.settings if full else part.settings).but(**given)
+        variants: Dict[str, Changes] = {label: changes for label, changes in part.variants.items()
+                                        if not changes.keys() & given.keys()}
+        part = replace(part, full=None, variants=variants,
+                       settings=settings.but(dataset=settings.dataset or "fashion-mnist"))
         if not any((part.settings, part.variants) == (other.settings, other.variants)
                    for other in chosen):
             chosen.append(part)

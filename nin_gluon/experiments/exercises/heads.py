@@ -1,6 +1,8 @@
 """The paper's comparison: global average pooling against fully connected heads."""
 
-from nin_gluon.experiments.exercises.exercise import Exercise, Part
+from typing import Dict
+
+from nin_gluon.experiments.exercises.exercise import Changes, Exercise, Part
 from nin_gluon.experiments.published import HEADS
 from nin_gluon.settings import PRESETS
 
@@ -8,10 +10,10 @@ PUBLISHED = {head: round(1 - error / 100, 4) for head, error in HEADS.items()}
 SOURCE = ("Lin, Chen and Yan (2013), the net cifar_nin on all of CIFAR-10 without "
           "augmentation: test errors of "
           + ", ".join(f"{error} % ({head})" for head, error in HEADS.items()))
-RECIPE = {**PRESETS["quick"], "lr": 0.001, "epochs": 2}
+RECIPE = PRESETS["quick"].settings.but(lr=0.001, epochs=2)
 
 
-def heads(model):
+def heads(model: str) -> Dict[str, Changes]:
     """The three heads on one net."""
     return {head: {"model": f"{model},head={head}"} for head in HEADS}
 
@@ -31,9 +33,9 @@ which the fully connected heads of the paper's net learn too, on as many images 
         Part(
             name="cifar10",
             title="the paper's net on CIFAR-10",
-            settings={**RECIPE, "dataset": "cifar10", "resize": 32, "limit": 10000},
+            settings=RECIPE.but(dataset="cifar10", resize=32, limit=10000),
             # These published figures are without augmentation, which --preset paper has.
-            full={**PRESETS["paper"], "resize": 32, "augment": "none"},
+            full=PRESETS["paper"].settings.but(resize=32, augment="none"),
             variants=heads("cifar_nin"),
             published=PUBLISHED,
             source=SOURCE,
@@ -41,8 +43,8 @@ which the fully connected heads of the paper's net learn too, on as many images 
         Part(
             name="fashion-mnist",
             title="the paper's net on Fashion-MNIST",
-            settings={**RECIPE, "dataset": "fashion-mnist", "resize": 28, "limit": 6000},
-            full={**PRESETS["paper-quick"], "resize": 28, "epochs": 20},
+            settings=RECIPE.but(dataset="fashion-mnist", resize=28, limit=6000),
+            full=PRESETS["paper-quick"].settings.but(resize=28, epochs=20),
             variants=heads("cifar_nin"),
             published=PUBLISHED,
             source=SOURCE,
@@ -51,8 +53,8 @@ which the fully connected heads of the paper's net learn too, on as many images 
         Part(
             name="chapter",
             title="the chapter's net on Fashion-MNIST",
-            settings={**RECIPE, "dataset": "fashion-mnist", "resize": 112, "limit": 6000},
-            full={"resize": 224, "limit": None, "epochs": 10, "batch_size": 128},
+            settings=RECIPE.but(dataset="fashion-mnist", resize=112, limit=6000),
+            full=RECIPE.but(resize=224, epochs=10, limit=None, batch_size=128),
             variants=heads("nin"),
             published=PUBLISHED,
             source=SOURCE,

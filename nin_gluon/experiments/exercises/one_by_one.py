@@ -5,7 +5,7 @@ from nin_gluon.experiments.published import EXERCISES
 from nin_gluon.settings import PRESETS, TEXTBOOK
 
 # 112 pixels leave maps of 2x2 in the last block; 67 would leave one pixel, and no neighbours.
-SMALL = {"resize": 112, "limit": 6000, "epochs": 2}
+SMALL = PRESETS["quick"].settings.but(resize=112, limit=6000, epochs=2)
 
 EXERCISE = Exercise(
     name="one-by-one",
@@ -20,8 +20,8 @@ shows how long each net stalls; --full takes the published recipe.""",
         Part(
             name="blocks",
             title="the convolutions inside a block",
-            settings={**PRESETS["quick"], **SMALL},
-            full={**TEXTBOOK, "epochs": 10},
+            settings=SMALL,
+            full=TEXTBOOK.but(epochs=10),
             variants={
                 "two 1x1 (NiN)": {"model": "nin"},
                 "one 1x1": {"model": "nin_variant,inner=1"},

@@ -4,7 +4,8 @@ from nin_gluon.experiments.exercises.exercise import Exercise, Part
 from nin_gluon.settings import PRESETS, TEXTBOOK
 
 # 112 pixels leave maps of 2x2 in the last block; 67 would leave one pixel.
-SMALL = {"resize": 112, "limit": 6000, "epochs": 2}
+SMALL = PRESETS["quick"].settings.but(resize=112, limit=6000, epochs=2)
+RANDOM_START = SMALL.but(init="he", lr=0.0002)
 
 VARIANTS = {
     "10, 10, 10 (NiN)": {"model": "nin"},
@@ -30,15 +31,15 @@ trained besides from He's random weights, at a tenth of the rate, which that sta
         Part(
             name="last-block",
             title="output channels of the last block's convolutions",
-            settings={**PRESETS["quick"], **SMALL},
-            full={**TEXTBOOK, "epochs": 10},
+            settings=SMALL,
+            full=TEXTBOOK.but(epochs=10),
             variants=VARIANTS,
         ),
         Part(
             name="random-start",
             title="the same from He's initialization",
-            settings={**PRESETS["quick"], **SMALL, "init": "he", "lr": 0.0002},
-            full={"resize": 224, "limit": None, "epochs": 10, "batch_size": 128},
+            settings=RANDOM_START,
+            full=RANDOM_START.but(resize=224, limit=None, epochs=10, batch_size=128),
             variants=VARIANTS,
         ),
     ),

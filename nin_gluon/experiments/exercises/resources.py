@@ -108,7 +108,7 @@ def write_record(result: Dict[str, Any], folder: Path) -> Tuple[Path, Path]:
         A file that this exercise did not write is in the way.
     """
     from nin_gluon import plots
-    from nin_gluon.experiments.exercises.results import MARK
+    from nin_gluon.experiments.stores import EXERCISE_SIGNATURE as MARK
 
     words, options = [NAME], ""
     for name, value in request_of(result).items():

@@ -1,11 +1,11 @@
 """Exercise 1: tune the hyperparameters. What moves the accuracy, and why does the log stall?"""
 
-from nin_gluon.experiments.exercises.exercise import Exercise, Part
+from nin_gluon.experiments.exercises.exercise import Changes, Exercise, Part
 from nin_gluon.experiments.published import EXERCISES
 from nin_gluon.settings import PRESETS, TEXTBOOK
 
-SMALL = {"resize": 67, "batch_size": 64, "limit": 6000}
-FULL = {"resize": 224, "batch_size": 128, "limit": None}
+SMALL: Changes = {"resize": 67, "batch_size": 64, "limit": 6000}
+TUNED = PRESETS["tuned"].settings.but(validation=5000)
 
 EXERCISE = Exercise(
     name="tune",
@@ -21,13 +21,13 @@ after each of the twelve ReLUs, how much of it differs from image to image, and 
 reaches the first layer.""",
     minutes=22,
     stall=True,
-    signal=("xavier", "he", "identity"),
+    signals=("xavier", "he", "identity"),
     parts=(
         Part(
             name="textbook",
             title="around the textbook's recipe",
-            settings={**TEXTBOOK, **SMALL, "epochs": 4},
-            full={**FULL, "epochs": 10},
+            settings=TEXTBOOK.but(epochs=4, **SMALL),
+            full=TEXTBOOK.but(epochs=10),
             variants={
                 "textbook": {},
                 "lr 0.05": {"lr": 0.05},
@@ -48,8 +48,8 @@ reaches the first layer.""",
         Part(
             name="tuned",
             title="around the tuned recipe",
-            settings={**PRESETS["tuned"], **SMALL, "epochs": 2, "validation": 5000},
-            full={**FULL, "epochs": 10},
+            settings=TUNED.but(epochs=2, **SMALL),
+            full=TUNED,
             variants={
                 "tuned": {},
                 "lr 0.001": {"lr": 0.001},

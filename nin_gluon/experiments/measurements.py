@@ -1,0 +1,147 @@
+"""What an exercise measures of a finished run: its size, its stall at ln 10, its living classes."""
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import List, Optional, Sequence, Tuple
+
+from nin_gluon.errors import InputError
+from nin_gluon.experiments.json_reading import check_number, parse_json, read_text, reason, shown
+from nin_gluon.experiments.records import Record
+from nin_gluon.settings import Settings
+
+__all__ = ["Progress", "cost", "count_run_living", "image_counts", "measured",
+           "read_progress", "stall_steps"]
+
+LN_10 = math.log(10)
+
+# Enough to see whether a class is alive.
+LOOKED_AT = 500
+
+
+def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool) -> Record:
+    """A run's record with what is measured of it; `alive`: count its living classes, too."""
+    channels, train_images, test_images = image_counts(record.settings, data_dir)
+    parameters, macs = cost(record.settings, channels)
+    steps = -(-train_images // record.settings.batch_size)  # in an epoch
+    return replace(
+        record, parameters=parameters, macs=macs, train_images=train_images,
+        test_images=test_images, steps=steps * record.settings.epochs,
+        stall=stall_steps(read_progress(folder), steps),
+        alive=count_run_living(record, folder, data_dir) if alive and not record.diverged else None)
+
+
+# ------------------------------------------------------------------ before a run
+
+
+def image_counts(settings: Settings, data_dir: Optional[str]) -> Tuple[int, int, int]:
+    """Channels, and how many images a run is trained on and how many it is judged by."""
+    dataset = settings.dataset or "fashion-mnist"
+    (train, *_), (test, *_, channels) = (image_shape(dataset, split, data_dir)
+                                         for split in ("train", "test"))
+    limit, held_out = settings.limit or train + test, settings.validation
+    return (channels, min(train - (held_out or 0), limit),
+            held_out or min(test, limit))  # --limit is not for those held out
+
+
+@functools.lru_cache(maxsize=None)
+def image_shape(dataset: str, split: str, data_dir: Optional[str]) -> Tuple[int, int, int, int]:
+    """(images, height, width, channels) of a split."""
+    from nin_gluon.data import load_image_set
+
+    images, height, width, channels = load_image_set(dataset, split, data_dir)[0].shape
+    return images, height, width, channels
+
+
+def cost(settings: Settings, channels: int) -> Tuple[int, int]:
+    """Parameters, and MACs of one image, of a run's net.
+
+    Raises
+    ------
+    InputError
+        There is no such net, or the images are too small for it.
+    """
+    from nin_gluon.models import get_model
+    from nin_gluon.models.geometry import layer_table
+
+    rows = layer_table(get_model(settings.model),
+                       (1, channels, settings.resize, settings.resize))
+    return sum(row.parameters for row in rows), sum(row.macs for row in rows)
+
+
+# ------------------------------------------------------------------ after it
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A line of a run's progress."""
+
+    epochs: float  # that were done, with a fraction
+    loss: float  # mean since the line before, which is a hundredth of an epoch or more
+
+
+def stall_steps(progress: Sequence[Progress], steps: int) -> Optional[int]:
+    """In how many steps a run's loss was no better than guessing: less than 1 % below ln 10.
+
+    Parameters
+    ----------
+    progress : sequence of Progress
+    steps : int
+        In an epoch.
+
+    Returns
+    -------
+    int or None
+        None if it was so in all of them.
+    """
+    before, stalled = 0.0, 0.0
+    for line in progress:
+        if line.loss > 0.99 * LN_10:
+            stalled += line.epochs - before
+        before = line.epochs
+    return None if stalled == before else round(stalled * steps)
+
+
+def read_progress(folder: Path) -> List[Progress]:
+    """The progress within the epochs that a finished run has left in ``progress.jsonl``.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged.
+    """
+    path = folder / "progress.jsonl"
+    progress: List[Progress] = []
+    try:
+        for text in read_text(path).splitlines():
+            content = parse_json(text)
+            if not isinstance(content, dict) or not {"epochs", "loss"} <= set(content):
+                raise ValueError(f"{shown(content)} has no 'epochs' and 'loss'")
+            progress.append(Progress(check_number("epochs", content["epochs"], 1e9),
+                                     check_number("loss", content["loss"])))
+            if len(progress) > 1 and progress[-1].epochs < progress[-2].epochs:
+                raise ValueError("epochs fall")
+    except (FileNotFoundError, ValueError) as error:
+        words = "it is missing" if isinstance(error, FileNotFoundError) else reason(error)
+        raise InputError(f"{path} cannot be read ({words}); move the run folder away to have the "
+                         "run made again.") from None
+    return progress
+
+
+def count_run_living(record: Record, folder: Path, data_dir: Optional[str]) -> int:
+    """For how many classes the run's net has a score above zero, for any of some 500 test images.
+    """
+    import mxnet as mx
+
+    from nin_gluon.analysis.class_maps import load_net
+    from nin_gluon.analysis.dead_channels import living_classes
+    from nin_gluon.training.run_data import load_run_data
+    from nin_gluon.training.run_folder import Environment, RunConfig
+
+    net = load_net(folder, record.settings, mx.cpu())
+    config = RunConfig("", record.settings, Environment(data_dir=data_dir))
+    _, test_iter, _ = load_run_data(config, [mx.cpu()])
+    batches = itertools.islice(test_iter, -(-LOOKED_AT // record.settings.batch_size))
+    return living_classes(lambda X: net.maps_and_scores(X)[1], batches)

@@ -1,0 +1,109 @@
+"""A published edition beside runs of its recipe: their jobs, their records, their pages."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import List, Optional, Sequence
+
+from nin_gluon.errors import InputError
+from nin_gluon.experiments.jobs import Job, Runner
+from nin_gluon.experiments.pages import write_pages
+from nin_gluon.experiments.published import Edition
+from nin_gluon.experiments.records import Record, differences_from, record_of_run, slug
+from nin_gluon.experiments.seed_groups import Group
+from nin_gluon.experiments.stores import RecordFolder
+from nin_gluon.experiments.wording import counted
+from nin_gluon.settings import Settings
+
+__all__ = ["CHANGEABLE", "RUNS", "Reproduction", "finished_record"]
+
+RUNS = Path("runs", "reproduce")
+
+# The settings that runs of a recipe may change; with other data they are kept apart.
+CHANGEABLE = ("dtype", "epochs", "limit", "dataset")
+
+
+class Reproduction:
+    """An edition and the runs of its recipe with certain settings.
+
+    Runs on other data than the recipe's (``--dataset``, ``--limit``) have a folder of their own,
+    so that a quick look does not end up among the results.
+
+    Parameters
+    ----------
+    edition : Edition
+    settings : Settings
+        The recipe with what is changed in it.
+    results : str
+        The folder of the editions' folders.
+    markdown : str, optional
+        The page as Markdown; by default REPRODUCTION.md, here or in the records' folder.
+    """
+
+    def __init__(self, edition: Edition, settings: Settings, results: str,
+                 markdown: Optional[str] = None) -> None:
+        self.edition, self.settings = edition, settings
+        other = [(name, str(value)) for name, value in
+                 differences_from(edition.recipe, settings).items()
+                 if name not in ("dtype", "epochs")]
+        name = "-".join([edition.folder, *("-".join(pair) for pair in other)])
+        self.folder = Path(results, re.sub(r"[^\w.-]", "_", name))
+        self.store = RecordFolder(self.folder, edition.recipe)
+        usual = self.folder == Path("results", "textbook")
+        self.markdown = Path(markdown or (Path() if usual else self.folder) / "REPRODUCTION.md")
+        options = [] if edition.name == "d2l-mxnet" else ["--edition", edition.name]
+        for name, value in other:
+            options += [f"--{name}", value]
+        if Path(results) != Path("results"):
+            options += ["--results", str(results)]
+        self.options = [shlex.quote(option) for option in options]
+        page = ["--markdown", shlex.quote(markdown)] if markdown else []
+        self.command = " ".join(["python -m nin_gluon.reproduce --report", *self.options, *page])
+
+    def jobs(self, seeds: Sequence[int], device: str, data_dir: Optional[str]) -> List[Job]:
+        """A run for each seed."""
+        from nin_gluon.data.sets import own_data
+
+        own = own_data(self.settings.dataset or "fashion-mnist", data_dir)
+        name = slug(self.edition.recipe, self.settings, device, own)
+        return [Job(f"seed {seed}", self.settings.but(seed=seed),
+                    RUNS / self.folder.name / f"{name}-seed-{seed}", own) for seed in seeds]
+
+    def runner(self, device: str, ctx: Optional[str], data_dir: Optional[str]) -> Runner:
+        """What trains the seeds, takes their records in and brings the pages up to date."""
+        return Runner(self.store, device, ctx, data_dir, after=self.write_pages)
+
+    def write_pages(self) -> List[Group]:
+        """Write the pages and pictures of the records; return the records' groups.
+
+        Raises
+        ------
+        InputError
+            There are no records, one is damaged, or a file that is not ours is in the way.
+        """
+        records = self.store.read()
+        if not records:
+            command = " ".join(["python -m nin_gluon.reproduce --seeds 0-2", *self.options])
+            raise InputError(f"{self.folder} holds no records yet; run some seeds first: {command}")
+        return write_pages(self.edition, records, self.folder, self.markdown, self.command,
+                           self.options)
+
+
+def finished_record(run: Path, edition: Edition, python: str = "python") -> Record:
+    """The record of a run folder that has come to its end and follows the edition's recipe.
+
+    Raises
+    ------
+    InputError
+        It has not, or does not. `python` is how the message calls Python.
+    """
+    record = record_of_run(run)
+    if not record.finished:
+        raise InputError(f"{run} has done {len(record.history)} of "
+                         f"{counted(record.settings.epochs, 'epoch')}; finish it first by: "
+                         f"{python} -m nin_gluon.train --resume {shlex.quote(str(run))}")
+    for name, value in differences_from(edition.recipe, record.settings).items():
+        if name not in CHANGEABLE:
+            raise InputError(f"{run} does not follow the {edition.name} recipe: {name} is {value}, "
+                             f"not {getattr(edition.recipe, name)}; is it another --edition's?")
+    return record
