@@ -43,8 +43,7 @@ def read_text(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(str(path)) from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({why(error)}); make it readable, or move it "
-                         "away.") from None
+        raise InputError(f"{path} cannot be read: {why(error)}.") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is damaged: it is not UTF-8 text; bring back a whole copy, or "
                          "move it away.") from None
