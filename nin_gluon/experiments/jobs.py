@@ -16,7 +16,8 @@ from types import FrameType
 from typing import Callable, Iterator, List, Optional, Protocol, Sequence, Set
 
 from nin_gluon.errors import InputError
-from nin_gluon.experiments.records import Key, Record, record_of_run, train_options
+from nin_gluon.experiments.records import Key, Record, train_options
+from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.settings import Settings
 
 __all__ = ["Job", "Runner", "Store"]

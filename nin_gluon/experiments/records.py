@@ -1,35 +1,29 @@
-"""The record of a run: what is kept of it, read from its folder, and as JSON.
+"""The record of a run: what is kept of it, and its form as JSON.
 
-Records are made from the run folders of the train command and of nothing else. As JSON, a record
-is an object with the settings, the seed, the device, the machine with its versions, the command
-and, if the run diverged, how; and a list of epochs, in full precision, as in ``history.jsonl``.
-`nin_gluon.experiments.stores` has the files in which records are kept.
+As JSON, a record is an object with the settings, the seed, the device, the machine with its
+versions, the command and, if the run diverged, how; and a list of epochs, in full precision, as in
+``history.jsonl``. `nin_gluon.experiments.run_records` makes records from run folders, and
+`nin_gluon.experiments.stores` has the files in which they are kept.
 """
 
 import math
 import re
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from statistics import median
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
-from nin_gluon.errors import InputError
 from nin_gluon.experiments.json_reading import (
     check_keys,
     check_number,
     check_text,
     check_whole,
-    parse_json,
-    read_text,
-    reason,
     shown,
 )
 from nin_gluon.settings import PRESETS, TEXTBOOK, Settings, default_preset
 from nin_gluon.training.history import EpochRecord
-from nin_gluon.training.run_folder import RunConfig
 
 __all__ = ["Key", "Record", "differences_from", "device_kind", "named_settings", "parse_epoch",
-           "parse_head", "record_from_json", "record_of_run", "record_to_json", "slug",
+           "parse_head", "record_from_json", "record_to_json", "slug",
            "train_command", "train_options", "whole_run", "with_epochs"]
 
 # Records have always named the settings in this order, and so have file names and commands. A
@@ -194,87 +188,6 @@ def device_kind(names: Iterable[str]) -> str:
     return "".join(sorted(set(kinds))) + (str(len(kinds)) if len(kinds) > 1 else "")
 
 
-# ------------------------------------------------------------------ from a run folder
-
-
-def record_of_run(folder: Path) -> Record:
-    """The record of a run folder; its history may be shorter than its settings ask for.
-
-    Raises
-    ------
-    InputError
-        It is no run folder, a file in it is damaged, or several workers made the run.
-    """
-    folder = Path(folder)
-    config = config_of(folder)
-    machine = config.environment.machine or {}
-    if config.environment.workers != 1:
-        raise InputError(f"{folder} was made by {config.environment.workers} workers, each with a "
-                         "batch of its own in every step; only runs of one process follow a "
-                         "published recipe.")
-    try:
-        device = device_of(config, machine)
-        if not device:
-            raise InputError(f"{folder / 'config.json'} does not say on which device the run was "
-                             f"made; python -m nin_gluon.train --resume {folder} writes it there.")
-        ctx = config.environment.ctx
-        record = Record(config.settings, device, ctx, machine, train_command(config.settings, ctx),
-                        divergence_of(folder), (), config.environment.own_data)
-        check_head(record)
-        record = with_epochs(record, epochs_of(folder))
-        return record if not record.finished else whole_run(record)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"the run folder {folder} is damaged ({reason(error)}); move it away to "
-                         "have the run made again.") from None
-
-
-def config_of(folder: Path) -> RunConfig:
-    try:
-        text = read_text(folder / "config.json")
-    except FileNotFoundError:
-        raise InputError(f"{folder} is not a run folder of the train command: it has no "
-                         "config.json.") from None
-    try:
-        return RunConfig.from_json(parse_json(text))
-    except ValueError as error:
-        raise InputError(f"the run folder {folder} cannot be read (config.json: {reason(error)})."
-                         ) from None
-
-
-def device_of(config: RunConfig, machine: Mapping[str, Any]) -> str:
-    """The kind of device a run was made on; '' if its config does not say."""
-    if "devices" in machine:
-        names = machine["devices"]
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"devices is {shown(names)}, not a list of names")
-        return device_kind(names)
-    # A run made before the devices were kept. Only CPUs have bfloat16.
-    given = "cpu" if config.settings.dtype == "bfloat16" else config.environment.ctx
-    return device_kind(re.findall("cpu|gpu", given))
-
-
-def epochs_of(folder: Path) -> "List[Epoch]":
-    """The epochs in a run folder; ValueError says what is wrong with its history."""
-    try:
-        lines = read_text(folder / "history.jsonl").splitlines()
-    except FileNotFoundError:  # a run that was killed in its first moments has none yet
-        return []
-    try:
-        return [parse_epoch(parse_json(line), number) for number, line in enumerate(lines, 1)]
-    except ValueError as error:
-        raise ValueError(f"history.jsonl: {error}") from None
-
-
-def divergence_of(folder: Path) -> Optional[str]:
-    """How a run diverged, in a line; None if it did not."""
-    try:
-        return " ".join(read_text(folder / "diverged.txt").split())
-    except FileNotFoundError:
-        return None
-
-
 # ------------------------------------------------------------------ as JSON
 
 
@@ -341,7 +254,7 @@ def parse_settings(content: Any, seed: Any) -> Settings:
 
 
 def parse_measured(content: Mapping[str, Any]) -> Dict[str, Any]:
-    """What an exercise has measured: all of it or nothing; some came later than the rest."""
+    """What an exercise has measured: all of it or nothing. The early records lack two."""
     if not set(MEASURED) & set(content):
         return {}
     for name in ("parameters", "macs", "test_images", "steps", "stall"):

@@ -9,7 +9,8 @@ from nin_gluon.errors import InputError
 from nin_gluon.experiments.jobs import Job, Runner
 from nin_gluon.experiments.pages import write_pages
 from nin_gluon.experiments.published import Edition
-from nin_gluon.experiments.records import Record, differences_from, record_of_run, slug
+from nin_gluon.experiments.records import Record, differences_from, slug
+from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.seed_groups import Group
 from nin_gluon.experiments.stores import RecordFolder
 from nin_gluon.experiments.wording import counted

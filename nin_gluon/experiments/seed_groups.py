@@ -207,19 +207,20 @@ class Group:
 
     def verdict(self) -> str:
         """One sentence: whether the log is reproduced, and what that rests on."""
-        compared, outside = len(self.published()), self.published_outside()
+        published, outside = self.published(), self.published_outside()
         seeds = f"{counted(len(self.records), 'seed')} ({self.title})"
         reservation = self.no_comparison(seeds)
         if reservation:
             return reservation
         if outside:
-            within, verb = compared - len(outside), "does" if len(outside) == 1 else "do"
-            far = "; ".join(f"{QUANTITIES[name]} of epoch {epoch} ({s.show(s.published or 0)}, "
-                            f"{s.where})" for (epoch, name), s in outside.items())
-            verdict = (f"{within} of {compared} published values lie within the range of {seeds}, "
-                       f"{len(outside)} {verb} not: {far}")
+            verb = "does" if len(outside) == 1 else "do"
+            far = "; ".join(f"{QUANTITIES[name]} of epoch {epoch} "
+                            f"({s.show(published[epoch, name])}, {s.where})"
+                            for (epoch, name), s in outside.items())
+            verdict = (f"{len(published) - len(outside)} of {len(published)} published values lie "
+                       f"within the range of {seeds}, {len(outside)} {verb} not: {far}")
         else:
-            verdict = f"All {compared} published values lie within the range of {seeds}"
+            verdict = f"All {len(published)} published values lie within the range of {seeds}"
         other = [words for words in self.difference_words() if not words.startswith("epochs ")]
         if other:
             return (f"{verdict}; but with {' and '.join(other)} these are not the published "

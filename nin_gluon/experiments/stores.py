@@ -6,13 +6,14 @@ through untrained nets where the exercise asks for them.
 """
 
 import json
+import os
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
 from nin_gluon.analysis.signal import Signal
 from nin_gluon.atomic_files import write_ours, write_text
-from nin_gluon.errors import InputError
+from nin_gluon.errors import InputError, why
 from nin_gluon.experiments.json_reading import (
     check_keys,
     check_number,
@@ -75,7 +76,10 @@ class RecordFolder:
         """
         records: Dict[Path, Record] = {}
         paths: Dict[Key, Path] = {}
-        for path in sorted(self.path.glob("*.jsonl")):
+        for name in sorted(names_in(self.path)):
+            if not name.endswith(".jsonl"):
+                continue
+            path = self.path / name
             record = read_record(path)
             if record.key in paths:
                 raise InputError(f"{paths[record.key]} and {path} are both of seed {record.seed} "
@@ -83,7 +87,7 @@ class RecordFolder:
             records[path], paths[record.key] = record, path
         return records
 
-    def keys(self) -> "set[Key]":
+    def keys(self) -> Set[Key]:
         """The keys of all records."""
         return {record.key for record in self.read().values()}
 
@@ -108,6 +112,16 @@ class RecordFolder:
             if path.exists():
                 raise InputError(f"{path} is in the way: it holds a run of other settings or seed.")
             write_record(path, record)
+
+
+def names_in(folder: Path) -> List[str]:
+    """The names of what is in a folder; none if there is no folder."""
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read: {why(error)}.") from None
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -218,7 +232,7 @@ class ExerciseFile:
                 raise ValueError(f"{title} has {str(error).replace(' is ', ' ', 1)}") from None
         return Signal(**{**content, **layers})
 
-    def keys(self) -> "set[Key]":
+    def keys(self) -> Set[Key]:
         """The keys of all runs."""
         return {record.key for record in self.read()[0]}
 

@@ -14,7 +14,7 @@ from nin_gluon.cli import seed_list
 from nin_gluon.experiments import pages
 from nin_gluon.experiments.jobs import Runner
 from nin_gluon.experiments.published import EDITIONS
-from nin_gluon.experiments.records import record_of_run
+from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.seed_groups import QUANTITIES, groups_of
 from nin_gluon.experiments.stores import RecordFolder
 from nin_gluon.training.history import read_history, write_history

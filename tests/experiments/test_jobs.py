@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import filelock
 import pytest
@@ -54,8 +55,6 @@ def test_finished_runs_are_taken_in_without_training(store, jobs, calls):
 
 
 def test_records_are_completed_before_they_are_kept(store, jobs, calls):
-    from dataclasses import replace
-
     def complete(record, folder):
         assert folder == jobs[record.seed].folder
         return replace(record, escape_step=record.seed + 1)

@@ -12,11 +12,11 @@ from nin_gluon.experiments.records import (
     SETTING_ORDER,
     named_settings,
     record_from_json,
-    record_of_run,
     record_to_json,
     train_command,
     train_options,
 )
+from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.settings import PRESETS, TEXTBOOK
 from nin_gluon.training.history import read_history, write_history
 from tests.experiments.made_runs import BOOK, MACHINE, make_book_run, make_record, mutations

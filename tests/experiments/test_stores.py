@@ -137,6 +137,13 @@ def test_a_damaged_record_is_named(tmp_path, line, text, sentence):
     assert message.endswith("or move it away and run its seed again.") and len(message) < 600
 
 
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path):
+    assert RecordFolder(tmp_path / "nothing", BOOK.recipe).read() == {}
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file cannot be read: "):
+        RecordFolder(tmp_path / "file", BOOK.recipe).read()
+
+
 def test_one_seed_twice_is_refused(tmp_path):
     record, = book_records(0.0).values()
     for name in ("a.jsonl", "b.jsonl"):
@@ -153,7 +160,7 @@ def test_a_record_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read whatever its mode is
-    with pytest.raises(InputError, match="cannot be read: permission is denied; change the permiss"):
+    with pytest.raises(InputError, match="cannot be read: permission is denied; change the"):
         read_record(path)
 
 

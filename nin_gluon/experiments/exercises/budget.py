@@ -9,12 +9,12 @@ EXERCISE = Exercise(
     name="budget",
     question="what is the most that 150 s of training on two cores can teach the net?",
     method="""\
-Around the recipe of --preset quick, two epochs of 30,000 images of 67x67, the fewest pixels that
-the net takes: one setting at a time is changed, and then what the same multiply-adds are spent on,
-as more images seen less often, fewer seen more often, or fewer and larger ones. (The training
-images less those held out are 50,000, so that seen once they take five sixths of it.) Accuracy is
-that on 10,000 training images which are held out: the test set is not there to choose settings
-by.""",
+The recipe of --preset quick trains for two epochs of 30,000 images of 67x67, the fewest pixels that
+the net takes. Each variant changes one setting of it, or spends the same multiply-adds otherwise:
+on more images seen less often, on fewer seen more often, or on fewer and larger ones. (50,000
+training images are left when some are held out; to see each of them once takes five sixths of the
+computing.) Accuracy is measured on 10,000 training images that are held out: the test set is not
+there to choose settings by.""",
     minutes=70,
     parts=(
         Part(

@@ -26,8 +26,8 @@ The same convolutions end in the average of each class's map (gap), in one fully
 the maps (fc), or in that with dropout before it (fc_dropout). The three are trained from the same
 seeds on the same data: the paper's net on CIFAR-10 and on Fashion-MNIST at 28x28, and the chapter's
 net on Fashion-MNIST at 112x112. Recipe: that of --preset quick at half its learning rate, with
-which the fully connected heads of the paper's net learn too, on as many images as a CPU can do;
---full takes the paper's own, without augmentation, for the paper's comparison.""",
+which the fully connected heads of the paper's net learn too, on as many images as a CPU can
+manage; for the paper's comparison --full takes the paper's own recipe, without augmentation.""",
     minutes=22,
     parts=(
         Part(

@@ -11,10 +11,10 @@ EXERCISE = Exercise(
     name="one-by-one",
     question="what do the two 1x1 convolutions of a block bring? One, none, or depth instead",
     method="""\
-The chapter's blocks have two 1x1 convolutions after the first one. Here they have one, or none; or
-one or two 3x3 convolutions of the same channels in their place: plain depth, which looks at the
-neighbours as well. Recipe: that of --preset quick, because with the textbook's a short run only
-shows how long each net stalls; --full takes the published recipe.""",
+The chapter's blocks have two 1x1 convolutions after the first one. Here they have one or none, or
+in their place one or two 3x3 convolutions with as many channels: plain depth, which sees
+neighbouring pixels as well. Recipe: that of --preset quick, because with the textbook's a short run
+only shows how long each net stalls; --full takes the published recipe.""",
     minutes=10,
     parts=(
         Part(

@@ -23,9 +23,10 @@ The chapter's last block goes from 384 channels to the 10 classes in its first c
 such as 384 to 96 to 10, with the 1x1 convolutions at work while there are many channels. (At 112
 pixels, which is the usual size here, the maps are of 2x2; --full has the chapter's 5x5.) Recipe:
 that of --preset quick, because with the textbook's a short run only shows how long each net
-stalls; --full takes the textbook's, for 10 epochs. In that recipe the convolution that makes the
-classes' maps starts as an average, and a wider one before it with random weights; so all are
-trained besides from He's random weights, at a tenth of the rate, which that start needs.""",
+stalls; --full takes the textbook's, for 10 epochs. In the quick recipe the convolution that makes
+the classes' maps starts as an average, and a wider one before it with random weights. So all nets
+are trained a second time from He's random weights, at a tenth of the rate, which that start
+needs.""",
     minutes=12,
     parts=(
         Part(

@@ -11,14 +11,14 @@ EXERCISE = Exercise(
     name="tune",
     question="what moves the accuracy, and why does the published log stall at the start?",
     method="""\
-One setting at a time is changed, around the textbook's recipe and around the tuned one (learning
-rate, initialization, momentum, dropout, schedule). Around the tuned one accuracy is that on 5,000
-training images which are held out, for the test set is not there to choose settings by. Of each run
-the table tells besides in how many steps its loss was no better than guessing (less than 1 % below
-ln 10), and how many classes are alive at its end: a class whose map is zero for every image gets no
-gradient. To see why, images are sent through the untrained net in float32: the size of the signal
-after each of the twelve ReLUs, how much of it differs from image to image, and the gradient that
-reaches the first layer.""",
+Each variant changes one setting of the textbook's recipe or of the tuned one (learning rate,
+initialization, momentum, dropout, schedule). Around the tuned recipe, accuracy is measured on 5,000
+training images that are held out: the test set is not there to choose settings by. The table also
+shows for how many steps the loss of a run was no better than guessing (less than 1 % below ln 10),
+and how many classes are alive at its end: a class whose map is zero for every image gets no
+gradient. To see why, images are sent through the untrained net in float32. Shown are the size of
+the signal after each of the twelve ReLUs, how much of it differs from image to image, and the
+gradient that reaches the first layer.""",
     minutes=22,
     stall=True,
     signals=("xavier", "he", "identity"),
