@@ -1,0 +1,294 @@
+"""Training logs of the book's editions in notebooks and text files.
+
+Editions differ in what they print:
+
+- d2lzh, gluonbook and their PyTorch ports print a line an epoch:
+  ``epoch 1, loss 2.2627, train acc 0.154, test acc 0.362, time 24.1 sec``;
+  some copies number it ``epoch: 1/10``, and the first drafts of the book, which the mlpconv
+  article follows, count from 0: ``Epoch 0. Loss: 1.1, Train acc 0.6, Test acc 0.7, Time 9 sec``.
+- The later editions for MXNet, PyTorch, TensorFlow and Paddle draw the epochs and print two lines
+  at the end: ``loss 0.352, train acc 0.871, test acc 0.874`` and
+  ``1721.5 examples/sec on cuda:0``. The plot is read by `nin_gluon.experiments.svg_plots`.
+- The last edition, with its Trainer, prints nothing; only its plot tells.
+
+A notebook is read as JSON and never executed. Its code is searched for the framework and the
+recipe; nothing of it is run.
+"""
+
+import json
+import math
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
+
+from nin_gluon.errors import InputError
+from nin_gluon.experiments.published_logs import MAX_EPOCHS, QUANTITIES, RECIPES
+from nin_gluon.experiments.svg_plots import read_plot
+
+__all__ = ["ParsedLog", "parse_file", "parse_text"]
+
+MAX_BYTES = 50_000_000
+MAX_LINE = 500  # characters; the lines looked for are far shorter
+
+NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf))"
+FIGURES = rf"loss:? +{NUMBER}, +train acc:? +{NUMBER}, +test acc:? +{NUMBER}"
+EPOCH = re.compile(rf"\bepoch:? +(\d+)(?:/(\d+))?[.,] +{FIGURES}", re.I)
+CLOSING = re.compile(FIGURES, re.I)
+RATE = re.compile(r"\d examples/sec on (\S.*)")
+TRAINING_ON = re.compile(r"^\W*training on:? +(\S.*)", re.I)
+
+# In a notebook's code. "torch" is a word in "import torch" and in "from d2l import torch".
+IMPORTS = {
+    "mxnet": r"\b(?:d2lzh|gluonbook|mxnet\.gluon|from mxnet import (?!np))\b",
+    "mxnet-np": r"\bfrom d2l import mxnet\b|\bfrom mxnet import .*\bnpx?\b",
+    "pytorch": r"^\s*(?:import torch|from torch|from d2l import torch|import d2lzh_pytorch)\b",
+    "tensorflow": r"^\s*(?:import tensorflow|from d2l import tensorflow)\b",
+    "paddle": r"^\s*(?:import paddle|from d2l import paddle)\b",
+    "jax": r"^\s*(?:import jax|from jax|from flax|from d2l import jax)\b",
+}
+DEVICES = {"pytorch": r"^cuda\b", "tensorflow": r"^/[GC]PU:\d", "paddle": r"^Place\("}
+
+# `lr, num_epochs, batch_size = 0.1, 10, 128`; the Trainer edition has NiN(lr=0.05) and max_epochs.
+ASSIGNED = re.compile(r"\blr *, *(?:num_)?epochs *(, *batch_size)?[\w ,]*= *([\d.]+) *, *(\d+)"
+                      r"(?: *, *(\d+))?")
+SETTING = r"\b{} *= *([\d.]+)"
+
+
+@dataclass(frozen=True)
+class ParsedLog:
+    """What a file tells of one run; None or empty where it does not tell."""
+
+    values: Dict[str, List[Optional[float]]] = field(default_factory=dict)  # by quantity, by epoch
+    read_from: str = "printed"
+    epochs: Optional[int] = None  # of the recipe
+    device: Optional[str] = None
+    framework: Optional[str] = None
+    recipe: Optional[str] = None
+
+
+def parse_file(path: Union[str, Path]) -> List[ParsedLog]:
+    """The training logs in a notebook (``.ipynb``) or a text file, in their order.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is damaged, or holds no log.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} is not a file; expected a notebook (.ipynb) or a text file.")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} has more than {MAX_BYTES // 10**6} MB; a log is far smaller.")
+    try:
+        text = path.read_text("utf-8-sig")
+        logs = (parse_notebook(json.loads(text)) if path.suffix == ".ipynb" else parse_text(text))
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else error
+        kind = "a notebook" if path.suffix == ".ipynb" else "text in UTF-8"
+        raise InputError(f"{path} cannot be read as {kind} ({reason}).") from None
+    if not logs:
+        raise InputError(
+            f"{path} holds no training log; expected lines such as \"epoch 1, loss 2.2627, train "
+            "acc 0.154, test acc 0.362, time 24.1 sec\" or \"loss 0.352, train acc 0.871, test acc "
+            "0.874\".")
+    return logs
+
+
+# ------------------------------------------------------------------ text
+
+
+def parse_text(text: str) -> List[ParsedLog]:
+    """The training logs in printed text.
+
+    A run's lines begin anew at its first epoch. Raises ValueError if epochs are missing.
+    """
+    logs: List[ParsedLog] = []
+    rows: List[Tuple[Optional[float], ...]] = []  # of the run whose lines are being read
+    device: Optional[str] = None
+    first = 1  # number of its first epoch
+    for line in text.splitlines():
+        line = line[:MAX_LINE]
+        epoch, closing = EPOCH.search(line), CLOSING.search(line)
+        if epoch:
+            number = int(epoch[1])
+            if not rows or number <= first + len(rows) - 1:
+                first, rows = number, []
+                logs.append(ParsedLog(device=device))
+                if first > 1:
+                    raise ValueError(f"a log begins with epoch {first}")
+            if number != first + len(rows) or len(rows) >= MAX_EPOCHS:
+                raise ValueError(f"epoch {number} where epoch {first + len(rows)} belongs")
+            rows.append(tuple(map(to_number, epoch.groups()[2:])))
+            planned = int(epoch[2]) if epoch[2] else logs[-1].epochs
+            logs[-1] = replace(logs[-1], values=columns(rows), epochs=planned)
+        elif closing:
+            row = tuple(map(to_number, closing.groups()))
+            # The later editions' closing lines; they may follow lines of the same run.
+            if not (rows and all(same(a, b) for a, b in zip(row, rows[-1]))):
+                logs.append(ParsedLog(columns([row]), "last line", device=device))
+            rows = []
+        else:
+            told = RATE.search(line) or TRAINING_ON.search(line)
+            if told:
+                device = clean_device(told[1])
+                if logs and told.re is RATE:
+                    logs[-1], device = replace(logs[-1], device=device), None
+    return [with_framework_of_device(log) for log in logs]
+
+
+def to_number(text: str) -> Optional[float]:
+    """The number, or None for nan and inf: that epoch has no such value."""
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def same(a: Optional[float], b: Optional[float]) -> bool:
+    return a == b or (a is not None and b is not None and abs(a - b) < 0.00051)
+
+
+def columns(rows: List[Tuple[Optional[float], ...]]) -> Dict[str, List[Optional[float]]]:
+    return {name: list(column) for name, column in zip(QUANTITIES, zip(*rows))}
+
+
+def clean_device(text: str) -> str:
+    """``cuda:0`` from ``[cuda:0], [2024-05-30 23:58:43]`` and ``cuda:0 - [0:00:13:58]``."""
+    words = text.strip().split(" - ")[0].split(", ")[0].strip("[] ")
+    return "".join(c for c in words if c.isprintable())[:80]
+
+
+def with_framework_of_device(log: ParsedLog) -> ParsedLog:
+    """The log with its framework, where the way it names its device tells."""
+    device = log.device or ""
+    for framework, pattern in DEVICES.items():
+        if re.match(pattern, device):
+            return replace(log, framework=framework)
+    if re.match(r"[gc]pu\(\d", device):
+        return replace(log, framework="mxnet-np" if log.read_from == "last line" else "mxnet")
+    return log
+
+
+# ------------------------------------------------------------------ notebooks
+
+
+def parse_notebook(content: Any) -> List[ParsedLog]:
+    """The training logs in a notebook's outputs; ValueError if it is none."""
+    if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
+        raise ValueError("it has no list of cells")
+    logs: List[ParsedLog] = []
+    code = ""
+    for cell in content["cells"]:
+        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
+            continue
+        source = joined(cell.get("source"))
+        code += source + "\n"
+        outputs = cell.get("outputs")
+        printed, plots = split_outputs(outputs if isinstance(outputs, list) else [])
+        found = parse_text(printed)
+        if not found and plots and "fit(" in source:
+            found = [ParsedLog(read_from="plot")]  # the Trainer edition
+        logs += [with_code(log, source, code, plots) for log in found]
+    return [log for log in logs if log.values]
+
+
+def split_outputs(outputs: Iterable[Any]) -> Tuple[str, List[str]]:
+    """(what a cell printed, its SVG pictures)."""
+    printed, plots = "", []
+    for output in outputs:
+        if not isinstance(output, dict):
+            continue
+        if output.get("output_type") == "stream":
+            printed += joined(output.get("text"))
+        elif isinstance(output.get("data"), dict):
+            svg = joined(output["data"].get("image/svg+xml"))
+            if svg:
+                plots.append(svg)
+    return printed, plots
+
+
+def joined(text: Any) -> str:
+    """A notebook's text, which is a string or a list of strings."""
+    if isinstance(text, list):
+        return "".join(part for part in text if isinstance(part, str))
+    return text if isinstance(text, str) else ""
+
+
+def with_code(log: ParsedLog, source: str, code: str, plots: List[str]) -> ParsedLog:
+    """The log with what the notebook's code and the cell's plot tell of it."""
+    lr, epochs, batch_size = rate_and_epochs(source)
+    if lr is None:
+        lr, epochs, batch_size = rate_and_epochs(code)
+    log = replace(log, framework=framework_of(code) or log.framework,
+                  recipe=recipe_of(code, source, lr, batch_size), epochs=log.epochs or epochs)
+    if log.read_from == "printed" or not plots:
+        return log
+    # A cell that draws while it trains keeps only the last picture.
+    return with_plot(log, read_plot(plots[-1], min(log.epochs or MAX_EPOCHS, MAX_EPOCHS)))
+
+
+def with_plot(log: ParsedLog,
+              drawn: Optional[Dict[str, List[Optional[float]]]]) -> ParsedLog:
+    """The log with the values of the epochs that were only drawn; what is printed goes first."""
+    if drawn is None:
+        return log
+    ends = [epoch for epoch, value in enumerate(drawn["test_acc"], 1) if value is not None]
+    if not ends:
+        return log
+    values = {name: drawn[name][:ends[-1]] for name in QUANTITIES if name in drawn}
+    for name, column in log.values.items():
+        if name in values and column[-1] is not None:
+            values[name][-1] = column[-1]
+    return replace(log, values=values, read_from="plot", epochs=log.epochs or ends[-1])
+
+
+def framework_of(code: str) -> Optional[str]:
+    """The one framework that the code imports; None if there is none or several."""
+    found = [name for name, pattern in IMPORTS.items() if re.search(pattern, code, re.M)]
+    if set(found) == {"mxnet", "mxnet-np"}:  # the later editions use parts of the first interface
+        return "mxnet-np"
+    return found[0] if len(found) == 1 else None
+
+
+def rate_and_epochs(code: str) -> Tuple[Optional[float], Optional[int], Optional[int]]:
+    """Learning rate, epochs and batch size, as far as the code assigns them."""
+    lr: Optional[float] = None
+    epochs = batch_size = None
+    for match in ASSIGNED.finditer(code):  # the last one counts
+        lr, epochs = to_float(match[2]), int(match[3])
+        batch_size = int(match[4]) if match[1] and match[4] else None
+    if lr is None:
+        rates = re.findall(SETTING.format("lr"), code)
+        lr = to_float(rates[-1]) if rates else None
+    if epochs is None:
+        counts = re.findall(SETTING.format("(?:max|num)_epochs"), code)
+        epochs = int(counts[-1]) if counts and counts[-1].isdigit() else None
+    if batch_size is None:
+        sizes = re.findall(SETTING.format("batch_size"), code)
+        batch_size = int(sizes[-1]) if sizes and sizes[-1].isdigit() else None
+    return lr, epochs, batch_size
+
+
+def to_float(text: str) -> Optional[float]:
+    try:
+        return float(text)
+    except ValueError:  # "0.1.2"
+        return None
+
+
+def recipe_of(code: str, source: str, lr: Optional[float],
+              batch_size: Optional[int]) -> Optional[str]:
+    """The key of the recipe that the code follows, or None if it is unknown."""
+    sizes = re.findall(r"\bresize *= *\(? *(\d+)", source) or re.findall(
+        r"\bresize *= *\(? *(\d+)", code)
+    size = sizes[-1] if sizes else None
+    if lr is None or batch_size not in (None, 128):
+        return None
+    if "mlpconv" in code:
+        return "mlpconv" if (lr, size) == (0.2, "112") else None
+    if size not in (None, "224"):
+        return None
+    optimizer = "adam" if re.search(r"\bAdam\b|['\"]adam['\"]", source) else "sgd"
+    name = f"{optimizer}-{lr:g}"
+    if re.search(r"AdaptiveMaxPool2[dD]|GlobalMaxPool", code):
+        name += "-max-pooling"
+    return name if name in RECIPES else None
