@@ -25,6 +25,7 @@ VERBS = {
     "launch": ("nin_gluon.launch", "start a distributed job: scheduler, servers and workers"),
     "reproduce": ("nin_gluon.reproduce", "compare a published log with runs of several seeds"),
     "exercises": ("nin_gluon.exercises", "answer the chapter's exercises by running them"),
+    "atlas": ("nin_gluon.atlas", "show how every published run ended, beside our own"),
     "shapes": ("nin_gluon.shapes", "print the output shape of each layer of a net"),
     "resources": ("nin_gluon.resources", "count parameters, multiply-adds and memory of a net"),
     "confidence": ("nin_gluon.confidence", "show where in an image a run's net finds each class"),

@@ -1,0 +1,155 @@
+"""``python -m nin_gluon.atlas``: every published run of the recipe, and how they ended."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, List
+
+from nin_gluon.atomic_files import write_ours
+from nin_gluon.cli import ArgumentParser, command
+from nin_gluon.errors import InputError
+from nin_gluon.experiments import atlas
+from nin_gluon.experiments.log_parsers import ParsedLog, parse_file
+from nin_gluon.experiments.published_logs import FRAMEWORKS, RECIPES, read_atlas
+
+DESCRIPTION = """\
+How do runs of the book's recipe end? Print and draw the final test accuracy of every published run
+by framework, our own seeds among them: how many classes must be alive, how many runs ended whole,
+maimed or dead, and whether frameworks differ.
+
+  python -m nin_gluon.atlas                     tables, and a picture in results/atlas.png
+  python -m nin_gluon.atlas --json              the same for programs
+  python -m nin_gluon.atlas add nin.ipynb       add the log in a notebook to results/atlas.json
+"""
+
+ADD = """\
+Add a training log from a notebook or a text file to an atlas file of your own. A notebook is read
+and never executed. What the file does not tell has to be given. A log that is there already is not
+added again.
+"""
+
+# Kept in the picture; a file without it is somebody else's and is not overwritten.
+SOFTWARE = "nin_gluon.atlas"
+
+
+def build_parser() -> ArgumentParser:
+    from argparse import SUPPRESS
+
+    parser = ArgumentParser(prog="python -m nin_gluon.atlas", description=DESCRIPTION)
+    add = parser.add_argument
+    add("--results", metavar="DIR", default="results",
+        help="our own records are in DIR/textbook (default: %(default)s)")
+    add("--atlas", metavar="FILE", help="your own atlas file (default: DIR/atlas.json)")
+    add("--out", metavar="FILE", help="the picture (default: DIR/atlas.png)")
+    add("--json", action="store_true", help="print JSON")
+    verbs = parser.add_subparsers(dest="verb", metavar="[add FILE]", title="verbs")
+    adding = verbs.add_parser("add", help="add a log to your own atlas file", description=ADD)
+    add = adding.add_argument
+    add("file", metavar="FILE", help="notebook (.ipynb) or text file")
+    add("--framework", choices=FRAMEWORKS, metavar="NAME", help=", ".join(FRAMEWORKS))
+    add("--recipe", choices=RECIPES, metavar="NAME",
+        help="; ".join(f"{name}: {title}" for name, title in RECIPES.items()))
+    add("--epochs", type=epoch_count, metavar="N", help="that the recipe asks for")
+    add("--source", metavar="URL", help="where it was published (default: the file's name)")
+    add("--log", type=epoch_count, metavar="N", help="which log, where the file holds several")
+    # Without a default here, so that the option may stand before `add` as well.
+    add("--atlas", metavar="FILE", default=SUPPRESS,
+        help="your own atlas file (default: results/atlas.json)")
+    return parser
+
+
+def epoch_count(text: str) -> int:
+    """An argparse type: a whole number above 0."""
+    import argparse
+
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+@command
+def main(argv: Any = None) -> int:
+    args = build_parser().parse_args(argv)
+    own_file = Path(args.atlas) if args.atlas else Path(args.results, "atlas.json")
+    if args.verb == "add":
+        return add_file(args, own_file)
+    show(args, own_file)
+    return 0
+
+
+# ------------------------------------------------------------------ the atlas
+
+
+def show(args: Any, own_file: Path) -> None:
+    """Print the atlas and draw it."""
+    logs = read_atlas()
+    if args.atlas or own_file.exists():
+        logs += read_atlas(own_file)
+    published = atlas.published_runs(logs)
+    shortest = min(run.epochs for run in published)
+    own, short = [], 0
+    for run in atlas.own_runs(Path(args.results, "textbook")):
+        if run.epochs < shortest:
+            short += 1
+        else:
+            own.append(run)
+    groups = atlas.group_runs(published + own)
+    if args.json:
+        print(json.dumps(atlas.report_data(groups), indent=1))
+    else:
+        print(atlas.report(groups))
+    if short:
+        tell(f"left out: {short} of our runs with fewer than {shortest} epochs")
+    picture = Path(args.out) if args.out else Path(args.results, "atlas.png")
+    draw(groups, picture)
+    tell(f"picture: {picture}")
+
+
+def draw(groups: List[atlas.Group], path: Path) -> None:
+    from nin_gluon.plots.atlas import draw_atlas, png
+
+    write_ours(path, png(draw_atlas(groups), SOFTWARE), SOFTWARE)
+
+
+def tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+# ------------------------------------------------------------------ add
+
+
+def add_file(args: Any, own_file: Path) -> int:
+    """Add the file's log to the user's own atlas file."""
+    parsed = chosen_log(parse_file(args.file), args)
+    entry = atlas.published_log(parsed, args.source or Path(args.file).name, args.framework,
+                                args.recipe, args.epochs)
+    known = atlas.add_log(own_file, entry)
+    what = (f"{FRAMEWORKS[entry.framework]}, {RECIPES[entry.recipe]}, {entry.epochs} epochs, final "
+            f"test accuracy {entry.final:.3f}")
+    if known:
+        print(f"already there, nothing added: {what} (published in {known.sources[0]})")
+    else:
+        print(f"added to {own_file}: {what}")
+    return 0
+
+
+def chosen_log(logs: List[ParsedLog], args: Any) -> ParsedLog:
+    """The one log, or the one that --log names."""
+    if args.log is None and len(logs) > 1:
+        ends = ", ".join(f"{number}: {final_words(parsed)}"
+                         for number, parsed in enumerate(logs[:9], 1))
+        raise InputError(f"{args.file} holds {len(logs)} logs (final test accuracy {ends}"
+                         f"{', ...' if len(logs) > 9 else ''}); choose one by --log.")
+    if args.log and args.log > len(logs):
+        raise InputError(f"{args.file} holds {len(logs)} log{'s' * (len(logs) > 1)}; there is no "
+                         f"--log {args.log}.")
+    return logs[(args.log or 1) - 1]
+
+
+def final_words(parsed: ParsedLog) -> str:
+    last = parsed.values["test_acc"][-1]
+    return "unknown" if last is None else f"{last:.3f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

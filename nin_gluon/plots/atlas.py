@@ -1,0 +1,136 @@
+"""The picture of the atlas: where every run ended, and how many ended in which way."""
+
+import io
+from typing import Any, Dict, List, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["draw_atlas", "png"]
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; the marks differ as well.
+STYLES = {
+    "whole": {"color": "#0072B2", "marker": "o"},
+    "maimed": {"color": "#E69F00", "marker": "^"},
+    "dead": {"color": "#333333", "marker": "X"},
+}
+BOOK = "#D0021B"
+GREY = "#666666"
+
+# Marks of runs whose accuracies differ by less would cover each other.
+APART = 0.0105
+STEP = 0.15  # between marks above each other, in rows
+
+
+def png(figure: Figure, software: str) -> bytes:
+    """The figure as the bytes of a PNG file, the same on any day; `software` is kept in it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": software})
+    return buffer.getvalue()
+
+
+def draw_atlas(groups: Sequence[Any]) -> Figure:
+    """Final test accuracy of every run, a row a group, and the shares of how they ended.
+
+    Parameters
+    ----------
+    groups : sequence of nin_gluon.experiments.atlas.Group
+        From the top. The book's own run is red.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure = Figure(figsize=(12, 1.9 + 0.56 * len(groups)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2.6, 1))
+    for row, group in enumerate(groups):
+        draw_runs(left, row, group)
+        draw_outcomes(right, row, group)
+    own_axes(left, groups)
+    share_axes(right)
+    figure.suptitle("How runs of the Network in Network chapter end", fontsize=13, x=0.01,
+                    ha="left", weight="bold")
+    return figure
+
+
+def draw_runs(axes: Axes, row: int, group: Any) -> None:
+    """A mark for each run of a group."""
+    for run, height in zip(group.runs, heights([run.final for run in group.runs])):
+        style: Dict[str, Any] = {**STYLES[run.outcome], "s": 34, "zorder": 3}
+        if run.book:
+            style.update(color=BOOK, marker="*", s=190, zorder=4)
+            axes.annotate(f"the book's log: {run.final:.3f}", (run.final, row), (-8, 8),
+                          textcoords="offset points", color=BOOK, fontsize=9, ha="right",
+                          va="center", weight="bold")
+        axes.scatter(run.final, row - height, edgecolor="white", linewidth=0.5, **style)
+
+
+def heights(accuracies: Sequence[float]) -> List[float]:
+    """How far above its row each mark stands, the accuracies being in order: near ones stack."""
+    placed: List[List[float]] = []  # of each level, the accuracies there
+    levels = []
+    for accuracy in accuracies:
+        level = next((i for i, there in enumerate(placed) if accuracy - there[-1] >= APART),
+                     len(placed))
+        if level == len(placed):
+            placed.append([])
+        placed[level].append(accuracy)
+        levels.append(level)
+    # Levels 0, 1, 2, 3 ... stand at 0, 1, -1, 2 ... steps.
+    return [STEP * offset(level) for level in levels]
+
+
+def offset(level: int) -> int:
+    return (level + 1) // 2 * (1 if level % 2 else -1)
+
+
+def draw_outcomes(axes: Axes, row: int, group: Any) -> None:
+    """A bar of the three outcomes with their counts, and the interval of the whole ones."""
+    left = 0.0
+    for name, count in group.counts.items():
+        share = 100 * count / len(group.runs)
+        if count:
+            axes.barh(row, share, left=left, height=0.5, color=STYLES[name]["color"], alpha=0.85,
+                      edgecolor="white", linewidth=0.8)
+            axes.text(left + share / 2, row, str(count), ha="center", va="center", fontsize=9,
+                      color="black" if name == "maimed" else "white")
+        left += share
+    _, low, high = group.share("whole")
+    axes.plot([100 * low, 100 * high], [row + 0.36] * 2, color=STYLES["whole"]["color"], lw=2,
+              solid_capstyle="butt")
+
+
+def own_axes(axes: Axes, groups: Sequence[Any]) -> None:
+    """The left axes: rows named, a line for each number of living classes, the legend."""
+    for living in range(1, 10):
+        axes.axvline(living / 10, color=GREY, lw=0.8, ls=(0, (4, 3)), alpha=0.6, zorder=1)
+    for row in range(1, len(groups)):
+        if groups[row].recipe != groups[row - 1].recipe:
+            axes.axhline(row - 0.5, color=GREY, lw=0.8, alpha=0.5)
+    labels = [f"{group.title}\n{len(group.runs)} run{'s' * (len(group.runs) != 1)}"
+              for group in groups]
+    axes.set_yticks(range(len(groups)), labels, fontsize=9)
+    axes.set(ylim=(len(groups) - 0.45, -0.55), xlim=(0.05, 0.95), xlabel="final test accuracy")
+    axes.set_xticks([k / 10 for k in range(1, 10)])
+    axes.tick_params(axis="y", length=0)
+    top = axes.secondary_xaxis("top")
+    top.set_xticks([k / 10 for k in range(1, 10)], [str(k) for k in range(1, 10)])
+    top.set_xlabel("a net with only so many living classes cannot pass this line", fontsize=9,
+                   color=GREY)
+    top.tick_params(length=0, colors=GREY)
+    top.spines[:].set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    for name, style in STYLES.items():
+        axes.scatter([], [], s=34, label=name, **style)
+    axes.scatter([], [], s=150, color=BOOK, marker="*", label="the book's own run")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.085 * 8 / max(4, len(groups))), ncol=4,
+                frameon=False, fontsize=9)
+
+
+def share_axes(axes: Axes) -> None:
+    """The right axes: shares in percent."""
+    axes.set(xlim=(0, 100), xlabel="share of runs, %")
+    axes.set_title("how they ended; line: 95 % interval\nof the whole ones", fontsize=9, color=GREY)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
