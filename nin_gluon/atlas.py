@@ -3,12 +3,14 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Optional
 
 from nin_gluon.atomic_files import write_ours
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
 from nin_gluon.experiments import atlas
+from nin_gluon.experiments.adding_logs import add_log, published_log
+from nin_gluon.experiments.atlas_report import report, report_data
 from nin_gluon.experiments.log_parsers import ParsedLog, parse_file
 from nin_gluon.experiments.published_logs import FRAMEWORKS, RECIPES, read_atlas
 
@@ -68,7 +70,7 @@ def epoch_count(text: str) -> int:
 
 
 @command
-def main(argv: Any = None) -> int:
+def main(argv: Optional[List[str]] = None) -> int:
     args = build_parser().parse_args(argv)
     own_file = Path(args.atlas) if args.atlas else Path(args.results, "atlas.json")
     if args.verb == "add":
@@ -88,16 +90,16 @@ def show(args: Any, own_file: Path) -> None:
     published = atlas.published_runs(logs)
     shortest = min(run.epochs for run in published)
     own, short = [], 0
-    for run in atlas.own_runs(Path(args.results, "textbook")):
+    for run in atlas.read_own_runs(Path(args.results, "textbook")):
         if run.epochs < shortest:
             short += 1
         else:
             own.append(run)
     groups = atlas.group_runs(published + own)
     if args.json:
-        print(json.dumps(atlas.report_data(groups), indent=1))
+        print(json.dumps(report_data(groups), indent=1))
     else:
-        print(atlas.report(groups))
+        print(report(groups))
     if short:
         tell(f"left out: {short} of our runs with fewer than {shortest} epochs")
     picture = Path(args.out) if args.out else Path(args.results, "atlas.png")
@@ -121,9 +123,9 @@ def tell(sentence: str) -> None:
 def add_file(args: Any, own_file: Path) -> int:
     """Add the file's log to the user's own atlas file."""
     parsed = chosen_log(parse_file(args.file), args)
-    entry = atlas.published_log(parsed, args.source or Path(args.file).name, args.framework,
-                                args.recipe, args.epochs)
-    known = atlas.add_log(own_file, entry)
+    entry = published_log(parsed, args.source or Path(args.file).name, args.framework, args.recipe,
+                          args.epochs)
+    known = add_log(own_file, entry)
     what = (f"{FRAMEWORKS[entry.framework]}, {RECIPES[entry.recipe]}, {entry.epochs} epochs, final "
             f"test accuracy {entry.final:.3f}")
     if known:

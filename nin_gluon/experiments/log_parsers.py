@@ -28,8 +28,12 @@ from nin_gluon.experiments.svg_plots import read_plot
 
 __all__ = ["ParsedLog", "parse_file", "parse_text"]
 
-MAX_BYTES = 50_000_000
+# A notebook of the book has less than 1 MB and one log. The limits keep the time that a wrong file
+# can take short.
+MAX_BYTES = 20_000_000
+MAX_LOGS = 100
 MAX_LINE = 500  # characters; the lines looked for are far shorter
+MAX_CODE = 200_000
 
 NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf))"
 FIGURES = rf"loss:? +{NUMBER}, +train acc:? +{NUMBER}, +test acc:? +{NUMBER}"
@@ -38,19 +42,19 @@ CLOSING = re.compile(FIGURES, re.I)
 RATE = re.compile(r"\d examples/sec on (\S.*)")
 TRAINING_ON = re.compile(r"^\W*training on:? +(\S.*)", re.I)
 
-# In a notebook's code. "torch" is a word in "import torch" and in "from d2l import torch".
+# In a notebook's code.
 IMPORTS = {
-    "mxnet": r"\b(?:d2lzh|gluonbook|mxnet\.gluon|from mxnet import (?!np))\b",
-    "mxnet-np": r"\bfrom d2l import mxnet\b|\bfrom mxnet import .*\bnpx?\b",
-    "pytorch": r"^\s*(?:import torch|from torch|from d2l import torch|import d2lzh_pytorch)\b",
-    "tensorflow": r"^\s*(?:import tensorflow|from d2l import tensorflow)\b",
-    "paddle": r"^\s*(?:import paddle|from d2l import paddle)\b",
-    "jax": r"^\s*(?:import jax|from jax|from flax|from d2l import jax)\b",
+    "mxnet": r"^[ \t]*(?:import d2lzh|import gluonbook|import mxnet|from mxnet)\b",
+    "mxnet-np": r"\bfrom d2l import mxnet\b|\bfrom mxnet import .{0,80}\bnpx?\b",
+    "pytorch": r"^[ \t]*(?:import torch|from torch|from d2l import torch|import d2lzh_pytorch)\b",
+    "tensorflow": r"^[ \t]*(?:import tensorflow|from d2l import tensorflow)\b",
+    "paddle": r"^[ \t]*(?:import paddle|from d2l import paddle)\b",
+    "jax": r"^[ \t]*(?:import jax|from jax|from flax|from d2l import jax)\b",
 }
 DEVICES = {"pytorch": r"^cuda\b", "tensorflow": r"^/[GC]PU:\d", "paddle": r"^Place\("}
 
 # `lr, num_epochs, batch_size = 0.1, 10, 128`; the Trainer edition has NiN(lr=0.05) and max_epochs.
-ASSIGNED = re.compile(r"\blr *, *(?:num_)?epochs *(, *batch_size)?[\w ,]*= *([\d.]+) *, *(\d+)"
+ASSIGNED = re.compile(r"\blr *, *(?:num_)?epochs *(, *batch_size)?[\w ,]{0,60}= *([\d.]+) *, *(\d+)"
                       r"(?: *, *(\d+))?")
 SETTING = r"\b{} *= *([\d.]+)"
 
@@ -180,14 +184,18 @@ def parse_notebook(content: Any) -> List[ParsedLog]:
     for cell in content["cells"]:
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue
-        source = joined(cell.get("source"))
-        code += source + "\n"
+        source = joined(cell.get("source"))[-MAX_CODE:]
+        code = (code + source + "\n")[-MAX_CODE:]
         outputs = cell.get("outputs")
         printed, plots = split_outputs(outputs if isinstance(outputs, list) else [])
         found = parse_text(printed)
         if not found and plots and "fit(" in source:
             found = [ParsedLog(read_from="plot")]  # the Trainer edition
-        logs += [with_code(log, source, code, plots) for log in found]
+        if len(logs) + len(found) > MAX_LOGS:
+            raise ValueError(f"it holds more than {MAX_LOGS} logs")
+        if found:
+            told = told_by_code(source, code)
+            logs += [with_code(log, told, plots) for log in found]
     return [log for log in logs if log.values]
 
 
@@ -213,13 +221,19 @@ def joined(text: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def with_code(log: ParsedLog, source: str, code: str, plots: List[str]) -> ParsedLog:
-    """The log with what the notebook's code and the cell's plot tell of it."""
+def told_by_code(source: str, code: str) -> ParsedLog:
+    """Framework, recipe and epochs, as far as a cell's code and the code before it tell them."""
     lr, epochs, batch_size = rate_and_epochs(source)
     if lr is None:
         lr, epochs, batch_size = rate_and_epochs(code)
-    log = replace(log, framework=framework_of(code) or log.framework,
-                  recipe=recipe_of(code, source, lr, batch_size), epochs=log.epochs or epochs)
+    return ParsedLog(framework=framework_of(code), epochs=epochs,
+                     recipe=recipe_of(code, source, lr, batch_size))
+
+
+def with_code(log: ParsedLog, told: ParsedLog, plots: List[str]) -> ParsedLog:
+    """The log with what the notebook's code and the cell's plot tell of it."""
+    log = replace(log, framework=told.framework or log.framework, recipe=told.recipe,
+                  epochs=log.epochs or told.epochs)
     if log.read_from == "printed" or not plots:
         return log
     # A cell that draws while it trains keeps only the last picture.

@@ -62,6 +62,7 @@ LOSS_KINDS: Dict[str, Callable[[float, int], float]] = {
 
 QUANTITIES = ("loss", "train_acc", "test_acc")
 
+MAX_BYTES = 50_000_000
 MAX_EPOCHS = 10_000
 MAX_TEXT = 500  # characters in a note, a source or a device's name
 
@@ -232,6 +233,11 @@ def read_atlas(path: Union[str, Path] = PACKAGED) -> List[PublishedLog]:
         The file is none, or is damaged; the message names the run and what is wrong with it.
     """
     path = Path(path)
+    if not path.exists():
+        raise InputError(f"there is no atlas file {path}.")
+    if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} is no atlas file: expected a file of JSON of up to "
+                         f"{MAX_BYTES // 10**6} MB.")
     place = "it"
     try:
         content = json.loads(path.read_text("utf-8"), parse_constant=refuse_constant)
@@ -248,8 +254,6 @@ def read_atlas(path: Union[str, Path] = PACKAGED) -> List[PublishedLog]:
         if sum(log.book for log in logs) > 1:
             raise ValueError("more than one run is marked as the book's")
         return logs
-    except FileNotFoundError:
-        raise InputError(f"there is no atlas file {path}.") from None
     except (ValueError, RecursionError) as error:
         where = "" if place == "it" else f"{place}: "
         reason = "it is nested too deep" if isinstance(error, RecursionError) else error

@@ -4,7 +4,7 @@ Both are valid for small numbers: neither supposes that a share is spread like a
 """
 
 import math
-from typing import Callable, Dict, Hashable, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -112,8 +112,8 @@ def permutation_p(groups: Sequence[Sequence[float]], statistic: Statistic = larg
     return observed, (1 + as_large) / (1 + shuffles)
 
 
-def moves_to_cross(shares: Mapping[Hashable, Tuple[int, int]], level: float = 0.05, seed: int = 0,
-                   shuffles: int = SHUFFLES) -> Optional[Tuple[Hashable, int]]:
+def moves_to_cross(shares: Mapping[str, Tuple[int, int]], level: float = 0.05, seed: int = 0,
+                   shuffles: int = SHUFFLES) -> Optional[Tuple[str, int]]:
     """How many runs of one group must have ended otherwise for p to cross a level.
 
     The runs are those of the group with the lowest share: some more of them without the property
@@ -137,7 +137,7 @@ def moves_to_cross(shares: Mapping[Hashable, Tuple[int, int]], level: float = 0.
     count, total = shares[lowest]
 
     def p_with(changed: int) -> float:
-        counts: Dict[Hashable, Tuple[int, int]] = {**shares, lowest: (changed, total)}
+        counts: Dict[str, Tuple[int, int]] = {**shares, lowest: (changed, total)}
         return permutation_p([[1.0] * n + [0.0] * (of - n) for n, of in counts.values()],
                              seed=seed, shuffles=shuffles)[1]
 

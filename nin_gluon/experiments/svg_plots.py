@@ -7,7 +7,7 @@ back. Nothing in the file is executed, and no entity in it is expanded.
 
 import math
 import xml.etree.ElementTree as ET
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 __all__ = ["read_plot"]
 
@@ -80,7 +80,8 @@ def by_id(root: ET.Element, name: str) -> Optional[ET.Element]:
 
 def comments(element: ET.Element) -> List[str]:
     """The texts in an element, which Matplotlib writes as comments beside their outlines."""
-    return [(child.text or "").strip() for child in element.iter() if child.tag is ET.Comment]
+    kind: Any = ET.Comment  # the tag of a comment is this function, whatever the types say
+    return [(child.text or "").strip() for child in element.iter() if child.tag is kind]
 
 
 def scale(axes: ET.Element, prefix: str, axis: str) -> Optional[Tuple[float, float]]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 __all__ = ["draw_atlas", "png"]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the marks differ as well.
-STYLES = {
+STYLES: Dict[str, Dict[str, Any]] = {
     "whole": {"color": "#0072B2", "marker": "o"},
     "maimed": {"color": "#E69F00", "marker": "^"},
     "dead": {"color": "#333333", "marker": "X"},
@@ -17,9 +17,12 @@ STYLES = {
 BOOK = "#D0021B"
 GREY = "#666666"
 
+ROW = 0.56  # inches
+
 # Marks of runs whose accuracies differ by less would cover each other.
-APART = 0.0105
-STEP = 0.15  # between marks above each other, in rows
+APART = 0.0095
+STEP = 0.15  # between marks above each other, in rows; less where a row would not hold them
+SPREAD = 0.8  # rows that the marks of a group may take
 
 
 def png(figure: Figure, software: str) -> bytes:
@@ -41,9 +44,9 @@ def draw_atlas(groups: Sequence[Any]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    figure = Figure(figsize=(12, 1.9 + 0.56 * len(groups)), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.08)
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2.6, 1))
+    figure = Figure(figsize=(12, 1.9 + ROW * len(groups)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True,
+                                   gridspec_kw={"width_ratios": (2.6, 1)})
     for row, group in enumerate(groups):
         draw_runs(left, row, group)
         draw_outcomes(right, row, group)
@@ -57,7 +60,7 @@ def draw_atlas(groups: Sequence[Any]) -> Figure:
 def draw_runs(axes: Axes, row: int, group: Any) -> None:
     """A mark for each run of a group."""
     for run, height in zip(group.runs, heights([run.final for run in group.runs])):
-        style: Dict[str, Any] = {**STYLES[run.outcome], "s": 34, "zorder": 3}
+        style: Dict[str, Any] = {**STYLES[run.outcome], "s": 30, "zorder": 3}
         if run.book:
             style.update(color=BOOK, marker="*", s=190, zorder=4)
             axes.annotate(f"the book's log: {run.final:.3f}", (run.final, row), (-8, 8),
@@ -77,11 +80,12 @@ def heights(accuracies: Sequence[float]) -> List[float]:
             placed.append([])
         placed[level].append(accuracy)
         levels.append(level)
-    # Levels 0, 1, 2, 3 ... stand at 0, 1, -1, 2 ... steps.
-    return [STEP * offset(level) for level in levels]
+    step = min(STEP, SPREAD / max(1, len(placed) - 1))
+    return [step * offset(level) for level in levels]
 
 
 def offset(level: int) -> int:
+    """0, 1, -1, 2, -2, ... for levels 0, 1, 2, 3, 4, ..."""
     return (level + 1) // 2 * (1 if level % 2 else -1)
 
 
@@ -108,15 +112,14 @@ def own_axes(axes: Axes, groups: Sequence[Any]) -> None:
     for row in range(1, len(groups)):
         if groups[row].recipe != groups[row - 1].recipe:
             axes.axhline(row - 0.5, color=GREY, lw=0.8, alpha=0.5)
-    labels = [f"{group.title}\n{len(group.runs)} run{'s' * (len(group.runs) != 1)}"
-              for group in groups]
+    labels = [row_label(group) for group in groups]
     axes.set_yticks(range(len(groups)), labels, fontsize=9)
     axes.set(ylim=(len(groups) - 0.45, -0.55), xlim=(0.05, 0.95), xlabel="final test accuracy")
     axes.set_xticks([k / 10 for k in range(1, 10)])
     axes.tick_params(axis="y", length=0)
     top = axes.secondary_xaxis("top")
     top.set_xticks([k / 10 for k in range(1, 10)], [str(k) for k in range(1, 10)])
-    top.set_xlabel("a net with only so many living classes cannot pass this line", fontsize=9,
+    top.set_xlabel("living classes: a net with only so many cannot pass the line", fontsize=9,
                    color=GREY)
     top.tick_params(length=0, colors=GREY)
     top.spines[:].set_visible(False)
@@ -124,8 +127,15 @@ def own_axes(axes: Axes, groups: Sequence[Any]) -> None:
     for name, style in STYLES.items():
         axes.scatter([], [], s=34, label=name, **style)
     axes.scatter([], [], s=150, color=BOOK, marker="*", label="the book's own run")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.085 * 8 / max(4, len(groups))), ncol=4,
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.5 / (ROW * len(groups))), ncol=4,
                 frameon=False, fontsize=9)
+
+
+def row_label(group: Any) -> str:
+    """The group's title in two lines, with the number of its runs."""
+    name, epochs, *recipe = group.title.split(", ")
+    runs = f"{len(group.runs)} run{'s' * (len(group.runs) != 1)}"
+    return f"{name}, {epochs}\n" + ", ".join([*recipe, runs])
 
 
 def share_axes(axes: Axes) -> None:

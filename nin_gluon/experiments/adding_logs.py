@@ -1,0 +1,80 @@
+"""Adding a published log to an atlas file of the user's own."""
+
+from pathlib import Path
+from typing import Optional, Tuple, Union
+
+import filelock
+
+from nin_gluon.errors import InputError
+from nin_gluon.experiments.log_parsers import ParsedLog
+from nin_gluon.experiments.published_logs import (
+    MAX_EPOCHS,
+    PACKAGED,
+    PublishedLog,
+    read_atlas,
+    same_log,
+    write_atlas,
+)
+
+__all__ = ["add_log", "published_log"]
+
+
+def published_log(parsed: ParsedLog, source: str, framework: Optional[str] = None,
+                  recipe: Optional[str] = None, epochs: Optional[int] = None) -> PublishedLog:
+    """The log to add from what a file told, and what the user says beyond it.
+
+    Raises
+    ------
+    InputError
+        Something is neither in the file nor given, or a value is impossible.
+    """
+    framework, recipe = framework or parsed.framework, recipe or parsed.recipe
+    done = len(parsed.values["test_acc"])
+    epochs = epochs or parsed.epochs or (done if parsed.read_from != "last line" else None)
+    for name, value, example in (("framework", framework, "pytorch"), ("recipe", recipe, "sgd-0.1"),
+                                 ("epochs", epochs, "10")):
+        if value is None:
+            raise InputError(f"the file does not tell the {name}; give --{name}, such as "
+                             f"--{name} {example}.")
+    assert framework and recipe and epochs  # for the type checker
+    if epochs > MAX_EPOCHS:
+        raise InputError(f"this log cannot be added: {epochs} epochs are more than {MAX_EPOCHS}.")
+
+    def values(name: str) -> Tuple[Optional[float], ...]:
+        known = tuple(parsed.values.get(name, ()))
+        if parsed.read_from == "last line" and known:  # its values are those of the last epoch
+            return (None,) * (epochs - 1) + known
+        return known
+
+    try:
+        return PublishedLog(framework, recipe, epochs, values("test_acc"), (source,),
+                            values("train_acc"), values("loss"), parsed.device, parsed.read_from)
+    except ValueError as error:
+        raise InputError(f"this log cannot be added: {error}.") from None
+
+
+def add_log(path: Union[str, Path], entry: PublishedLog) -> Optional[PublishedLog]:
+    """Add a log to a user's atlas file, which is made if need be.
+
+    Returns
+    -------
+    PublishedLog or None
+        The log that is there already with the same values, packaged or in the file; then nothing
+        is written. None if the log was added.
+
+    Raises
+    ------
+    InputError
+        The file is no atlas file, or is the packaged one.
+    """
+    path = Path(path)
+    if path.resolve() == PACKAGED.resolve():
+        raise InputError("the packaged atlas is never changed; give --atlas another file.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(str(path.with_name(f".{path.name}.lock"))):
+        mine = read_atlas(path) if path.exists() else []
+        for known in [*read_atlas(), *mine]:
+            if same_log(known, entry):
+                return known
+        write_atlas(path, [*mine, entry])
+    return None
