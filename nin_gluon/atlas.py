@@ -12,7 +12,7 @@ from nin_gluon.experiments import atlas
 from nin_gluon.experiments.adding_logs import add_log, published_log
 from nin_gluon.experiments.atlas_report import report, report_data
 from nin_gluon.experiments.log_parsers import ParsedLog, parse_file
-from nin_gluon.experiments.published_logs import FRAMEWORKS, RECIPES, read_atlas
+from nin_gluon.experiments.published_logs import FRAMEWORKS, LOSS_KINDS, RECIPES, read_atlas
 
 DESCRIPTION = """\
 How do runs of the book's recipe end? Print and draw the final test accuracy of every published run
@@ -52,6 +52,9 @@ def build_parser() -> ArgumentParser:
     add("--recipe", choices=RECIPES, metavar="NAME",
         help="; ".join(f"{name}: {title}" for name, title in RECIPES.items()))
     add("--epochs", type=epoch_count, metavar="N", help="that the recipe asks for")
+    add("--loss-is", choices=LOSS_KINDS, metavar="WHAT", default="mean",
+        help="what is printed as the loss, which some PyTorch ports divide once more: "
+             f"{', '.join(LOSS_KINDS)} (default: %(default)s)")
     add("--source", metavar="URL", help="where it was published (default: the file's name)")
     add("--log", type=epoch_count, metavar="N", help="which log, where the file holds several")
     # Without a default here, so that the option may stand before `add` as well.
@@ -124,7 +127,7 @@ def add_file(args: Any, own_file: Path) -> int:
     """Add the file's log to the user's own atlas file."""
     parsed = chosen_log(parse_file(args.file), args)
     entry = published_log(parsed, args.source or Path(args.file).name, args.framework, args.recipe,
-                          args.epochs)
+                          args.epochs, args.loss_is)
     known = add_log(own_file, entry)
     what = (f"{FRAMEWORKS[entry.framework]}, {RECIPES[entry.recipe]}, {entry.epochs} epochs, final "
             f"test accuracy {entry.final:.3f}")

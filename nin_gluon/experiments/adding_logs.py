@@ -20,7 +20,8 @@ __all__ = ["add_log", "published_log"]
 
 
 def published_log(parsed: ParsedLog, source: str, framework: Optional[str] = None,
-                  recipe: Optional[str] = None, epochs: Optional[int] = None) -> PublishedLog:
+                  recipe: Optional[str] = None, epochs: Optional[int] = None,
+                  loss_is: str = "mean") -> PublishedLog:
     """The log to add from what a file told, and what the user says beyond it.
 
     Raises
@@ -48,7 +49,8 @@ def published_log(parsed: ParsedLog, source: str, framework: Optional[str] = Non
 
     try:
         return PublishedLog(framework, recipe, epochs, values("test_acc"), (source,),
-                            values("train_acc"), values("loss"), parsed.device, parsed.read_from)
+                            values("train_acc"), values("loss"), parsed.device, parsed.read_from,
+                            loss_is)
     except ValueError as error:
         raise InputError(f"this log cannot be added: {error}.") from None
 

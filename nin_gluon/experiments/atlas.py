@@ -37,7 +37,7 @@ from nin_gluon.settings import TEXTBOOK
 
 __all__ = ["CLASSES", "LEVEL", "OURS", "OUTCOMES", "Comparison", "Group", "Run", "compare",
            "comparisons", "group_runs", "living_classes", "outcome", "own_runs", "published_runs",
-           "read_own_runs", "runs_of_histories"]
+           "read_own_runs", "runs_of_histories", "shares_above"]
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ FREE = {"seed", "dtype", "epochs", "interpolation"}
 # The share of fewer runs is too uncertain to compare.
 MIN_COMPARED = 10
 
-LEVEL = 0.05
+LEVEL = 0.05  # of all comparisons together
 
 
 @dataclass(frozen=True)
@@ -230,40 +230,55 @@ class Comparison:
     shares: Mapping[str, Tuple[int, int]]  # of each group, by title: runs above 0.8, all its runs
     difference: float  # between the highest share and the lowest
     p: float
+    level: float  # below which p counts
     change: Optional[Tuple[str, int]]  # `nin_gluon.experiments.statistics.moves_to_cross`
 
+    @property
+    def significant(self) -> bool:
+        return self.p < self.level
 
-def compare(groups: Sequence[Group], epoch: Optional[int] = None) -> Optional[Comparison]:
-    """Whether groups differ in the share of runs above 0.8, where nets with few dead classes are.
 
-    Parameters
-    ----------
-    groups : sequence of Group
-        Those with fewer than `MIN_COMPARED` runs are left out.
-    epoch : int or None
-        After which; runs without a value for it are left out. None for the end of each run, an
-        interrupted one included: where it stood is how it ended.
+def shares_above(groups: Sequence[Group], epoch: Optional[int]) -> Dict[str, Tuple[int, int]]:
+    """Of each group with enough runs, how many are above 0.8 after an epoch, and how many it has.
 
-    Returns
-    -------
-    Comparison or None
-        None if fewer than two groups are left.
+    Runs without a value for that epoch are left out. None stands for the end of each run, an
+    interrupted one included: where it stood is how it ended.
     """
-    shares: Dict[str, Tuple[int, int]] = {}
+    shares = {}
     for group in groups:
         values = [run.final if epoch is None else run.after(epoch) for run in group.runs]
         above = [outcome(living_classes(value)) == "whole" for value in values if value is not None]
         if len(above) >= MIN_COMPARED:
             shares[group.title] = sum(above), len(above)
-    if len(shares) < 2:
-        return None
+    return shares
+
+
+def compare(shares: Mapping[str, Tuple[int, int]], epoch: Optional[int] = None,
+            level: float = LEVEL) -> Comparison:
+    """Whether groups differ in the share of runs above 0.8, where nets with few dead classes are.
+
+    Parameters
+    ----------
+    shares : mapping of str to (int, int)
+        Of two groups or more, from `shares_above`.
+    epoch : int or None
+        That the shares are of.
+    level : float
+        Below which p counts.
+    """
     outcomes = [[1.0] * above + [0.0] * (runs - above) for above, runs in shares.values()]
     difference, p = permutation_p(outcomes)
-    return Comparison(epoch, shares, difference, p, moves_to_cross(shares, LEVEL))
+    return Comparison(epoch, shares, difference, p, level, moves_to_cross(shares, level))
 
 
 def comparisons(groups: Sequence[Group]) -> List[Comparison]:
-    """The comparisons that the atlas makes: runs of ten epochs at their end, all after epoch 5."""
+    """The comparisons that the atlas makes: runs of ten epochs at their end, all after epoch 5.
+
+    The level is shared among them (Bonferroni's correction), so that chance alone makes any of them
+    count in at most 5 of 100 atlases.
+    """
     recipe = [group for group in groups if group.recipe == "sgd-0.1"]
-    made = [compare([group for group in recipe if group.epochs == 10]), compare(recipe, 5)]
-    return [comparison for comparison in made if comparison]
+    long = [group for group in recipe if group.epochs == 10]
+    asked = [(shares_above(long, None), None), (shares_above(recipe, 5), 5)]
+    made = [(shares, epoch) for shares, epoch in asked if len(shares) > 1]
+    return [compare(shares, epoch, LEVEL / len(made)) for shares, epoch in made]

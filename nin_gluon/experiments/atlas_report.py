@@ -6,7 +6,6 @@ from typing import Any, Dict, List, Sequence
 
 from nin_gluon.experiments.atlas import (
     CLASSES,
-    LEVEL,
     OURS,
     OUTCOMES,
     Comparison,
@@ -32,8 +31,8 @@ def report(groups: Sequence[Group]) -> str:
 
 CAUTION = """\
 Read with care. These runs are no random sample, and many come from the book's own builds. An
-accuracy below 1 - k/10 does not prove k dead classes, least of all after few epochs. More than one
-comparison was made, and p is not corrected for that."""
+accuracy below 1 - k/10 does not prove k dead classes, least of all after few epochs. p counts below
+0.05 divided by the number of comparisons."""
 
 
 def group_words(group: Group) -> str:
@@ -79,19 +78,20 @@ def comparison_words(comparison: Comparison) -> str:
     width = max(map(len, comparison.shares))
     shares = "\n".join(f"  {title:{width}}  {above:3d} of {runs}"
                        for title, (above, runs) in comparison.shares.items())
-    significant = comparison.p < LEVEL
-    verdict = ("Chance alone would seldom do that." if significant else
-               "Chance alone does that often enough: no difference is shown.")
+    verdict = ("They differ by more than chance explains" if comparison.significant else
+               "Chance may explain it: no difference is shown")
     if comparison.change is None:
-        change = f"No other ends of one group alone would bring p across {LEVEL}."
+        change = f"No other ends of one group alone would bring p across {comparison.level:g}."
     else:
         title, moved = comparison.change
-        change = (f"p would be {'above' if significant else 'below'} {LEVEL} if {abs(moved)} "
-                  f"{'more' if moved > 0 else 'fewer'} of {title} were above 0.8.")
+        side = "no longer be below" if comparison.significant else "be below"
+        change = (f"p would {side} it if {abs(moved)} {'more' if moved > 0 else 'fewer'} of "
+                  f"{title} were above 0.8.")
     return (f"Do the groups differ? Runs above 0.8 {when}:\n\n{shares}\n\n"
             f"The shares differ by up to {100 * comparison.difference:.0f} points. They differ as "
             f"much in {share_words(comparison.p)} random deals of\nthe runs to the groups "
-            f"(permutation test, p = {comparison.p:.2g}). {verdict}\n{change}")
+            f"(permutation test, p = {comparison.p:.2g}).\n{verdict} (p counts below "
+            f"{comparison.level:g}).\n{change}")
 
 
 def share_words(p: float) -> str:

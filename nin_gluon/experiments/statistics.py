@@ -105,8 +105,9 @@ def permutation_p(groups: Sequence[Sequence[float]], statistic: Statistic = larg
     values = np.concatenate([np.asarray(group, dtype=np.float64) for group in groups])
     cuts = np.cumsum([len(group) for group in groups])[:-1]
     observed = float(statistic(np.split(values, cuts)))
-    deals = np.random.default_rng(seed).permuted(np.tile(values, (shuffles, 1)), axis=1)
-    statistics = statistic(np.split(deals, cuts, axis=1))
+    # The order of random numbers is a random order.
+    order = np.random.default_rng(seed).random((shuffles, len(values))).argsort(axis=1)
+    statistics = statistic(np.split(values[order], cuts, axis=1))
     # The same sum in another order may differ in its last bit.
     as_large = int(np.count_nonzero(statistics >= observed - 1e-12))
     return observed, (1 + as_large) / (1 + shuffles)

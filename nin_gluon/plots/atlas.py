@@ -18,6 +18,7 @@ BOOK = "#D0021B"
 GREY = "#666666"
 
 ROW = 0.56  # inches
+MIN_ROWS = 4  # that the picture has room for
 
 # Marks of runs whose accuracies differ by less would cover each other.
 APART = 0.0095
@@ -44,7 +45,7 @@ def draw_atlas(groups: Sequence[Any]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    figure = Figure(figsize=(12, 1.9 + ROW * len(groups)), layout="constrained")
+    figure = Figure(figsize=(12, 1.9 + ROW * max(MIN_ROWS, len(groups))), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True,
                                    gridspec_kw={"width_ratios": (2.6, 1)})
     for row, group in enumerate(groups):
@@ -127,8 +128,8 @@ def own_axes(axes: Axes, groups: Sequence[Any]) -> None:
     for name, style in STYLES.items():
         axes.scatter([], [], s=34, label=name, **style)
     axes.scatter([], [], s=150, color=BOOK, marker="*", label="the book's own run")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.5 / (ROW * len(groups))), ncol=4,
-                frameon=False, fontsize=9)
+    below = 0.5 / (ROW * max(MIN_ROWS, len(groups)))  # half an inch
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -below), ncol=4, frameon=False, fontsize=9)
 
 
 def row_label(group: Any) -> str:

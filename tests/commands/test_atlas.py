@@ -167,6 +167,14 @@ def test_one_of_several_logs(here, capsys):
     assert read_atlas("results/atlas.json")[0].final == 0.611
 
 
+def test_a_loss_that_was_divided_once_more(here, capsys):
+    (here / "log.txt").write_text("epoch 1, loss 0.0179, train acc 0.102, test acc 0.100\n")
+    assert atlas.main(["add", "log.txt", "--framework", "pytorch", "--recipe", "sgd-0.1",
+                       "--loss-is", "mean / batch size"]) == 0
+    log, = read_atlas("results/atlas.json")
+    assert log.loss == (0.0179,) and log.mean_loss == (0.0179 * 128,)
+
+
 @pytest.mark.parametrize("options, complaint", [
     (["add"], "required: FILE"),
     (["add", "none.ipynb"], "none.ipynb is not a file"),

@@ -17,6 +17,7 @@ from nin_gluon.experiments.atlas import (
     published_runs,
     read_own_runs,
     runs_of_histories,
+    shares_above,
 )
 from nin_gluon.experiments.atlas_report import report, report_data
 from nin_gluon.experiments.published_logs import read_atlas
@@ -106,23 +107,32 @@ def named(framework, *finals):
 
 
 def test_groups_that_differ_and_groups_that_do_not():
-    apart = compare(group_runs(named("jax", *[0.85] * 12) + named("paddle", *[0.5] * 12)))
-    assert apart.shares == {"Paddle, 10 epochs": (0, 12), "JAX, 10 epochs": (12, 12)}
-    assert apart.difference == 1 and apart.p < 0.001 and apart.change[1] > 0
-    mixed = [0.85, 0.5] * 6
-    alike = compare(group_runs(named("jax", *mixed) + named("paddle", *mixed)))
-    assert alike.difference == 0 and alike.p == 1 and alike.change[1] < 0
+    apart = compare({"a": (0, 12), "b": (12, 12)})
+    assert apart.difference == 1 and apart.p < 0.001 and apart.significant
+    assert apart.change[0] == "a" and apart.change[1] > 0
+    alike = compare({"a": (6, 12), "b": (6, 12)})
+    assert alike.difference == 0 and alike.p == 1 and not alike.significant
+    assert alike.change[1] < 0
 
 
 def test_small_groups_are_not_compared():
-    assert compare(group_runs(named("jax", *[0.85] * 12) + named("paddle", *[0.5] * 9))) is None
+    groups = group_runs(named("jax", *[0.85] * 12) + named("paddle", *[0.5] * 9))
+    assert shares_above(groups, None) == {"JAX, 10 epochs": (12, 12)}
+    assert comparisons(groups) == []
 
 
 def test_after_an_epoch_and_at_the_end_an_interrupted_run_included():
     runs = named("jax", *[0.85] * 12) + named("paddle", *[0.85] * 11)
     groups = group_runs([*runs, run(0.1, framework="paddle")])
-    assert compare(groups).shares["Paddle, 10 epochs"] == (11, 12)
-    assert compare(groups, 5).shares["Paddle, 10 epochs"] == (0, 11)
+    assert shares_above(groups, None)["Paddle, 10 epochs"] == (11, 12)
+    assert shares_above(groups, 5)["Paddle, 10 epochs"] == (0, 11)
+
+
+def test_the_level_is_shared_among_the_comparisons():
+    runs = named("jax", *[0.85] * 12) + named("paddle", *[0.5] * 12)
+    assert [c.level for c in comparisons(group_runs(runs))] == [0.025, 0.025]
+    short = [run(*[0.5] * 5, framework=name, epochs=5) for name in ("jax", "paddle") * 10]
+    assert [c.level for c in comparisons(group_runs(short))] == [0.05]
 
 
 def test_the_packaged_runs_are_compared_the_same_way_every_time():
