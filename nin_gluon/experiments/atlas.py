@@ -12,7 +12,8 @@ alive. The reasoning gives an upper bound on the dead and no more:
 - An image that scores 0 in all classes is taken for the first one. If that class is dead, its own
   images may still be counted right, and the bound is off by one.
 
-Where a record of ours holds the number of living classes, that number is used.
+Where a record of ours holds the number of living classes, that number decides instead: nine or ten
+are whole, two to eight maimed, none or one dead.
 
 What the published runs do not allow to conclude:
 
@@ -43,10 +44,11 @@ log = logging.getLogger(__name__)
 
 CLASSES = 10
 
+# How a run ended, by its living classes: counted ones, or those that its accuracy suggests.
 OUTCOMES = {
-    "whole": "nine or ten classes alive (final accuracy above 0.8)",
-    "maimed": "two to eight classes alive",
-    "dead": "at most one class alive (final accuracy of at most 0.1, which is guessing)",
+    "whole": "above 0.8, where at most one class can be dead",
+    "maimed": "above 0.1, at most 0.8, like a net with two to eight living classes",
+    "dead": "at most 0.1, which is guessing, like a net with no or one living class",
 }
 
 OURS = "ours"

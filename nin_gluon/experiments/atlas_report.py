@@ -69,6 +69,7 @@ def outcome_table(groups: Sequence[Group]) -> str:
                         *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]).rstrip()
              for row in rows]
     meaning = "\n".join(f"{name}: {what}" for name, what in OUTCOMES.items())
+    meaning += "\nWhere the living classes were counted, their number decides."
     return "\n".join(lines) + "\n\n" + meaning
 
 
