@@ -42,6 +42,7 @@ setup(
         "requests>=2.20,<3",
         "filelock>=3.8",
         "jinja2>=3",
+        "safetensors>=0.4",
         # MXNet imports distutils, which Python dropped in 3.12 and setuptools still brings.
         "setuptools; python_version >= '3.12'",
     ],

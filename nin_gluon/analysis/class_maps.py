@@ -12,12 +12,13 @@ from mxnet import nd
 from mxnet.gluon import Block
 
 from nin_gluon import models
+from nin_gluon.analysis.own_images import SHAPES
 from nin_gluon.data.loader import BatchLoader
 from nin_gluon.errors import InputError
 from nin_gluon.models.geometry import receptive_field
 from nin_gluon.runtime import describe_machine
 from nin_gluon.settings import Settings
-from nin_gluon.training import checkpoint
+from nin_gluon.training import checkpoint, net_parameters
 from nin_gluon.training.history import read_history
 
 __all__ = ["ClassMaps", "RunNet", "load_net", "load_parameters", "maps_of", "report"]
@@ -72,22 +73,16 @@ def load_parameters(run: Path, settings: Settings, net: Block, ctx: mx.Context) 
     exported = sorted(run.glob("model-*.params"))
     if not saved and not exported:
         raise InputError(f"{run} holds no parameters, neither a checkpoint nor model-*.params.")
-    path = saved[-1] / "net.params" if saved else exported[-1]
+    path = saved[-1] if saved else exported[-1]
+    read = net_parameters.read_parameters if saved else net_parameters.read_exported
     try:
-        if saved:
-            net.load_parameters(str(path), ctx=ctx)
-        else:  # in the net's order, under names that depend on what was built before it
-            values = list(mx.nd.load(str(path)).values())
-            parameters = list(net.collect_params().values())
-            if len(values) != len(parameters):
-                raise ValueError(f"{len(values)} arrays instead of {len(parameters)}")
-            for parameter, value in zip(parameters, values):
-                parameter.shape = value.shape
-                parameter.initialize(ctx=ctx)
-                parameter.set_data(value)
-    except (OSError, ValueError, KeyError, AssertionError, mx.base.MXNetError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        raise InputError(f"{path} cannot be read as parameters of {settings.model} ({reason})."
+        if settings.dataset not in SHAPES or settings.resize is None:
+            raise ValueError("the run's settings lack the data set or the size of its images")
+        channels = SHAPES[settings.dataset][2]
+        net_parameters.infer_shapes(net, (channels, settings.resize, settings.resize))
+        net_parameters.set_parameters(net, read(path, net), ctx)
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read as parameters of {settings.model} ({error})."
                          ) from None
     warn_unless_finished(run, settings.epochs, path)
     return saved[-1].name if saved else path.name

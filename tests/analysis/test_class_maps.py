@@ -11,7 +11,7 @@ from nin_gluon.errors import InputError
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training.run_folder import export_net
 
-SETTINGS = TEXTBOOK.but(model="cifar_nin", resize=28, epochs=1)
+SETTINGS = TEXTBOOK.but(model="cifar_nin", dataset="sample", resize=28, epochs=1)
 
 
 @pytest.fixture

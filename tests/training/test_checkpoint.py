@@ -1,35 +1,20 @@
 """Checkpoints: they bring back everything, appear whole, and say when they cannot be read."""
 
+import json
+import os
+
 import mxnet as mx
 import numpy as np
 import pytest
-from mxnet import autograd, gluon, nd
-from mxnet.gluon import nn
+from mxnet import autograd, nd
+from mxnet.contrib import amp
+from safetensors.numpy import load_file
 
 from nin_gluon import InputError
 from nin_gluon.training import checkpoint
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.loop import Tally
-
-
-def net_and_trainer(units=3):
-    net = nn.HybridSequential()
-    net.add(nn.Dense(units), nn.Dropout(0.5))
-    net.initialize(mx.init.Xavier())
-    net(nd.zeros((1, 2)))
-    schedule = mx.lr_scheduler.CosineScheduler(10, 0.1, warmup_steps=2)
-    return net, gluon.Trainer(net.collect_params(), "sgd",
-                              {"learning_rate": 0.1, "momentum": 0.9, "lr_scheduler": schedule})
-
-
-def train_steps(net, trainer, first, last):
-    for step in range(first, last):
-        checkpoint.seed_step(0, 1, step)
-        with autograd.record():
-            loss = net(nd.array([[1, 2], [3, step]])).square()
-        loss.backward()
-        trainer.step(2)
-    return [p.data().asnumpy() for p in net.collect_params().values()]
+from tests.training.small_nets import OPTIMIZERS, net_and_trainer, save, train_steps, values
 
 
 @pytest.fixture
@@ -56,6 +41,90 @@ def test_going_on_is_as_never_having_stopped(saved):
         np.testing.assert_array_equal(mine, wanted)
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("done", [0, 1, 4])
+def test_every_optimizer_and_schedule_goes_on(tmp_path, optimizer, done):
+    net, trainer = net_and_trainer(optimizer=optimizer)
+    train_steps(net, trainer, 0, done)
+    path = save(tmp_path, net, trainer)
+    wanted, rate = train_steps(net, trainer, done, 9), trainer.learning_rate
+    net, trainer = net_and_trainer(optimizer=optimizer)
+    checkpoint.load(path, net, trainer, mx.cpu())
+    for mine, expected in zip(train_steps(net, trainer, done, 9), wanted):
+        np.testing.assert_array_equal(mine, expected)
+    assert trainer.learning_rate == rate
+
+
+@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_another_number_of_devices_goes_on(tmp_path, optimizer, first):
+    """From one to two and back; both devices get the same images, so the mean is that of one."""
+    devices = [mx.cpu(0), mx.cpu(1)]
+    net, trainer = net_and_trainer(optimizer=optimizer, ctx=devices[:first])
+    train_steps(net, trainer, 0, 3)
+    path = save(tmp_path, net, trainer)
+    other = devices[: 3 - first]
+    net, trainer = net_and_trainer(optimizer=optimizer, ctx=other)
+    checkpoint.load(path, net, trainer, other)
+    (tmp_path / "again").mkdir()
+    again = save(tmp_path / "again", net, trainer)
+    for name in ("net.safetensors", "optimizer.safetensors", "state.json"):
+        assert (again / name).read_bytes() == (path / name).read_bytes()
+    for parameter in net.collect_params().values():
+        copies = [data.asnumpy() for data in parameter.list_data()]
+        assert len(copies) == len(other)
+        assert all((copy == copies[0]).all() for copy in copies)
+    train_steps(net, trainer, 3, 5)
+    counts = trainer.optimizer._all_index_update_counts
+    assert all(counts[ctx.device_id] == {0: 5, 1: 5} for ctx in other)
+    first_device, *others = ([data.asnumpy() for data in parameters] for parameters in zip(
+        *(p.list_data() for p in net.collect_params().values())))
+    for copy in others:
+        for mine, theirs in zip(first_device, copy):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_files_are_what_the_safetensors_package_and_json_read(saved):
+    path = checkpoint.latest(saved[0])
+    net, trainer = net_and_trainer()
+    checkpoint.load(path, net, trainer, mx.cpu())
+    arrays = load_file(path / "net.safetensors")
+    assert sorted(arrays) == ["000.weight", "001.bias"]
+    for array, parameter in zip((arrays[n] for n in sorted(arrays)), values(net)):
+        np.testing.assert_array_equal(array, parameter)
+    momenta = load_file(path / "optimizer.safetensors")
+    assert sorted(momenta) == ["000.weight.momentum", "001.bias.momentum"]
+    for i, parameter in enumerate(trainer._params):
+        name = {"weight": "000.weight", "bias": "001.bias"}[parameter.name.rsplit("_", 1)[1]]
+        np.testing.assert_array_equal(momenta[f"{name}.momentum"],
+                                      trainer._updaters[0].states[i].asnumpy())
+    state = json.loads((path / "state.json").read_text())
+    assert state["format"] == 2
+    assert state["optimizer"]["num_update"] == 3
+    assert state["optimizer"]["update_counts"] == {"000.weight": 3, "001.bias": 3}
+
+
+def test_a_diverging_loss_and_a_clock_set_back_can_be_saved(tmp_path):
+    net, trainer = net_and_trainer()
+    tally = Tally(1, 2, 1e300, 0, 4, -3600.0)
+    path = save(tmp_path, net, trainer, tally)
+    assert checkpoint.load(path, net, trainer, mx.cpu())[0].state() == tally.state()
+
+
+def test_the_scale_of_the_loss_is_kept(tmp_path):
+    """As with float16, which needs a GPU; the scaler is the same here."""
+    net, trainer = net_and_trainer()
+    trainer._amp_loss_scaler = amp.loss_scaler.LossScaler()
+    trainer._amp_loss_scaler._next_loss_scale = 2.0**10
+    train_steps(net, trainer, 0, 3)
+    path = save(tmp_path, net, trainer)
+    net, trainer = net_and_trainer()
+    trainer._amp_loss_scaler = amp.loss_scaler.LossScaler()
+    checkpoint.load(path, net, trainer, mx.cpu())
+    assert trainer._amp_loss_scaler.loss_scale == 2.0**10
+    assert trainer._amp_loss_scaler._unskipped == 3
+
+
 def test_only_the_newest_is_kept_and_nothing_half_written(saved):
     run = saved[0]
     net, trainer = net_and_trainer()
@@ -68,14 +137,21 @@ def test_an_interrupted_save_leaves_the_one_before(saved, monkeypatch):
     run = saved[0]
     before = checkpoint.latest(run)
     net, trainer = net_and_trainer()
-    monkeypatch.setattr(trainer, "save_states", lambda path: (_ for _ in ()).throw(OSError("full")))
+    write = checkpoint.write_safetensors
+
+    def full(path, arrays):
+        if path.name.startswith("optimizer"):
+            raise OSError("full")
+        write(path, arrays)
+
+    monkeypatch.setattr(checkpoint, "write_safetensors", full)
     with pytest.raises(OSError, match="full"):
         checkpoint.save(run, net, trainer, Tally(3), [], np.random.get_state())
     assert checkpoint.latest(run) == before
     assert len(list((run / "checkpoint").iterdir())) == 1
 
 
-@pytest.mark.parametrize("name", ["net.params", "trainer.states", "state.json"])
+@pytest.mark.parametrize("name", ["net.safetensors", "optimizer.safetensors", "state.json"])
 @pytest.mark.parametrize("damage", ["truncated", "empty", "missing"])
 def test_a_damaged_checkpoint_is_named(saved, name, damage):
     path = checkpoint.latest(saved[0])
@@ -85,6 +161,88 @@ def test_a_damaged_checkpoint_is_named(saved, name, damage):
         (path / name).write_bytes(content[:50] if damage == "truncated" else b"")
     with pytest.raises(InputError, match="epoch-0002-step-000003 cannot be read"):
         checkpoint.load(path, *net_and_trainer(), mx.cpu())
+
+
+@pytest.mark.parametrize("name", ["net.safetensors", "optimizer.safetensors", "state.json"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device", "loop", "proc"])
+def test_what_is_no_ordinary_file_is_named(saved, name, kind):
+    path = checkpoint.latest(saved[0]) / name
+    path.unlink()
+    make = {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path),
+            "device": lambda: path.symlink_to("/dev/zero"), "loop": lambda: path.symlink_to(path),
+            "proc": lambda: path.symlink_to("/proc/kmsg")}
+    make[kind]()
+    said = f"{name} (is not an ordinary file|cannot be opened|is empty|is missing)"
+    with pytest.raises(InputError, match=said):
+        checkpoint.load(path.parent, *net_and_trainer(), mx.cpu())
+
+
+def edited(path, change):
+    """The checkpoint, after `change` has edited the value of its state.json."""
+    state = json.loads((path / "state.json").read_text())
+    change(state)
+    (path / "state.json").write_text(json.dumps(state))
+    return path
+
+
+@pytest.mark.parametrize("change", [
+    lambda state: state.pop("tally"),
+    lambda state: state.update(more=1),
+    lambda state: state.update(format=3),
+    lambda state: state.update(format=True),
+    lambda state: state.update(history={}),
+    lambda state: state.update(history=[]),  # the tally is of epoch 2
+    lambda state: state["history"][0].update(epoch=2),
+    lambda state: state["history"][0].update(loss=float("nan")),
+    lambda state: state["history"][0].update(loss="0.5"),
+    lambda state: state["tally"].update(step=2.5),
+    lambda state: state["tally"].update(images=-1),
+    lambda state: state["tally"].update(images=10**18),
+    lambda state: state["tally"].update(images=True),
+    lambda state: state["tally"].update(more=1),
+    lambda state: state["numpy_random"].pop(),
+    lambda state: state["numpy_random"][1].pop(),
+    lambda state: state["numpy_random"][1].__setitem__(5, 2**32),
+    lambda state: state["numpy_random"].__setitem__(0, "PCG64"),
+    lambda state: state["numpy_random"].__setitem__(2, 625),
+    lambda state: state["optimizer"].update(name="adam"),
+    lambda state: state["optimizer"].update(schedule=None),
+    lambda state: state["optimizer"].update(num_update=-1),
+    lambda state: state["optimizer"].update(num_update="3"),
+    lambda state: state["optimizer"]["schedule"].update(name="PolyScheduler"),
+    lambda state: state["optimizer"]["schedule"].update(base_lr=None),
+    lambda state: state["optimizer"]["update_counts"].update({"002.weight": 1}),
+    lambda state: state["optimizer"]["update_counts"].pop("000.weight"),
+    lambda state: state["optimizer"].update(loss_scale={"loss_scale": 0}),
+    lambda state: state["optimizer"].update(
+        loss_scale={"loss_scale": 0, "next_loss_scale": 1, "unskipped": 0}),
+])
+def test_a_wrong_state_is_refused_and_changes_nothing(saved, change):
+    path = edited(checkpoint.latest(saved[0]), change)
+    net, trainer = net_and_trainer()
+    before, random = values(net), np.random.get_state()[1].tolist()
+    with pytest.raises(InputError, match="state.json|optimizer|update_counts|schedule|loss_scale"):
+        checkpoint.load(path, net, trainer, mx.cpu())
+    for mine, expected in zip(values(net), before):
+        np.testing.assert_array_equal(mine, expected)
+    assert np.random.get_state()[1].tolist() == random
+    assert not trainer._updaters[0].states
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 1_000_000, "nonsense", '"\ud800"', "[]", "1",
+                                  '{"format": 2, "format": 1}', '{"tally": 1e999}', "\x00"])
+def test_odd_json_is_refused(saved, text):
+    path = checkpoint.latest(saved[0])
+    (path / "state.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(InputError, match="state.json: "):
+        checkpoint.load(path, *net_and_trainer(), mx.cpu())
+
+
+def test_another_optimizers_checkpoint_is_refused(saved):
+    for other in ("adam", "plain sgd", "steps"):
+        with pytest.raises(InputError, match="cannot be read"):
+            checkpoint.load(checkpoint.latest(saved[0]), *net_and_trainer(optimizer=other),
+                            mx.cpu())
 
 
 def test_what_a_killed_process_left_is_cleared(saved):
