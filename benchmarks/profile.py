@@ -15,7 +15,7 @@ Train the chapter's net for a few steps on 128 images of 224x224 with oneDNN tel
 its milliseconds, and print what the last step consisted of: by kind, and the longest one by one.
 
   python -m benchmarks.profile                              float32
-  python -m benchmarks.profile --dtype bfloat16             in its training form
+  python -m benchmarks.profile --dtype bfloat16             as `optimize_for_training` makes it
   python -m benchmarks.profile --dtype bfloat16 --plain     the net as it is written
 """
 
@@ -32,7 +32,7 @@ KINDS = {  # how oneDNN's names begin -> ours
 def build_parser():
     parser = ArgumentParser(prog="python -m benchmarks.profile", description=DESCRIPTION)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
-    parser.add_argument("--plain", action="store_true", help="not in the training form")
+    parser.add_argument("--plain", action="store_true", help="the net as it was written")
     parser.add_argument("--size", type=int, default=224, help="of the images (default: 224)")
     parser.add_argument("--batch-size", type=int, default=128, help="(default: 128)")
     parser.add_argument("--longest", type=int, default=12, metavar="N",
@@ -71,14 +71,14 @@ def steps(args):
     from mxnet import autograd, gluon
 
     from nin_gluon import runtime
-    from nin_gluon.models.cpu_optimization import training_form
+    from nin_gluon.models.cpu_optimization import optimize_for_training
 
     runtime.use_dtype(args.dtype, [mx.cpu()])
     net = nin_gluon.nin()
     net.initialize(mx.init.Xavier())
     net.hybridize(static_alloc=True, static_shape=True)
     plain = args.plain or args.dtype == "float32"
-    forward = net if plain else training_form(net)
+    forward = net if plain else optimize_for_training(net)
     X = mx.nd.random.uniform(shape=(args.batch_size, 1, args.size, args.size))
     y, loss = mx.nd.zeros(args.batch_size), gluon.loss.SoftmaxCrossEntropyLoss()
     trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1})

@@ -94,7 +94,7 @@ def ours(dtype):
 
         from nin_gluon import runtime
         from nin_gluon.data.loader import BatchLoader
-        from nin_gluon.models import training_form
+        from nin_gluon.models import optimize_for_training
         from nin_gluon.training.hooks import Hooks
         from nin_gluon.training.loop import evaluate_accuracy, train_ch5
 
@@ -108,7 +108,7 @@ def ours(dtype):
         trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": LR})
 
         def loop(train, test):
-            hooks = Hooks(forward_of=training_form) if dtype == "bfloat16" else None
+            hooks = Hooks(forward_of=optimize_for_training) if dtype == "bfloat16" else None
             train_ch5(net, train, test, batch_size, trainer, ctx, 1, hooks)
 
         warm_up = BatchLoader(train_iter.images[:batch_size].asnumpy(),

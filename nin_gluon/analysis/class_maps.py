@@ -51,7 +51,7 @@ def load_net(run: Path, settings: Settings, ctx: mx.Context) -> RunNet:
     features, head = models.maps_and_head(net)
     field = receptive_field(features)
     features.hybridize(static_alloc=True, static_shape=True)
-    features = models.inference_form(features)
+    features = models.optimize_for_inference(features)
 
     def maps_and_scores(X: nd.NDArray) -> Tuple[nd.NDArray, nd.NDArray]:
         maps = features(X.as_in_context(ctx))

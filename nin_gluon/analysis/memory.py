@@ -135,9 +135,9 @@ def run_net(net: "Block", shape: Sequence[int], training: bool, hybridize: bool,
     mark("images")
     forward = net
     if hybridize and not training:
-        forward = models.inference_form(net)
+        forward = models.optimize_for_inference(net)
     elif hybridize and dtype == "bfloat16":  # as the train command does
-        forward = models.training_form(net)
+        forward = models.optimize_for_training(net)
     loss = gluon.loss.SoftmaxCrossEntropyLoss()
     trainer: Any = training and gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.1})
     for i in range(ROUNDS):

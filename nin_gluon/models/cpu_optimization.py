@@ -1,32 +1,37 @@
-"""A net as it is best computed on a CPU: in one form to train it, in another to use it.
+"""Functions that compute the same as a net, but faster on a CPU: one to train it, one to use it.
 
-The net stays as it was written. A form of it has its parameters, gives its scores and gradients up
-to rounding, and spares oneDNN what that does badly. Where there is nothing to gain, the net is its
-own form.
+The net itself stays as it was written. An optimized function shares its parameters and gives its
+scores and gradients up to rounding, but avoids what oneDNN computes slowly. If there is nothing to
+gain, the function is the net itself.
 """
 
 import warnings
 import weakref
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Union
 
 import mxnet as mx
 import numpy as np
-from mxnet import gluon
+from mxnet import gluon, nd
 from mxnet.gluon import nn
 
 from nin_gluon import runtime
-from nin_gluon.models.geometry import NiN, check_size
+from nin_gluon.models.base import NiN
+from nin_gluon.models.geometry import check_input
 
-__all__ = ["inference_form", "training_form"]
+__all__ = ["optimize_for_inference", "optimize_for_training"]
 
-BLOCK = 16  # channels that oneDNN's AVX-512 kernels take at a time
-AMX_BLOCK = 32  # and those for the matrix units
+Forward = Callable[[nd.NDArray], nd.NDArray]
+
+BLOCK = 16  # channels that oneDNN's AVX-512 kernels process together
+AMX_BLOCK = 32  # the same for kernels that use the AMX matrix units
 
 
-def inference_form(net):
-    """A function that computes what `net` does now, when nothing is to be learned.
+def optimize_for_inference(net: gluon.Block) -> Forward:
+    """A function that computes what `net` computes now, for use outside of training.
 
-    oneDNN computes each convolution and the ReLU after it in one pass over memory. The function
-    keeps the parameters that it first meets, in oneDNN's layout: ask for a new one after training.
+    oneDNN runs each convolution and the ReLU after it in one pass over memory. The function keeps a
+    copy of the parameters in oneDNN's layout, made at its first call. So get a new function after
+    training.
 
     Parameters
     ----------
@@ -36,102 +41,104 @@ def inference_form(net):
     Returns
     -------
     callable
-        NDArray (batch, channels, height, width) -> scores, as `net`.
+        NDArray (batch, channels, height, width) float32 -> scores, as `net`.
     """
-    if not has_forms(net):
+    if not can_be_optimized(net):
         return net
     data = mx.sym.var("data")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that the type of the data is not decided yet
+        warnings.simplefilter("ignore")  # that the dtype of the data is not known yet
         fused = gluon.SymbolBlock(net(data).get_backend_symbol("MKLDNN"), data,
                                   params=net.collect_params())
     fused.hybridize(static_alloc=True, static_shape=True)
 
-    def forward(X):
+    def forward(X: nd.NDArray) -> nd.NDArray:
         if isinstance(net, NiN):
-            check_size(net, X.shape)
+            check_input(net, X.shape)
         return fused(X)
 
-    weakref.finalize(forward, fused._clear_cached_op)  # see `training_form`
+    weakref.finalize(forward, fused._clear_cached_op)  # see `optimize_for_training`
     return forward
 
 
-def training_form(net):
-    """A function that computes what `net` does, with gradients for the parameters of `net`.
+def optimize_for_training(net: gluon.Block) -> Forward:
+    """A function that computes what `net` computes, with gradients for the parameters of `net`.
 
-    Three things change in a chain of layers; with them a bfloat16 step of the chapter's net takes 5
-    to 12 % less time. (In float32 it gains 2 % and takes more memory, and is not used.)
+    It changes three things in a chain of layers. Together they make a bfloat16 step of the
+    chapter's net 5 to 12 % faster. (In float32 they gain 2 % and cost memory, so nothing here uses
+    them for float32.)
 
-    - The ReLU before a max pooling comes after it, where there is a quarter of the values. The
-      largest of the values above 0 is the same either way, and so is where its gradient goes.
-    - `SpaceToDepth` for a first convolution of large kernel and stride on few channels.
-    - A 3x3 or larger convolution to few classes computes `BLOCK` channels, whose kernels oneDNN
-      has optimized, and the ones too many are cut off.
+    - A ReLU before a max pooling moves behind it, where only a quarter of the values is left. The
+      largest value above 0 is the same either way, and so is the place its gradient goes to.
+    - `SpaceToDepth` replaces a first convolution of large kernel and stride on few channels.
+    - A 3x3 or larger convolution to only a few channels, the classes, computes `BLOCK` channels,
+      for which oneDNN has optimized kernels. The surplus is cut off.
 
     Parameters
     ----------
     net : Block
-        Initialized; its parameters may still wait for the first batch to tell their shapes.
+        Initialized. The shapes of its parameters may still depend on the first batch.
 
     Returns
     -------
     callable
-        NDArray (batch, channels, height, width) -> scores, as `net`.
+        NDArray (batch, channels, height, width) float32 -> scores, as `net`.
     """
-    if not (has_forms(net) and isinstance(net, nn.HybridSequential)):
+    if not (can_be_optimized(net) and isinstance(net, nn.HybridSequential)):
         return net
-    forms = {}  # one for each size of images
+    chains: Dict[Tuple[int, ...], nn.HybridSequential] = {}  # one for each image size
 
-    def forward(X):
+    def forward(X: nd.NDArray) -> nd.NDArray:
         size = X.shape[1:]
-        if size not in forms:
+        if size not in chains:
             if isinstance(net, NiN):
-                check_size(net, X.shape)
+                check_input(net, X.shape)
             net.infer_shape(X)
             for parameter in net.collect_params().values():
                 parameter._finish_deferred_init()
-            net._build_cache(X)  # which net.export would otherwise miss
-            forms[size] = chain(net, size)
-        return forms[size](X)
+            net._build_cache(X)  # net.export needs it, and the net itself is never called
+            chains[size] = optimized_chain(net, size)
+        return chains[size](X)
 
-    # A block is part of a reference cycle: without this its memory, as much as a step of training
+    # A block is part of a reference cycle. Without this its memory, as much as one training step
     # takes, would stay until Python happens to look for cycles.
-    weakref.finalize(forward, lambda: [form._clear_cached_op() for form in forms.values()])
+    weakref.finalize(forward, lambda: [chain._clear_cached_op() for chain in chains.values()])
     return forward
 
 
-def has_forms(net):
-    """Whether this is a net of symbols, in float32 and on CPUs, and MXNet has oneDNN."""
+def can_be_optimized(net: gluon.Block) -> bool:
+    """Whether the net is hybridized, in float32 and on CPUs, and MXNet has oneDNN."""
     parameters = net.collect_params().values()
-    # A Block that is not hybridized, or has a forward of its own, may do what no symbol can.
+    # A Block that is not hybridized, or has its own `forward`, may do what no symbol can.
     hybridized = (isinstance(net, gluon.HybridBlock) and net._active
                   and type(net).forward is gluon.HybridBlock.forward)
-    return (hybridized and all(np.dtype(p.dtype) == np.float32 for p in parameters)
-            and all(ctx.device_type == "cpu" for p in parameters for ctx in p.list_ctx())
-            and mx.runtime.Features().is_enabled("MKLDNN"))
+    return bool(hybridized and all(np.dtype(p.dtype) == np.float32 for p in parameters)
+                and all(ctx.device_type == "cpu" for p in parameters for ctx in p.list_ctx())
+                and mx.runtime.Features().is_enabled("MKLDNN"))
 
 
-def chain(net, size):
-    """The training form for images of one size (channels, height, width), hybridized."""
-    layers, form, late = list(links(net)), nn.HybridSequential(), False
+def optimized_chain(net: nn.HybridSequential, size: Sequence[int]) -> nn.HybridSequential:
+    """The layers to train with on images of one size (channels, height, width), hybridized."""
+    layers, chain, relu_is_due = list(links(net)), nn.HybridSequential(), False
     for layer, following in zip(layers, [*layers[1:], None]):
         if type(layer) is not nn.Conv2D:
-            form.add(layer)
-            if late:
-                form.add(nn.Activation("relu"))
-            late = False
+            chain.add(layer)
+            if relu_is_due:
+                chain.add(nn.Activation("relu"))
+            relu_is_due = False
             continue
-        late = (type(following) is nn.MaxPool2D and layer.act is not None
-                and layer.act._act_type == "relu")
-        first = layer is layers[0] and SpaceToDepth.suits(layer)
-        form.add(SpaceToDepth(layer, *size[1:], not late) if first
-                 else Convolution(layer, not late))
-    form.hybridize(static_alloc=True, static_shape=True)
-    return form
+        relu_is_due = (type(following) is nn.MaxPool2D and layer.act is not None
+                       and layer.act._act_type == "relu")
+        if layer is layers[0] and SpaceToDepth.suits(layer):
+            chain.add(SpaceToDepth(layer, size[1], size[2], not relu_is_due))
+        else:
+            chain.add(Convolution(layer, not relu_is_due))
+    chain.hybridize(static_alloc=True, static_shape=True)
+    return chain
 
 
-def links(block):
-    """The layers of a chain, one after the other; other blocks are not looked into."""
+def links(block: gluon.Block) -> Iterator[gluon.Block]:
+    """The layers of a chain, one after the other; a block of another kind counts as one layer."""
     if type(block) in (nn.HybridSequential, NiN):
         for child in block:
             yield from links(child)
@@ -140,9 +147,9 @@ def links(block):
 
 
 class Convolution(nn.HybridBlock):
-    """A Conv2D with another's parameters, with or without its activation."""
+    """A Conv2D that uses the parameters of another, with or without its activation."""
 
-    def __init__(self, conv, activate):
+    def __init__(self, conv: nn.Conv2D, activate: bool) -> None:
         super().__init__()
         self.params.update(conv.params)
         self.weight, self.bias = conv.weight, conv.bias
@@ -154,7 +161,8 @@ class Convolution(nn.HybridBlock):
             self.no_weight = constant(self, "no_weight", (self.extra, inputs, *kernel))
             self.no_bias = constant(self, "no_bias", (self.extra,)) if conv.bias else None
 
-    def hybrid_forward(self, F, x, weight, bias=None, no_weight=None, no_bias=None):
+    def hybrid_forward(self, F: Any, x: Any, weight: Any, bias: Any = None, no_weight: Any = None,
+                       no_bias: Any = None) -> Any:
         channels = self.settings["num_filter"]
         if self.extra:
             weight = F.concat(weight, no_weight, dim=0)
@@ -166,25 +174,25 @@ class Convolution(nn.HybridBlock):
 
 
 class SpaceToDepth(nn.HybridBlock):
-    """A Conv2D of large kernel and stride s, with another's parameters, in two steps.
+    """A Conv2D of large kernel and stride s, computed in two steps with the same parameters.
 
-    First each square of s x s pixels becomes one pixel of s x s times as many channels: a
-    convolution with kernels of a single 1, which needs no gradient. On that a convolution of stride
-    1 does the rest, with the same weights in another order. The chapter's 11x11 of stride 4 on 1
-    channel so becomes a 3x3 on 16. Of the kernels for one channel, oneDNN's backward pass needs
-    the 54x54 maps converted to other layouts and back.
+    The first step turns each square of s x s pixels into one pixel with s x s times as many
+    channels. It is a convolution whose kernels hold a single 1, and it needs no gradient. The
+    second step is a convolution of stride 1 with the same weights in another order. The chapter's
+    11x11 convolution of stride 4 on 1 channel becomes a 3x3 one on 16. With a kernel for only one
+    channel, oneDNN's backward pass would convert the 54x54 maps to other layouts and back.
     """
 
-    def __init__(self, conv, height, width, activate):
+    def __init__(self, conv: nn.Conv2D, height: int, width: int, activate: bool) -> None:
         super().__init__()
         self.params.update(conv.params)
         self.weight, self.bias = conv.weight, conv.bias
         self.act = conv.act if activate else None
         self.filters, self.inputs, self.kernel, _ = conv.weight.shape
         self.stride = conv._kwargs["stride"][0]
-        self.cells = -(-self.kernel // self.stride)  # kernel of the second convolution
+        self.cells = -(-self.kernel // self.stride)  # kernel size of the second convolution
         self.margin = self.cells * self.stride - self.kernel
-        # Where whole squares do not reach as far as the padded kernel, zeros are put beside.
+        # Zeros to append if whole squares do not reach as far as the padded kernel.
         self.pad = [self.margin if (n + self.margin) // self.stride > n // self.stride else 0
                     for n in (height, width)]
         self.channels = self.inputs * self.stride**2
@@ -198,8 +206,8 @@ class SpaceToDepth(nn.HybridBlock):
                                       (self.filters, self.extra, self.cells, self.cells))
 
     @staticmethod
-    def suits(conv):
-        """Whether a Conv2D is of this kind."""
+    def suits(conv: nn.Conv2D) -> bool:
+        """Whether this class can replace the Conv2D."""
         _, inputs, *kernel = conv.weight.shape
         settings = conv._kwargs
         stride = settings["stride"][0]
@@ -207,7 +215,8 @@ class SpaceToDepth(nn.HybridBlock):
                 and settings["pad"] == (0, 0) and settings["dilate"] == (1, 1)
                 and settings["num_group"] == 1 and inputs * stride**2 <= AMX_BLOCK)
 
-    def hybrid_forward(self, F, x, weight, squares, bias=None, no_weight=None):
+    def hybrid_forward(self, F: Any, x: Any, weight: Any, squares: Any, bias: Any = None,
+                       no_weight: Any = None) -> Any:
         s, cells, margin = self.stride, self.cells, self.margin
         if any(self.pad):
             x = F.pad(x, mode="constant", pad_width=(0, 0, 0, 0, 0, self.pad[0], 0, self.pad[1]))
@@ -224,10 +233,11 @@ class SpaceToDepth(nn.HybridBlock):
         return x if self.act is None else self.act(x)
 
 
-def constant(block, name, value):
+def constant(block: gluon.Block, name: str,
+             value: Union[nd.NDArray, Tuple[int, ...]]) -> gluon.Parameter:
     """A constant parameter of a block: an array, or zeros of a shape.
 
-    (As F.eye and F.zeros it would do, did mixed precision not fail on operators without inputs.)
+    (Not F.eye and F.zeros, because mixed precision fails on operators without inputs.)
     """
     value = mx.nd.zeros(value) if isinstance(value, tuple) else value
     parameter = block.params.get_constant(name, value)
@@ -235,7 +245,7 @@ def constant(block, name, value):
     return parameter
 
 
-def convolve(F, x, weight, bias=None, **settings):
+def convolve(F: Any, x: Any, weight: Any, bias: Optional[Any] = None, **settings: Any) -> Any:
     """F.Convolution with or without a bias."""
     arrays = (x, weight) if bias is None else (x, weight, bias)
     return F.Convolution(*arrays, **{**settings, "no_bias": bias is None})

@@ -1,29 +1,35 @@
-"""What can be told of a net by arithmetic: layer shapes, parameters, MACs, smallest input."""
+"""What arithmetic alone tells about a net: shapes, parameters, MACs, receptive field, input size.
+
+Nothing is computed on images, and the net need not be initialized.
+"""
 
 from math import prod
-from typing import NamedTuple, Tuple
+from typing import TYPE_CHECKING, Any, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import mxnet as mx
 from mxnet.gluon import nn
 
 from nin_gluon.errors import InputError
 
-__all__ = ["LayerRow", "NiN", "layer_table", "leaves", "receptive_field",
+if TYPE_CHECKING:
+    from mxnet.gluon import Block
+
+__all__ = ["LayerRow", "check_input", "dense_input", "layer_table", "leaves", "receptive_field",
            "smallest_input", "title"]
 
 
 class LayerRow(NamedTuple):
-    """One layer of a net for one input shape."""
+    """One layer of a net, for one input shape."""
 
     name: str
     output: Tuple[int, ...]
     parameters: int
     macs: int  # multiply-adds of its convolutions and dense layers; FLOPs are twice that
-    values: int  # that its operations put out; a convolution and the ReLU after it each count
+    values: int  # outputs of all its operations; a convolution and its ReLU each count
 
 
-def leaves(block):
-    """The layers without layers inside, in the order in which they were added."""
+def leaves(block: "Block") -> "List[Block]":
+    """The layers that hold no other layers, in the order in which they were added."""
     children = list(block._children.values())
     # An activation inside a convolution is a child of it, yet the convolution is the layer.
     if not children or hasattr(block, "weight"):
@@ -31,8 +37,8 @@ def leaves(block):
     return [leaf for child in children for leaf in leaves(child)]
 
 
-def title(leaf):
-    """What a layer is, in words: ``11x11 convolution, stride 4``."""
+def title(leaf: "Block") -> str:
+    """A layer in words: ``11x11 convolution, stride 4``."""
     window = getattr(leaf, "_kwargs", {})
     if window.get("global_pool"):
         return f"global {window['pool_type']} pooling"
@@ -44,8 +50,11 @@ def title(leaf):
     return f"{size} {kind}{stride}"
 
 
-def layer_table(net, input_shape, inside=False):
-    """Shapes, parameters and MACs of each layer, without computing or allocating anything.
+# ------------------------------------------------------------------ shapes and cost
+
+
+def layer_table(net: "Block", input_shape: Sequence[int], inside: bool = False) -> List[LayerRow]:
+    """Shapes, parameters and MACs of each layer; computes and allocates nothing.
 
     Parameters
     ----------
@@ -54,7 +63,7 @@ def layer_table(net, input_shape, inside=False):
     input_shape : tuple of int
         (batch, channels, height, width).
     inside : bool
-        Whether the layers inside the blocks get a row each, in place of the blocks.
+        Give each layer inside the blocks a row, instead of the blocks.
 
     Returns
     -------
@@ -64,10 +73,12 @@ def layer_table(net, input_shape, inside=False):
     Raises
     ------
     InputError
-        Height or width is below `smallest_input`.
+        The net cannot take such an input; see `check_input`.
     """
-    check_size(net, input_shape)
-    rows, x, before = [], mx.sym.var("data"), set()
+    check_input(net, input_shape)
+    x: Any = mx.sym.var("data")
+    before: Set[str] = set()
+    rows = []
     for layer in leaves(net) if inside else net:
         x = layer(x)
         internals = x.get_internals()
@@ -75,24 +86,84 @@ def layer_table(net, input_shape, inside=False):
         shapes = dict(zip(internals.list_outputs(), outputs))
         shapes.update(zip(internals.list_arguments(), arguments))
         made = set(shapes) - set(internals.list_inputs())
-        values = sum(prod(shapes[name]) for name in made - before)
-        before, macs = made, 0
-        for leaf in leaves(layer):
-            if hasattr(leaf, "weight"):
-                batch, _, *pixels = shapes[leaf.name + "_fwd_output"]
-                macs += batch * prod(pixels) * prod(shapes[leaf.weight.name])
-        parameters = sum(prod(shapes[name]) for name in layer.collect_params())
-        rows.append(LayerRow(layer.name, outputs[-1], parameters, macs, values))
+        rows.append(LayerRow(
+            layer.name, outputs[-1],
+            parameters=sum(prod(shapes[name]) for name in layer.collect_params()),
+            macs=sum(leaf_macs(leaf, shapes) for leaf in leaves(layer)),
+            values=sum(prod(shapes[name]) for name in made - before)))
+        before = made
     return rows
 
 
-def smallest_input(net):
-    """Smallest (height, width) in pixels that leaves at least one pixel in every layer of `net`.
+def leaf_macs(leaf: "Block", shapes: dict) -> int:
+    """Multiply-adds of one layer, given the shapes of all outputs and parameters by name."""
+    if not hasattr(leaf, "weight"):
+        return 0
+    batch, _, *pixels = shapes[leaf.name + "_fwd_output"]
+    return batch * prod(pixels) * prod(shapes[leaf.weight.name])
+
+
+def receptive_field(net: "Block") -> List[Tuple[float, int, int]]:
+    """Which pixels of the image the values of a net's maps depend on, along each axis.
+
+    Computed forwards. Take a layer with k pixels of kernel, s of stride and p of padding, whose
+    input values are d pixels apart. It moves the centre of the first value by ((k - 1) / 2 - p) d,
+    widens the receptive field by (k - 1) d, and leaves values that are s d apart.
+
+    Parameters
+    ----------
+    net : HybridSequential
+        Of convolutions, poolings, and layers that work value by value.
+
+    Returns
+    -------
+    list of (float, int, int)
+        For height and for width: the centre of the first value's receptive field, in pixels from
+        the edge of the image; the distance between the centres of neighbours; and the size of each
+        receptive field, part of which may lie in the padding.
+    """
+    axes = [(0.5, 1, 1), (0.5, 1, 1)]
+    for leaf in leaves(net):
+        window = getattr(leaf, "_kwargs", {})
+        if "kernel" in window:
+            per_axis = zip(axes, window["kernel"], window["stride"], window["pad"])
+            axes = [(centre + ((k - 1) / 2 - p) * step, s * step, seen + (k - 1) * step)
+                    for (centre, step, seen), k, s, p in per_axis]
+    return axes
+
+
+# ------------------------------------------------------------------ what a net can take
+
+
+def check_input(net: "Block", input_shape: Sequence[int]) -> None:
+    """Raise `InputError` unless `net` can take (batch, channels, height, width).
+
+    The images must be large enough. A dense layer that already has its parameters accepts only
+    images of the size that they were made for.
+    """
+    if len(input_shape) != 4:
+        raise InputError(f"the net takes (batch, channels, height, width), not {input_shape}.")
+    height, width = input_shape[2:]
+    smallest = smallest_input(net)
+    if height < smallest[0] or width < smallest[1]:
+        raise InputError(
+            f"an input of {height}x{width} pixels is too small for this net: nothing would be left "
+            f"before the average; the smallest is {smallest[0]}x{smallest[1]}.")
+    found, expected = dense_input(net, input_shape) or (0, 0)
+    if expected and found != expected:
+        raise InputError(
+            f"an input of {height}x{width} pixels gives the dense layer of this net {found} values "
+            f"instead of {expected}; with such a head all images must be of the size of the first "
+            "ones.")
+
+
+def smallest_input(net: "Block") -> Tuple[int, ...]:
+    """The smallest (height, width) in pixels that leaves at least one pixel after every layer.
 
     Computed backwards: k pixels of kernel, s of stride and p of padding make n outputs from
-    (n - 1) s + k - 2 p inputs, or, where sizes are rounded up, from s - 1 fewer unless n is 1.
+    (n - 1) s + k - 2 p inputs. If sizes are rounded up and n is above 1, s - 1 fewer will do.
     """
-    size = (1, 1)
+    size: Tuple[int, ...] = (1, 1)
     for leaf in reversed(leaves(net)):
         window = getattr(leaf, "_kwargs", {})
         if "kernel" not in window:
@@ -107,17 +178,14 @@ def smallest_input(net):
     return size
 
 
-def dense_input(net, input_shape):
-    """What the first dense layer of `net` takes, if it takes whole maps, for images of a shape.
-
-    Along each axis n pixels become (n + 2 p - k) / s + 1, rounded down, or up where the layer says
-    so; a kernel of k pixels that are d apart counts as one of (k - 1) d + 1.
+def dense_input(net: "Block", input_shape: Sequence[int]) -> Optional[Tuple[int, int]]:
+    """How many values the first dense layer of `net` gets from an image, if it takes whole maps.
 
     Returns
     -------
     (int, int) or None
-        How many values an image gives it, and how many its weights are for, 0 if that is still
-        open; None if there is no such layer.
+        How many values an image of this shape gives it, and how many its weights are made for, 0
+        if that is still open. None if there is no such layer.
     """
     _, channels, *size = input_shape
     flat = False
@@ -126,81 +194,20 @@ def dense_input(net, input_shape):
         flat = flat or isinstance(leaf, nn.Flatten)
         if isinstance(leaf, nn.Dense):
             return (channels * prod(size), leaf.weight.shape[1]) if flat or leaf._flatten else None
-        if "kernel" not in window:
-            continue
-        channels = window.get("num_filter", channels)
-        up = window.get("pooling_convention") == "full"
-        per_axis = zip(size, window["kernel"], window["stride"], window["pad"],
-                       window.get("dilate", (1, 1)))
-        size = [1 if window.get("global_pool") else
-                (n + 2 * p - (k - 1) * d - 1 + (s - 1) * up) // s + 1 for n, k, s, p, d in per_axis]
+        if "kernel" in window:
+            channels = window.get("num_filter", channels)
+            size = output_size(window, size)
     return None
 
 
-def receptive_field(net):
-    """Where in the image the values of a net's maps are from, along each axis.
+def output_size(window: dict, size: Iterable[int]) -> List[int]:
+    """The size of a convolution's or pooling's output, along each axis.
 
-    Computed forwards: a layer of k pixels of kernel, s of stride and p of padding, on values that
-    are d pixels apart, moves the first value's centre by ((k - 1) / 2 - p) d, widens what a value
-    sees by (k - 1) d, and leaves values that are s d apart.
-
-    Parameters
-    ----------
-    net : HybridSequential
-        Of convolutions and poolings, and what works value by value.
-
-    Returns
-    -------
-    list of (float, int, int)
-        For height and width: the centre of what the first value sees, in pixels from the image's
-        edge; how far apart the centres of neighbours are; and how many pixels each value sees, of
-        which some may lie in the padding.
+    n pixels become (n + 2 p - k) / s + 1, rounded down, or up if the layer says so. A kernel of k
+    pixels that are d apart counts as one of (k - 1) d + 1.
     """
-    axes = [(0.5, 1, 1), (0.5, 1, 1)]
-    for leaf in leaves(net):
-        window = getattr(leaf, "_kwargs", {})
-        if "kernel" in window:
-            per_axis = zip(axes, window["kernel"], window["stride"], window["pad"])
-            axes = [(centre + ((k - 1) / 2 - p) * step, s * step, seen + (k - 1) * step)
-                    for (centre, step, seen), k, s, p in per_axis]
-    return axes
-
-
-def check_size(net, input_shape):
-    """Raise `InputError` unless `net` can take (batch, channels, height, width).
-
-    The images must be large enough, and where the head is a dense layer that has its parameters,
-    of the size that they were made for.
-    """
-    smallest = smallest_input(net)
-    if len(input_shape) != 4:
-        raise InputError(f"the net takes (batch, channels, height, width), not {input_shape}.")
-    if any(n < least for n, least in zip(input_shape[2:], smallest)):
-        raise InputError(
-            f"an input of {input_shape[2]}x{input_shape[3]} pixels is too small for this net: "
-            f"nothing would be left before the average; the smallest is "
-            f"{smallest[0]}x{smallest[1]}."
-        )
-    found, wanted = dense_input(net, input_shape) or (0, 0)
-    if wanted and found != wanted:
-        raise InputError(
-            f"an input of {input_shape[2]}x{input_shape[3]} pixels gives the dense layer of this "
-            f"net {found} values instead of {wanted}; with such a head all images must be of the "
-            "size of the first ones."
-        )
-
-
-class NiN(nn.HybridSequential):
-    """A HybridSequential that says so when its input is too small for it.
-
-    Raises `InputError` where a plain one would fail deep inside MXNet. (A forward hook would do
-    the same, were hooks not dropped, with a warning, when a net is hybridized.)
-    """
-
-    def __call__(self, x, *args):
-        if isinstance(x, mx.nd.NDArray):  # a symbol has no shape yet
-            check_size(self, x.shape)
-        return super().__call__(x, *args)
-
-    def _alias(self):
-        return "hybridsequential"  # layers and parameters are named as in a plain one
+    up = window.get("pooling_convention") == "full"
+    per_axis = zip(size, window["kernel"], window["stride"], window["pad"],
+                   window.get("dilate", (1, 1)))
+    return [1 if window.get("global_pool") else
+            (n + 2 * p - (k - 1) * d - 1 + (s - 1) * up) // s + 1 for n, k, s, p, d in per_axis]

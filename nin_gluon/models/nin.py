@@ -4,15 +4,20 @@ Source: Lin, Chen and Yan, "Network In Network", arXiv 1312.4400 (2013); layer s
 into Deep Learning, section 7.3, which takes its first kernels from AlexNet.
 """
 
+from typing import Tuple, Union
+
 from mxnet.gluon import nn
 
-from nin_gluon.models.geometry import NiN
+from nin_gluon.models.base import NiN
 from nin_gluon.models.head import check_options, head_layers
 
 __all__ = ["nin", "nin_block"]
 
+Size = Union[int, Tuple[int, int]]  # in pixels: one number for both axes, or (height, width)
 
-def nin_block(num_channels, kernel_size, strides, padding):
+
+def nin_block(num_channels: int, kernel_size: Size, strides: Size,
+              padding: Size) -> nn.HybridSequential:
     """One convolution, then two 1x1 convolutions: a dense net of two layers at every pixel.
 
     Parameters
@@ -25,8 +30,8 @@ def nin_block(num_channels, kernel_size, strides, padding):
     Returns
     -------
     HybridSequential
-        (batch, channels, height, width) -> (batch, num_channels, height', width'), ReLU after
-        each convolution.
+        (batch, channels, height, width) -> (batch, num_channels, height', width'), with a ReLU
+        after each convolution.
     """
     blk = nn.HybridSequential()
     blk.add(
@@ -37,7 +42,7 @@ def nin_block(num_channels, kernel_size, strides, padding):
     return blk
 
 
-def nin(classes=10, dropout=0.5, head="gap"):
+def nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> nn.HybridSequential:
     """The Network in Network of the chapter: ten layers, 1,992,166 parameters for 10 classes.
 
     Parameters
@@ -47,20 +52,20 @@ def nin(classes=10, dropout=0.5, head="gap"):
     dropout : float
         Share of the values that dropout sets to zero in training, in [0, 1).
     head : {"gap", "fc", "fc_dropout"}
-        What makes scores of the classes' maps: the chapter's global average pooling, or a dense
+        Turns the maps of the classes into scores: the chapter's global average pooling, or a dense
         layer; see `nin_gluon.models.head.head_layers`.
 
     Returns
     -------
     HybridSequential
         (batch, channels, height, width) float32 -> scores (batch, classes). The published input
-        is (batch, 1, 224, 224); since the head averages over whatever map is left, any height
-        and width from 67 pixels on will do, and a smaller one raises `InputError`.
+        is (batch, 1, 224, 224). The head averages over maps of any size, so any height and width
+        of at least 67 pixels will do; a smaller input raises `InputError`.
 
     Raises
     ------
     InputError
-        An option has a value that it cannot have.
+        The net cannot be built with these options.
     """
     check_options(classes, dropout, head)
     net = NiN()
@@ -74,7 +79,7 @@ def nin(classes=10, dropout=0.5, head="gap"):
         nn.Dropout(dropout),
         # As many channels as classes: each becomes the map of one class ...
         nin_block(classes, kernel_size=3, strides=1, padding=1),
-        # ... and the average of the map its score, in place of dense layers.
+        # ... and the average of the map is its score. There are no dense layers.
         *head_layers(head, classes),
     )
     return net

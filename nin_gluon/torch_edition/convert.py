@@ -12,7 +12,7 @@ import mxnet as mx
 from mxnet.gluon import nn
 
 from nin_gluon.errors import InputError
-from nin_gluon.models.geometry import NiN
+from nin_gluon.models.base import NiN
 from nin_gluon.torch_edition import need_torch
 
 with contextlib.suppress(ModuleNotFoundError):  # the functions say so when they are called

@@ -51,7 +51,7 @@ class Hooks:
         that it is given, one per device, over these and over all workers.
     forward_of : callable
         Makes of the net the function that is trained, such as
-        `nin_gluon.models.cpu_optimization.training_form`. By default that is the net itself, and a
+        `nin_gluon.models.cpu_optimization.optimize_for_training`. By default that is the net itself, and a
         run equals d2lzh's to the last bit.
     """
 

@@ -7,7 +7,7 @@ import mxnet as mx
 from mxnet import autograd, gluon, nd
 from mxnet.contrib import amp
 
-from nin_gluon.models.cpu_optimization import inference_form
+from nin_gluon.models.cpu_optimization import optimize_for_inference
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.hooks import Hooks
 from nin_gluon.training.tally import NonFiniteLoss, Tally, count_correct, to_host
@@ -105,7 +105,7 @@ def evaluate_accuracy(data_iter: Batches, net: "Block", ctx: Optional[Devices] =
     """
     hooks = hooks or Hooks()
     devices = list(ctx) if isinstance(ctx, (list, tuple)) else [ctx or mx.cpu()]
-    forward, queue = inference_form(net), Queue()
+    forward, queue = optimize_for_inference(net), Queue()
     counts, images = [], 0
     for X, y in data_iter:
         for X_part, y_part in zip(split(X, devices), split(y, devices)):

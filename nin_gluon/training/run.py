@@ -68,7 +68,7 @@ class Run:
         """Run the chapter's loop with these hooks."""
         hooks.all_reduce = self.workers.allreduce
         if self.settings.dtype == "bfloat16":
-            hooks.forward_of = models.training_form
+            hooks.forward_of = models.optimize_for_training
         return train_ch5(self.net, self.train_iter, self.test_iter,
                          self.settings.batch_size * self.workers.count, self.trainer,
                          self.contexts, self.settings.epochs, hooks)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from nin_gluon import models, plots, runtime
 from nin_gluon.confidence import judge, main
-from nin_gluon.models.geometry import NiN
+from nin_gluon.models.base import NiN
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training.history import EpochRecord, write_history
 from nin_gluon.training.run_folder import Environment, RunConfig, export_net, write_config

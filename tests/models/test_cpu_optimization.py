@@ -1,4 +1,4 @@
-"""The forms of a net compute what the net does."""
+"""The optimized functions compute what the net computes."""
 
 import mxnet as mx
 import numpy as np
@@ -9,7 +9,7 @@ from mxnet.gluon import nn
 import nin_gluon
 from nin_gluon import runtime
 from nin_gluon.errors import InputError
-from nin_gluon.models.cpu_optimization import inference_form, training_form
+from nin_gluon.models.cpu_optimization import optimize_for_inference, optimize_for_training
 
 
 def hybridized_nin():
@@ -27,7 +27,7 @@ def X(garments):
 
 
 def operators(forward):
-    """Names of the operators that the inference form consists of."""
+    """Names of the operators that the function for inference consists of."""
     fused = next(cell.cell_contents for cell in forward.__closure__
                  if isinstance(cell.cell_contents, gluon.SymbolBlock))
     return [name for name in fused._cached_graph[1].get_internals().list_outputs()
@@ -37,23 +37,23 @@ def operators(forward):
 def test_the_scores_are_the_nets(X):
     net = hybridized_nin()
     X = X.astype("float32")
-    forward = inference_form(net)
+    forward = optimize_for_inference(net)
     assert forward is not net
     np.testing.assert_allclose(forward(X).asnumpy(), net(X).asnumpy(), rtol=1e-5, atol=1e-7)
     # Twelve convolutions with their ReLUs have become twelve operators.
     assert len(operators(forward)) == 12
 
 
-def test_after_a_training_step_a_new_one_has_the_new_parameters(X):
+def test_after_a_training_step_a_new_function_has_the_new_parameters(X):
     net = hybridized_nin()
     X, y = X.astype("float32"), nd.arange(6)
     trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.5})
-    before = inference_form(net)(X).asnumpy()
+    before = optimize_for_inference(net)(X).asnumpy()
     with autograd.record():
         loss = gluon.loss.SoftmaxCrossEntropyLoss()(net(X), y)
     loss.backward()
     trainer.step(1)
-    after = inference_form(net)(X).asnumpy()
+    after = optimize_for_inference(net)(X).asnumpy()
     assert np.abs(after - before).max() > 1e-6
     np.testing.assert_allclose(after, net(X).asnumpy(), rtol=1e-5, atol=1e-7)
 
@@ -61,8 +61,8 @@ def test_after_a_training_step_a_new_one_has_the_new_parameters(X):
 def test_what_is_not_hybridized_is_left_alone():
     for net in (nn.Dense(2), nn.Sequential(), gluon.nn.HybridSequential()):
         net.initialize()
-        assert inference_form(net) is net
-        assert training_form(net) is net
+        assert optimize_for_inference(net) is net
+        assert optimize_for_training(net) is net
 
 
 def test_what_no_symbol_stands_for_is_left_alone(X):
@@ -77,8 +77,8 @@ def test_what_no_symbol_stands_for_is_left_alone(X):
         net.cast(dtype)
         net.initialize()
         net.hybridize()
-        assert inference_form(net)(X.astype(dtype)).shape == (6, 2)
-        assert training_form(net)(X.astype(dtype)).shape == (6, 2)
+        assert optimize_for_inference(net)(X.astype(dtype)).shape == (6, 2)
+        assert optimize_for_training(net)(X.astype(dtype)).shape == (6, 2)
 
 
 @pytest.mark.parametrize("layer, shape", [
@@ -86,13 +86,13 @@ def test_what_no_symbol_stands_for_is_left_alone(X):
     (lambda: nn.Conv1D(8, 5, 2, activation="relu"), (3, 1, 40)),
     (lambda: nn.Conv3D(8, 5, 2, activation="relu"), (3, 1, 9, 9, 9)),
 ])
-def test_training_form_of_what_is_no_image(layer, shape):
+def test_nets_for_other_data_than_images_train_as_before(layer, shape):
     net = nn.HybridSequential()
     net.add(layer(), nn.Dense(2))
     net.initialize()
     net.hybridize()
     X = nd.random.uniform(shape=shape)
-    assert np.array_equal(training_form(net)(X).asnumpy(), net(X).asnumpy())
+    assert np.array_equal(optimize_for_training(net)(X).asnumpy(), net(X).asnumpy())
 
 
 def test_a_net_that_has_seen_no_image_yet(X):
@@ -101,13 +101,13 @@ def test_a_net_that_has_seen_no_image_yet(X):
     net.initialize()
     net.hybridize()
     X = X.astype("float32")
-    scores = inference_form(net)(X).asnumpy()
+    scores = optimize_for_inference(net)(X).asnumpy()
     np.testing.assert_allclose(scores, net(X).asnumpy(), rtol=1e-5)
 
 
 def test_too_small_an_image_is_named_as_by_the_net():
     with pytest.raises(InputError, match="66x66 pixels is too small"):
-        inference_form(hybridized_nin())(nd.zeros((1, 1, 66, 66)))
+        optimize_for_inference(hybridized_nin())(nd.zeros((1, 1, 66, 66)))
 
 
 def gradients(forward, net, X):
@@ -123,8 +123,8 @@ def gradients(forward, net, X):
 @pytest.mark.parametrize("amx", [True, False])
 @pytest.mark.parametrize("size", [67, 68, 70, 97, 112, 224])
 @pytest.mark.parametrize("build", ["chapter", "colour", "no bias"])
-def test_training_form_has_the_nets_scores_and_gradients(monkeypatch, size, build, amx):
-    if amx:  # as many channels as then, though computed in float32, where all is exact but rounding
+def test_the_function_for_training_has_the_nets_scores_and_gradients(monkeypatch, size, build, amx):
+    if amx:  # the same channels as with AMX, but computed in float32, which is exact up to rounding
         monkeypatch.setattr(runtime, "precision", lambda: "bfloat16")
         monkeypatch.setattr(runtime, "cpu_flags", lambda: {"amx_bf16"})
     if build == "no bias":
@@ -137,16 +137,16 @@ def test_training_form_has_the_nets_scores_and_gradients(monkeypatch, size, buil
     mx.random.seed(0)
     net.initialize(mx.init.Uniform(0.02))
     net.hybridize(static_alloc=True, static_shape=True)
-    # Noise, for no two values to be equal: of equals each form may take another as the largest.
+    # Noise, so that no two values are equal: net and function might pick different ones as largest.
     X = nd.random.uniform(shape=(2, 2 if build == "colour" else 1, size, size))
     net(X)
     # Weights above zero: no ReLU hides a difference, and no gradients cancel to nothing.
     for weight in net.collect_params(".*weight").values():
         weight.set_data(weight.data().abs())
-    form = training_form(net)
-    assert form is not net
+    training = optimize_for_training(net)
+    assert training is not net
     wanted_scores, wanted = gradients(net, net, X)
-    scores, got = gradients(form, net, X)
+    scores, got = gradients(training, net, X)
     np.testing.assert_allclose(scores, wanted_scores, rtol=1e-4, atol=1e-6)
     assert any(np.abs(gradient).max() > 0 for gradient in wanted)
     for ours, gluons in zip(got, wanted):
@@ -155,45 +155,45 @@ def test_training_form_has_the_nets_scores_and_gradients(monkeypatch, size, buil
 
 @pytest.mark.parametrize("head", ["gap", "fc", "fc_dropout"])
 @pytest.mark.parametrize("size", [32, 28])
-def test_the_forms_of_the_papers_net(size, head):
+def test_the_papers_net(size, head):
     net = nin_gluon.get_model("cifar_nin", head=head, classes=5)
     net.initialize(mx.init.MSRAPrelu(slope=0))
     net.hybridize(static_alloc=True, static_shape=True)
     X = nd.random.uniform(shape=(6, 3, size, size))
-    inference = inference_form(net)
+    inference = optimize_for_inference(net)
     net(X)
     for weight in net.collect_params(".*weight").values():
         weight.set_data(weight.data().abs())
-    inference = inference_form(net)
+    inference = optimize_for_inference(net)
     assert inference is not net
     np.testing.assert_allclose(inference(X).asnumpy(), net(X).asnumpy(), rtol=1e-4)
-    form = training_form(net)
-    assert form is not net
+    training = optimize_for_training(net)
+    assert training is not net
     wanted_scores, wanted = gradients(net, net, X)
-    scores, got = gradients(form, net, X)
+    scores, got = gradients(training, net, X)
     np.testing.assert_allclose(scores, wanted_scores, rtol=1e-4)
     for ours, gluons in zip(got, wanted):
         assert np.abs(gluons).max() > 0
         np.testing.assert_allclose(ours, gluons, rtol=1e-3, atol=1e-4 * np.abs(gluons).max())
     if head != "gap":
-        for forward in (net, inference, form):
+        for forward in (net, inference, training):
             with pytest.raises(InputError, match="36x40 pixels gives the dense layer"):
                 forward(nd.zeros((1, 3, 36, 40)))
 
 
-def test_training_form_of_a_net_that_has_seen_no_image_yet(tmp_path):
+def test_training_a_net_that_has_seen_no_image_yet(tmp_path):
     net = nin_gluon.nin()
     net.initialize()
     net.hybridize()
     X = nd.ones((2, 1, 67, 67))
-    gradients(training_form(net), net, X)
+    gradients(optimize_for_training(net), net, X)
     net.export(str(tmp_path / "model"))
     np.testing.assert_allclose(
         gluon.SymbolBlock.imports(str(tmp_path / "model-symbol.json"), ["data"],
                                   str(tmp_path / "model-0000.params"))(X).asnumpy(),
         net(X).asnumpy(), rtol=1e-5, atol=1e-7)
     with pytest.raises(InputError, match="66x70 pixels is too small"):
-        training_form(net)(nd.zeros((1, 1, 66, 70)))
+        optimize_for_training(net)(nd.zeros((1, 1, 66, 70)))
 
 
 def test_blocks_that_are_no_chain_are_not_looked_into():
@@ -212,7 +212,7 @@ def test_blocks_that_are_no_chain_are_not_looked_into():
     X = nd.random.uniform(shape=(2, 1, 8, 8))
     net(X)
     wanted_scores, wanted = gradients(net, net, X)
-    scores, got = gradients(training_form(net), net, X)
+    scores, got = gradients(optimize_for_training(net), net, X)
     assert np.array_equal(scores, wanted_scores)
     for ours, gluons in zip(got, wanted):
         assert np.array_equal(ours, gluons)

@@ -44,10 +44,9 @@ def test_a_block_pools_unless_told_otherwise(pooled, side):
 
 
 def test_its_preset_is_the_published_recipe():
-    recipe = PRESETS["mlpconv"]
-    assert (recipe["lr"], recipe["batch_size"], recipe["epochs"], recipe["resize"]) == \
-        (0.2, 128, 20, 112)
-    assert (recipe["model"], recipe["init"], recipe["momentum"]) == ("mlpconv_nin", "xavier", 0)
+    recipe = PRESETS["mlpconv"].settings
+    assert (recipe.lr, recipe.batch_size, recipe.epochs, recipe.resize) == (0.2, 128, 20, 112)
+    assert (recipe.model, recipe.init, recipe.momentum) == ("mlpconv_nin", "xavier", 0)
 
 
 def test_what_the_mean_of_the_batches_can_be_off_by():

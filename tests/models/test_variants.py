@@ -7,7 +7,7 @@ from mxnet import autograd, gluon, nd
 
 import nin_gluon
 from nin_gluon.errors import InputError
-from nin_gluon.models import get_model, initializer, maps_and_head, training_form
+from nin_gluon.models import get_model, initializer, maps_and_head, optimize_for_training
 from nin_gluon.models.geometry import layer_table
 
 SHAPE = (1, 1, 224, 224)
@@ -82,12 +82,12 @@ def test_identity_loses_no_class_and_no_channel(options):
             assert parameter.shape[0] == 10 < parameter.shape[1], name
 
 
-@pytest.mark.parametrize("name", ["nin", "cifar_nin"])
-def test_identity_for_a_dense_head(name):
-    """Its maps start as those of the averages, all alike and above 0; training makes them differ,
-    since the dense layer sends each another gradient."""
+@pytest.mark.parametrize("name, size", [("nin", 112), ("cifar_nin", 32)])
+def test_identity_for_a_dense_head(name, size):
+    """Its maps start like those of the averages, all alike and above 0. Training makes them differ,
+    because the dense layer sends each a gradient of its own."""
     averages, dense = get_model(name), get_model(f"{name},head=fc")
-    X, y = nd.random.uniform(shape=(4, 1, 112, 112)), nd.arange(4)
+    X, y = nd.random.uniform(shape=(4, 1, size, size)), nd.arange(4)
     for net in (averages, dense):
         net.initialize(initializer("identity", net))
         maps = maps_and_head(net)[0](X).asnumpy()
@@ -104,7 +104,7 @@ def test_identity_for_a_dense_head(name):
 
 
 @pytest.mark.parametrize("options", VARIANTS)
-def test_training_form_has_their_scores_and_gradients(options):
+def test_optimized_for_training_they_have_the_same_scores_and_gradients(options):
     net = get_model("nin_variant," + options)
     net.initialize(mx.init.Uniform(0.02))
     net.hybridize(static_alloc=True, static_shape=True)
@@ -113,7 +113,7 @@ def test_training_form_has_their_scores_and_gradients(options):
     for weight in net.collect_params(".*weight").values():
         weight.set_data(weight.data().abs())  # no ReLU hides a difference
     outcomes = []
-    for forward in (net, training_form(net)):
+    for forward in (net, optimize_for_training(net)):
         mx.random.seed(1)
         with autograd.record():
             scores = forward(X)

@@ -119,7 +119,7 @@ net = models.get_model("nin")
 net.initialize(models.initializer("identity"))
 net.hybridize(static_alloc=True, static_shape=True)
 net(mx.nd.zeros((1, 1, 67, 67)))
-forward = models.training_form(net)
+forward = models.optimize_for_training(net)
 train_iter, _ = load_data("sample", 32, 67, limit=640)
 trainer = mx.gluon.Trainer(list(net.collect_params().values()), "sgd",
                            {"learning_rate": 0.02, "momentum": 0.9})
