@@ -14,8 +14,8 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 from nin_gluon.errors import InputError
 
 __all__ = ["DTYPES", "KVSTORES", "PRESETS", "TEXTBOOK", "Preset", "Setting", "Settings",
-           "at_least_0", "below_1", "default_preset", "parse_number", "positive", "setting_of",
-           "settings_in"]
+           "at_least_0", "below_1", "check_settings", "default_preset", "parse_number", "positive",
+           "setting", "setting_of", "settings_in"]
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -200,12 +200,7 @@ class Settings:
         "(dist_sync, dist_device_sync)"), choices=KVSTORES, group="run")
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            value, described = getattr(self, f.name), setting_of(f.name)
-            if not described.accepts(value):
-                raise InputError(f"{f.name} is {reprlib.repr(value)}; it must be {described.words}")
-            if described.kind is float:
-                object.__setattr__(self, f.name, float(value))
+        check_settings(self)
         if self.optimizer != "sgd" and self.momentum:
             raise InputError(f"--momentum is of SGD, and {self.optimizer} has none; leave it out")
 
@@ -239,10 +234,20 @@ class Settings:
                 if getattr(self, f.name) != getattr(other, f.name)}
 
 
-def setting_of(name: str) -> Setting:
+def setting_of(name: str, of: type = Settings) -> Setting:
     """What is known about the setting of that name."""
-    described: Setting = Settings.__dataclass_fields__[name].metadata["setting"]
+    described: Setting = of.__dataclass_fields__[name].metadata["setting"]  # type: ignore
     return described
+
+
+def check_settings(settings: Any) -> None:
+    """Raise `InputError` unless every setting has a legal value; make whole numbers floats."""
+    for f in fields(settings):
+        value, described = getattr(settings, f.name), setting_of(f.name, type(settings))
+        if not described.accepts(value):
+            raise InputError(f"{f.name} is {reprlib.repr(value)}; it must be {described.words}")
+        if described.kind is float:
+            object.__setattr__(settings, f.name, float(value))
 
 
 def settings_in(group: str) -> List[str]:

@@ -1,19 +1,26 @@
-"""Images that lie on the device, and the batches made of them there."""
+"""Images that stay on the device, and the batches that are made of them there."""
+
+from pathlib import Path
+from typing import Iterable, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nin_gluon.data.sets import load_image_set
 
 __all__ = ["BatchLoader", "Resize", "load_data", "load_data_fashion_mnist"]
 
+Device = Union[str, torch.device]
+Root = Union[None, str, Path]
+
 
 class Resize:
     """Bilinear resizing of uint8 images, bit for bit as Pillow (and so torchvision) does it.
 
-    Pillow resizes the rows, rounds to whole grey levels, then does the same to the columns, with
-    weights that are whole multiples of 2**-22. Each of the two is one matrix product here, exact
-    in float64, which has 53 bits where the sums take 30.
+    Pillow resizes the rows, rounds to whole grey levels, then does the same to the columns. Its
+    weights are multiples of 2**-22. Here each of the two steps is one matrix product in float64,
+    which is exact: the sums need 30 bits, and float64 has 53.
 
     Parameters
     ----------
@@ -22,22 +29,23 @@ class Resize:
     device : torch.device
     """
 
-    def __init__(self, size_in, size_out, device="cpu"):
+    def __init__(self, size_in: Tuple[int, ...], size_out: Tuple[int, ...],
+                 device: Device = "cpu") -> None:
         self.rows, self.columns = (torch.tensor(pillow_weights(*sizes), device=device)
                                    for sizes in zip(size_in, size_out))
 
-    def __call__(self, X):
+    def __call__(self, X: Tensor) -> Tensor:
         """(..., height, width) uint8 -> (..., height', width') float64: whole grey levels."""
         X = (X.double() @ self.columns.T).add_(0.5).floor_()
         return (self.rows @ X).add_(0.5).floor_()
 
 
-def pillow_weights(size_in, size_out):
+def pillow_weights(size_in: int, size_out: int) -> np.ndarray:
     """Pillow's bilinear weights along one axis: (size_out, size_in) float64, rows sum to about 1.
 
-    Each output pixel is a mean around the place where its centre lies in the input, weighted by a
-    triangle: one pixel wide to either side where the image grows, and as wide as an output pixel
-    where it shrinks.
+    Each output pixel is a weighted mean around the position of its centre in the input. The weights
+    form a triangle that reaches one input pixel to either side if the image grows, and the width of
+    an output pixel if it shrinks.
     """
     scale = size_in / size_out
     reach = max(scale, 1.0)
@@ -54,20 +62,26 @@ def pillow_weights(size_in, size_out):
 class BatchLoader:
     """Iterates over batches (X, y); each pass over a shuffled set has an order of its own.
 
-    The images go to the device once, as they are. There each batch is picked, resized and scaled
-    to [0, 1], as torchvision's ``Resize`` and ``ToTensor`` do it; the host waits for none of that.
+    The images go to the device once, one byte a value. Each batch is picked, resized and scaled to
+    [0, 1] there, as torchvision's ``Resize`` and ``ToTensor`` do it. The host waits for none of
+    this.
 
     Parameters
     ----------
     images : numpy.ndarray, (n, height, width, channels), uint8
     labels : numpy.ndarray, (n,), integers
     batch_size : int
-        The last batch is what is left.
+        The last batch holds the rest.
     resize : int, optional
         New edge length in pixels.
     shuffle : bool
-        The order is drawn from PyTorch's global random numbers of the CPU.
+        The order is drawn from PyTorch's global random numbers on the CPU.
     device : torch.device or str
+
+    Attributes
+    ----------
+    skip : int
+        Batches to leave out of the next pass, in a run that goes on in the middle of an epoch.
 
     Yields
     ------
@@ -75,40 +89,46 @@ class BatchLoader:
     y : Tensor, (batch,), int64
     """
 
-    def __init__(self, images, labels, batch_size, resize=None, shuffle=False, device="cpu"):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, batch_size: int,
+                 resize: Optional[int] = None, shuffle: bool = False,
+                 device: Device = "cpu") -> None:
         self.images = torch.tensor(images).permute(0, 3, 1, 2).contiguous().to(device)
         self.labels = torch.tensor(labels).long().to(device)
         self.batch_size, self.shuffle = batch_size, shuffle
         size = tuple(self.images.shape[2:])
         self.size = (resize, resize) if resize else size
         self.transform = Resize(size, self.size, device) if self.size != size else None
+        self.skip = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
 
     @property
-    def shapes(self):
-        """The shapes that X has in the course of a pass: of a whole batch, and of the last one."""
+    def shapes(self) -> List[Tuple[int, ...]]:
+        """The shapes that X has during a pass: that of a whole batch, and that of the last one."""
         n, channels = self.images.shape[:2]
         sizes = {min(n, self.batch_size), n % self.batch_size or self.batch_size}
         return [(size, channels, *self.size) for size in sorted(sizes, reverse=True)]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tuple[Tensor, Tensor]]:
         n = len(self.labels)
         order = torch.randperm(n) if self.shuffle else torch.arange(n)
-        # A generator of its own, so that the order is drawn now and not at the first batch.
-        return self._batches(order.to(self.labels.device))
+        chosen = order.to(self.labels.device).split(self.batch_size)[self.skip:]
+        self.skip = 0
+        # A separate generator, so that the order is drawn now and not at the first batch.
+        return self._batches(chosen)
 
-    def _batches(self, order):
-        for chosen in order.split(self.batch_size):
+    def _batches(self, indices: Iterable[Tensor]) -> Iterator[Tuple[Tensor, Tensor]]:
+        for chosen in indices:
             X, y = self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
             X = self.transform(X) if self.transform else X
-            # Channels last is the layout that the convolutions of cuDNN and oneDNN prefer. With one
-            # channel both layouts are the same in memory, and only the strides tell which is meant.
+            # The convolutions of cuDNN and oneDNN prefer channels last. With one channel both
+            # layouts are the same in memory, and only the strides tell which one is meant.
             yield X.to(torch.float32, memory_format=torch.channels_last).div_(255), y
 
 
-def load_data_fashion_mnist(batch_size, resize=None, root=None, device="cpu"):
+def load_data_fashion_mnist(batch_size: int, resize: Optional[int] = None, root: Root = None,
+                            device: Device = "cpu") -> Tuple[BatchLoader, BatchLoader]:
     """Fashion-MNIST as a training and a test iterator, under the name of d2l's function.
 
     Parameters
@@ -119,7 +139,7 @@ def load_data_fashion_mnist(batch_size, resize=None, root=None, device="cpu"):
     root : str or Path, optional
         Folder with the four files; see `nin_gluon.load_data_fashion_mnist`.
     device : torch.device or str
-        Where the images lie and the batches are made.
+        Where the images stay and the batches are made.
 
     Returns
     -------
@@ -128,20 +148,23 @@ def load_data_fashion_mnist(batch_size, resize=None, root=None, device="cpu"):
     Raises
     ------
     InputError
-        A file is damaged, foreign, or missing and not to be downloaded.
+        A file is damaged, foreign, or missing and cannot be downloaded.
     """
     return load_data("fashion-mnist", batch_size, resize, root, device)
 
 
-def load_data(name, batch_size, resize=None, root=None, device="cpu", limit=None):
+def load_data(name: str, batch_size: int, resize: Optional[int] = None, root: Root = None,
+              device: Device = "cpu", limit: Optional[int] = None,
+              ) -> Tuple[BatchLoader, BatchLoader]:
     """A training and a test iterator over any known image set.
 
-    As `load_data_fashion_mnist`; `limit` keeps only so many images, the first ones, of each of
-    the two sets.
+    As `load_data_fashion_mnist`. `limit` keeps only the first so many images of each of the two
+    sets.
     """
-    iterators = []
-    for split in ("train", "test"):
+
+    def loader(split: str) -> BatchLoader:
         images, labels = load_image_set(name, split, root)
-        iterators.append(BatchLoader(images[:limit], labels[:limit], batch_size, resize,
-                                     shuffle=split == "train", device=device))
-    return tuple(iterators)
+        return BatchLoader(images[:limit], labels[:limit], batch_size, resize,
+                           shuffle=split == "train", device=device)
+
+    return loader("train"), loader("test")

@@ -1,6 +1,7 @@
-"""Devices by the project's names."""
+"""Devices under the names that the project uses."""
 
 import re
+from typing import Optional
 
 import torch
 
@@ -10,21 +11,21 @@ from nin_gluon.runtime import device_capabilities
 __all__ = ["parse_device", "try_gpu"]
 
 
-def try_gpu(i=0):
-    """Return ``cuda:i`` where there is such a GPU, else ``cpu``; as in d2l."""
+def try_gpu(i: int = 0) -> torch.device:
+    """``cuda:i`` if there is such a GPU, else ``cpu``; as in d2l."""
     if i < torch.cuda.device_count():
         return torch.device("cuda", i)
     return torch.device("cpu")
 
 
-def parse_device(text):
+def parse_device(text: str) -> torch.device:
     """Turn ``--ctx`` into a device.
 
     Parameters
     ----------
     text : str
-        ``auto`` (a GPU if there is one, else the CPU), ``cpu``, ``gpu``, ``gpu(1)``, or as PyTorch
-        calls them: ``cuda``, ``cuda:1``.
+        ``auto`` (a GPU if there is one, else the CPU), ``cpu``, ``gpu``, ``gpu(1)``, or PyTorch's
+        names ``cuda`` and ``cuda:1``.
 
     Returns
     -------
@@ -49,8 +50,8 @@ def parse_device(text):
     return torch.device("cuda", index)
 
 
-def gpu_problem(index):
-    """Why the GPU of this number cannot be used, in one sentence; None when it can."""
+def gpu_problem(index: int) -> Optional[str]:
+    """Why the GPU with this number cannot be used, in one sentence; None if it can."""
     if not torch.backends.cuda.is_built():
         return ("this is a build of PyTorch for the CPU; install one for CUDA (pytorch.org says "
                 "how), or leave out --ctx gpu.")

@@ -4,14 +4,19 @@ Source: Lin, Chen and Yan, "Network In Network", arXiv 1312.4400 (2013); layer s
 into Deep Learning 2.0, section 7.3.
 """
 
+from typing import Tuple, Union
+
 from torch import nn
 
 __all__ = ["SMALLEST_INPUT", "init_weights", "nin", "nin_block"]
 
-SMALLEST_INPUT = 67  # pixels; of fewer nothing would be left before the average
+SMALLEST_INPUT = 67  # pixels; with fewer, nothing would be left before the average
+
+Size = Union[int, Tuple[int, int]]  # in pixels: one number for both axes, or (height, width)
 
 
-def nin_block(in_channels, out_channels, kernel_size, strides, padding):
+def nin_block(in_channels: int, out_channels: int, kernel_size: Size, strides: Size,
+              padding: Size) -> nn.Sequential:
     """One convolution, then two 1x1 convolutions: a dense net of two layers at every pixel.
 
     Parameters
@@ -24,8 +29,8 @@ def nin_block(in_channels, out_channels, kernel_size, strides, padding):
     Returns
     -------
     nn.Sequential
-        (batch, in_channels, height, width) -> (batch, out_channels, height', width'), ReLU after
-        each convolution.
+        (batch, in_channels, height, width) -> (batch, out_channels, height', width'), with a ReLU
+        after each convolution.
     """
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size, strides, padding), nn.ReLU(),
@@ -34,7 +39,7 @@ def nin_block(in_channels, out_channels, kernel_size, strides, padding):
     )
 
 
-def nin(classes=10, dropout=0.5, in_channels=1):
+def nin(classes: int = 10, dropout: float = 0.5, in_channels: int = 1) -> nn.Sequential:
     """The Network in Network of the chapter: ten layers, 1,992,166 parameters for 10 classes.
 
     Parameters
@@ -44,13 +49,13 @@ def nin(classes=10, dropout=0.5, in_channels=1):
     dropout : float
         Share of the values that dropout sets to zero in training, in [0, 1).
     in_channels : int
-        Of the images: 1 for grey ones.
+        Channels of the images: 1 if they are grey.
 
     Returns
     -------
     nn.Sequential
         (batch, in_channels, height, width) float32 -> scores (batch, classes), for any height and
-        width from 67 pixels on; the published input is (batch, 1, 224, 224).
+        width of at least 67 pixels. The published input is (batch, 1, 224, 224).
     """
     return nn.Sequential(
         nin_block(in_channels, 96, kernel_size=11, strides=4, padding=0),
@@ -62,17 +67,18 @@ def nin(classes=10, dropout=0.5, in_channels=1):
         nn.Dropout(dropout),
         # As many channels as classes: each becomes the map of one class ...
         nin_block(384, classes, kernel_size=3, strides=1, padding=1),
-        # ... and the average of the map its score, in place of dense layers.
+        # ... and the average of the map is its score. There are no dense layers.
         nn.AdaptiveAvgPool2d((1, 1)),
         nn.Flatten(),
     )
 
 
-def init_weights(net):
-    """Initialize all convolutions and dense layers inside `net` as that edition does.
+def init_weights(net: nn.Module) -> None:
+    """Initialize all convolutions and dense layers in `net` as that edition does.
 
-    The weights are Xavier's (Glorot and Bengio 2010, uniform), as in the Gluon edition. The biases
-    stay as PyTorch has made them, uniform within 1/sqrt(fan_in) of zero; Gluon's are zero.
+    The weights are drawn by Xavier's rule (Glorot and Bengio 2010, uniform), as in the Gluon
+    edition. The biases stay as PyTorch drew them, uniform within 1/sqrt(fan_in) of zero. Gluon's
+    are zero.
     """
     for layer in net.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):

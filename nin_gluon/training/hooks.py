@@ -51,8 +51,8 @@ class Hooks:
         that it is given, one per device, over these and over all workers.
     forward_of : callable
         Makes of the net the function that is trained, such as
-        `nin_gluon.models.cpu_optimization.optimize_for_training`. By default that is the net itself, and a
-        run equals d2lzh's to the last bit.
+        `nin_gluon.models.optimize_for_training`. By default that is the net itself, and a run
+        equals d2lzh's to the last bit.
     """
 
     history: Sequence[EpochRecord] = ()

@@ -60,10 +60,12 @@ def test_the_heads(head, extra):
 @pytest.mark.parametrize("head", ["gap", "fc", "fc_dropout"])
 def test_the_head_is_all_that_the_heads_differ_in(name, head):
     net, X = initialized(name, head=head, classes=4)
-    assert net(X).shape == (3, 4)
+    scores = net(X)
+    assert scores.shape == (3, 4)
     maps, rest = maps_and_head(net)
-    assert maps(X).shape[:2] == (3, 4) and maps(X).ndim == 4 and maps(X).min().asscalar() == 0
-    np.testing.assert_array_equal(rest(maps(X)).asnumpy(), net(X).asnumpy())
+    Y = maps(X)
+    assert Y.shape[:2] == (3, 4) and Y.ndim == 4 and Y.min().asscalar() == 0
+    np.testing.assert_array_equal(rest(Y).asnumpy(), scores.asnumpy())
     plain, _ = maps_and_head(get_model(name, classes=4))
     kinds = [list(map(type, chain)) for chain in (maps, plain)]
     assert kinds[0] == kinds[1]

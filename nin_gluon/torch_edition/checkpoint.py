@@ -1,0 +1,219 @@
+"""Saving a run between two steps, and going on from there as if it had never stopped.
+
+A checkpoint is one file, ``checkpoint.safetensors``. Its tensors are the parameters
+(``net.<name>``) and PyTorch's random states: ``random.order`` from before the order of the epoch
+was drawn, ``random.now``, and on a GPU ``random.cuda``. All else is JSON, under ``state`` in the
+file's metadata. Nothing in such a file can run code.
+"""
+
+import json
+import logging
+import math
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from nin_gluon.atomic_files import replacing
+from nin_gluon.errors import InputError
+from nin_gluon.torch_edition import old_checkpoint
+from nin_gluon.torch_edition.loop import Progress
+from nin_gluon.training.history import EpochRecord
+
+__all__ = ["NAME", "load", "save"]
+
+log = logging.getLogger(__name__)
+
+NAME = "checkpoint.safetensors"
+FORMAT = 2  # of `state`; the files of version 0.1 count as 1
+MAX_HEADER = 4 * 2**20  # bytes; an epoch takes 150, and all else 5,000
+MAX_RANDOM = 2**16  # bytes of all random states
+MAX_DIGITS = 20  # to read an integer of a million digits takes minutes
+
+# What a state holds besides `format` and `history`, and of which type.
+NUMBERS = {"training_seconds": float, "step": int, "loss_sum": float, "correct": int,
+           "seconds": float}
+
+
+# ------------------------------------------------------------------ saving
+
+
+def save(folder: Path, net: nn.Module, progress: Progress, device: torch.device) -> None:
+    """Write a checkpoint of a run that is between two steps; it replaces the one before.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    net : nn.Module
+    progress : Progress
+        Collected.
+    device : torch.device
+        Whose random numbers draw the dropout masks, if it is a GPU.
+    """
+    now = torch.get_rng_state()
+    order = progress.order_state if progress.step else None
+    tensors = {f"net.{name}": values for name, values in net.state_dict().items()}
+    tensors.update({"random.order": now if order is None else order, "random.now": now})
+    if device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(device)
+    state = {"format": FORMAT, "history": [asdict(record) for record in progress.history],
+             **{name: getattr(progress, name) for name in NUMBERS}}
+    write_tensors(folder / NAME, tensors, {"state": json.dumps(state, allow_nan=False)})
+
+
+def write_tensors(path: Path, tensors: Dict[str, Tensor], metadata: Dict[str, str]) -> None:
+    """Write a safetensors file; it appears whole or not at all."""
+    # clone: safetensors takes no two tensors that share memory.
+    packed = {name: values.detach().cpu().clone(memory_format=torch.contiguous_format)
+              for name, values in tensors.items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(safetensors.torch.save(packed, metadata))
+
+
+# ------------------------------------------------------------------ loading
+
+
+def load(folder: Path, net: nn.Module, device: torch.device, steps: int) -> Progress:
+    """Put net and random states back to where the newest checkpoint was taken.
+
+    Nothing is changed before all of the checkpoint has been read and found to fit.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder. Without a checkpoint the run was stopped before the first one, and begins
+        anew: the seed alone says how.
+    net : nn.Module
+    device : torch.device
+    steps : int
+        Of an epoch.
+
+    Raises
+    ------
+    InputError
+        The checkpoint is damaged, of another net, or missing from a run that has finished epochs.
+    """
+    path, old = folder / NAME, folder / old_checkpoint.NAME
+    if not path.exists() and not old.exists():
+        if (folder / "history.jsonl").exists():
+            raise InputError(f"{path} is missing; if there is a copy of the run folder use that, "
+                             "else start a new run.")
+        return Progress()
+    path = path if path.exists() else old
+    try:
+        if path is old:
+            tensors, state = old_checkpoint.read(path, size_limit(net))
+        else:
+            tensors, state = read(path, size_limit(net))
+        check_tensors(tensors, net)
+        progress = progress_of(state, steps)
+    except (ValueError, KeyError, TypeError, RuntimeError, OSError, RecursionError,
+            safetensors.SafetensorError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(f"the checkpoint {path} cannot be read ({reason}); if there is a copy of "
+                         "the run folder use that, else start a new run.") from error
+    if path is old:
+        log.warning("%s has the format of version 0.1; the next checkpoint will be %s.", path, NAME)
+    restore(tensors, net, progress, device)
+    return progress
+
+
+def restore(tensors: Dict[str, Tensor], net: nn.Module, progress: Progress,
+            device: torch.device) -> None:
+    """Set net and random states. The loop draws the order first, then needs `random_state`."""
+    net.load_state_dict({name: tensors[f"net.{name}"] for name in net.state_dict()})
+    torch.set_rng_state(tensors["random.order"])
+    progress.random_state = tensors["random.now"]
+    if device.type == "cuda" and "random.cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.cuda"], device)
+
+
+def size_limit(net: nn.Module) -> int:
+    """How many bytes a checkpoint of this net can have."""
+    return MAX_HEADER + MAX_RANDOM + sum(values.numel() * values.element_size()
+                                         for values in net.state_dict().values())
+
+
+def read(path: Path, max_bytes: int) -> Tuple[Dict[str, Tensor], Any]:
+    """The tensors and the state in a file; both still have to be checked.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, OSError, safetensors.SafetensorError
+        The file is damaged.
+    """
+    data = old_checkpoint.read_bytes(path, max_bytes)
+    length = int.from_bytes(data[:8], "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header claims {length:,} bytes")
+    header = parse_json(data[8:8 + length])
+    return safetensors.torch.load(data), parse_json(header["__metadata__"]["state"].encode())
+
+
+def parse_json(data: bytes) -> Any:
+    """The value of a JSON text; ValueError for NaN, infinity and integers that are too long."""
+
+    def integer(text: str) -> int:
+        if len(text) > MAX_DIGITS:
+            raise ValueError("a number has too many digits")
+        return int(text)
+
+    def refuse(text: str) -> None:
+        raise ValueError(f"{text} is not a number of JSON")
+
+    return json.loads(data.decode("utf-8"), parse_int=integer, parse_constant=refuse)
+
+
+def check_tensors(tensors: Dict[str, Tensor], net: nn.Module) -> None:
+    """Raise ValueError unless these are the net's parameters and random states."""
+    expected = {f"net.{name}": values for name, values in net.state_dict().items()}
+    for name in ("random.order", "random.now"):
+        expected[name] = torch.get_rng_state()
+    found = {name: values for name, values in tensors.items() if name != "random.cuda"}
+    if set(found) != set(expected):
+        raise ValueError("its tensors are not those of this net")
+    for name, values in found.items():
+        if (values.dtype, values.shape) != (expected[name].dtype, expected[name].shape):
+            raise ValueError(f"{name} has another type or shape than in this net")
+    for name in ("random.order", "random.now"):
+        torch.Generator().set_state(tensors[name])  # RuntimeError if it is no state
+    cuda = tensors.get("random.cuda")
+    if cuda is not None and (cuda.dtype, cuda.shape) != (torch.uint8, (16,)):
+        raise ValueError("random.cuda is no random state of a GPU")
+
+
+def progress_of(state: Any, steps: int) -> Progress:
+    """The progress that a state describes; ValueError if it describes none."""
+    if not isinstance(state, dict) or set(state) != {"format", "history", *NUMBERS}:
+        raise ValueError("its state lacks something, or holds more than it should")
+    if state["format"] != FORMAT:
+        raise ValueError(f"its format is {state['format']!r}, which this version does not know")
+    for name, kind in NUMBERS.items():
+        value = state[name]
+        if type(value) not in (int, kind) or not 0 <= value < math.inf:
+            raise ValueError(f"{name} is {value!r}")
+    if state["step"] > steps:
+        raise ValueError(f"step is {state['step']} of {steps}")
+    return Progress(history_of(state["history"]), **{name: state[name] for name in NUMBERS})
+
+
+def history_of(content: Any) -> List[EpochRecord]:
+    """The records in a state; ValueError unless they are those of the first epochs, in order."""
+    if not isinstance(content, list):
+        raise ValueError("its history is not a list")
+    names = {f.name for f in fields(EpochRecord)}
+    for epoch, record in enumerate(content, 1):
+        if not isinstance(record, dict) or set(record) != names:
+            raise ValueError(f"the record of epoch {epoch} has other fields than it should")
+        if type(record["epoch"]) is not int or record["epoch"] != epoch:
+            raise ValueError(f"there is {record['epoch']!r} where epoch {epoch} belongs")
+        for name in names - {"epoch"}:
+            value, most = record[name], 1 if name.endswith("_acc") else math.inf
+            if type(value) not in (int, float) or not 0 <= value <= most or value == math.inf:
+                raise ValueError(f"{name} of epoch {epoch} is {value!r}")
+    return [EpochRecord(**record) for record in content]

@@ -1,0 +1,14 @@
+"""Says how to get PyTorch if it is missing."""
+
+import importlib.util
+
+from nin_gluon.errors import InputError
+
+__all__ = ["require_torch"]
+
+
+def require_torch() -> None:
+    """Raise `InputError` unless PyTorch is installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise InputError("PyTorch is not installed; run: pip install 'nin_gluon[torch]', or in a "
+                         "checkout of the project: pip install -e '.[torch]'.")

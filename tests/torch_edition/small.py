@@ -1,0 +1,38 @@
+"""What the tests of the PyTorch edition share: a small net, and what two runs came to."""
+
+import re
+
+import pytest
+
+from nin_gluon.training.history import read_history
+
+torch = pytest.importorskip("torch")
+
+LAST_LINES = re.compile(r"loss \d\.\d{3}, train acc [01]\.\d{3}, test acc [01]\.\d{3}\n"
+                        r"\d+\.\d examples/sec on \S+\n")
+
+# Options of a quick run: five steps an epoch.
+SMALL = ["--resize", "67", "--batch-size", "20", "--dataset", "fashion-mnist", "--lr", "0.2",
+         "--no-progress"]
+
+
+class Small(torch.nn.Sequential):
+    """A net that learns something from few images in no time."""
+
+    def __init__(self, classes=10):
+        super().__init__(torch.nn.Conv2d(1, 8, 5, 4), torch.nn.ReLU(), torch.nn.Dropout(0.1),
+                         torch.nn.Conv2d(8, classes, 3), torch.nn.AdaptiveAvgPool2d(1),
+                         torch.nn.Flatten())
+
+
+def outcome(run):
+    """What a run folder says of a run: its log without times, and its parameters."""
+    log = [(r.epoch, r.loss, r.train_acc, r.test_acc) for r in read_history(run / "history.jsonl")]
+    return log, torch.load(run / "model.pt", weights_only=True)
+
+
+def assert_same_outcome(one, other, epochs=3):
+    (log, parameters), (other_log, other_parameters) = outcome(one), outcome(other)
+    assert log == other_log and len(log) == epochs
+    assert list(parameters) == list(other_parameters)
+    assert all(map(torch.equal, parameters.values(), other_parameters.values()))

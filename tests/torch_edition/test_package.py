@@ -1,0 +1,52 @@
+"""The package without PyTorch, and without MXNet."""
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from nin_gluon import InputError, torch_edition
+
+
+def test_without_pytorch_it_says_how_to_get_it(monkeypatch, capsys):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec",
+                        lambda name, *rest: None if name == "torch" else found(name, *rest))
+    assert torch_edition.main([]) == 2
+    error = capsys.readouterr().err
+    assert "PyTorch is not installed; run: pip install 'nin_gluon[torch]'" in error
+    assert error.count("\n") == 1
+    from nin_gluon import from_torch, to_torch  # the names are there, and say the same
+
+    for function in (from_torch, to_torch):
+        with pytest.raises(InputError, match="PyTorch is not installed"):
+            function(None)
+
+
+def test_help_imports_neither_framework():
+    code = ("import sys; from nin_gluon.torch_edition import main\n"
+            "try: main(['--help'])\nexcept SystemExit as end: assert end.code == 0\n"
+            "assert not {'torch', 'mxnet', 'matplotlib'} & set(sys.modules)")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "--mode" in run.stdout
+
+
+def test_it_runs_where_mxnet_is_not_installed(request, tmp_path):
+    """`pip install nin_gluon[torch]` alone must do."""
+    pytest.importorskip("torch")
+    from tests.torch_edition.small import LAST_LINES
+
+    code = ("import sys, importlib.abc\n"
+            "class NoMXNet(importlib.abc.MetaPathFinder):\n"
+            "    def find_spec(self, name, path=None, target=None):\n"
+            "        if name.partition('.')[0] == 'mxnet': raise ModuleNotFoundError(name)\n"
+            "sys.meta_path.insert(0, NoMXNet())\n"
+            "from nin_gluon.torch_edition import main\n"
+            "sys.exit(main(sys.argv[1:]))")
+    run = subprocess.run([sys.executable, "-c", code, "--dataset", request.config.dataset,
+                          "--resize", "67", "--limit", "32", "--epochs", "1",
+                          "--out", str(tmp_path / "run")], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert LAST_LINES.search(run.stdout)
