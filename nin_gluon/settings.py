@@ -22,8 +22,6 @@ DTYPES = ("float32", "bfloat16", "float16")
 # The first two work within one process, the others between the workers of a distributed job.
 KVSTORES = ("device", "local", "dist_sync", "dist_device_sync")
 
-MAX_NUMBER = 2**63  # no setting needs more, and MXNet takes 64-bit integers; NaN is not below it
-
 
 @dataclass(frozen=True)
 class Range:
@@ -31,6 +29,13 @@ class Range:
 
     accept: Callable[[float], bool]
     words: str
+
+    def holds(self, value: float) -> bool:
+        """Whether a finite number is in the range; an int must have at most 64 bits, as in MXNet.
+        """
+        if isinstance(value, int):
+            return abs(value) < 2**63 and self.accept(value)
+        return math.isfinite(value) and self.accept(value)
 
 
 positive = Range(lambda value: value > 0, "above 0")
@@ -44,7 +49,7 @@ def parse_number(text: str, kind: type, allowed: Range) -> Any:
         value = kind(text)
     except ValueError:
         value = math.nan
-    if not abs(value) < MAX_NUMBER or not allowed.accept(value):
+    if not allowed.holds(value):
         noun = "a whole number" if kind is int else "a number"
         raise ValueError(f"{text!r} is not {noun} {allowed.words}")
     return value
@@ -83,7 +88,7 @@ class Setting:
         if isinstance(value, bool) or not isinstance(value, int if self.kind is int else
                                                      (int, float)):
             return False
-        return abs(value) < MAX_NUMBER and (self.allowed is None or self.allowed.accept(value))
+        return self.allowed is None or self.allowed.holds(value)
 
 
 def setting(default: Any, kind: type, help: str, **details: Any) -> Any:
@@ -126,6 +131,8 @@ class Settings:
         Use only the first so many training images and as many test images.
     validation : int or None
         Hold out so many training images, the last ones, and measure accuracy on them.
+    interpolation : {"bilinear", "bicubic"}
+        How images are resized; MXNet 1.2.1, with which the book began, was bicubic.
     augment, preprocess : str
         As in `nin_gluon.data`.
     kvstore : str
@@ -185,6 +192,9 @@ class Settings:
         "set, which is not touched: for choosing settings"), allowed=positive, metavar="N",
         optional=True,
         group="data")
+    interpolation: str = setting("bilinear", str, (
+        "how images are resized; bicubic is what MXNet 1.2.1 did, with which the book began "
+        "(default: bilinear)"), choices=("bilinear", "bicubic"), group="data")
     augment: str = setting("none", str, (
         "change each training image at random, anew each time: mirrored half of the time, or "
         "also shifted by up to 4 pixels of the original (default: none)"),
@@ -283,7 +293,7 @@ PRESETS: Dict[str, Preset] = {
         "Adam, cosine schedule, identity initialization and standardized images, 2 epochs of "
         "30,000 images of 67x67",
         BETTER.but(epochs=2, batch_size=64, resize=67, limit=30000)),
-    "tuned": Preset("the same, mirrored, for 10 epochs of all images at 224x224",
+    "tuned": Preset("the quick recipe, mirrored, for 10 epochs of all images at 224x224",
                     BETTER.but(epochs=10, augment="mirror")),
     "mlpconv": Preset("the mlpconv edition's, SGD lr 0.2, 20 epochs of 112x112",
                       TEXTBOOK.but(model="mlpconv_nin", epochs=20, resize=112, lr=0.2)),

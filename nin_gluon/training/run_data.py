@@ -45,7 +45,8 @@ def load_run_data(config: RunConfig, contexts: "List[mx.Context]", part: Tuple[i
     def load(name: str) -> "Tuple[BatchLoader, BatchLoader]":
         return load_data(name, settings.batch_size * part[1], settings.resize,
                          root=environment.data_dir, ctx=ctx, limit=settings.limit, part=part,
-                         augment=settings.augment, preprocess=settings.preprocess,
+                         interpolation=settings.interpolation, augment=settings.augment,
+                         preprocess=settings.preprocess,
                          validation=settings.validation)
 
     name, (train_iter, test_iter) = choose_dataset(settings.dataset, environment.data_dir, load)
