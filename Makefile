@@ -1,7 +1,7 @@
 # make train                    the chapter's net on Fashion-MNIST, in minutes, on a CPU
 # make train ARGS="--epochs 1"  the same with options (see: make help)
 # make train EXTRA=gpu          with the GPU build of MXNet
-# make test                     install what the tests need, check the style, run them
+# make test                     install what the tests need, check style and types, run them
 # make notebooks                open the notebooks in JupyterLab
 # make test-gpu-wheel           import the GPU build for real, without a GPU (downloads about 2.5 GB)
 
@@ -23,6 +23,7 @@ train: $(VENV)/.installed-$(EXTRA)
 
 test: $(VENV)/.installed-cpu,test
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
 
 notebooks: $(VENV)/.installed-$(EXTRA),notebooks

@@ -6,6 +6,7 @@ below is first used.
 """
 
 from importlib import import_module
+from typing import Any, List
 
 from nin_gluon import runtime
 from nin_gluon.errors import InputError
@@ -37,11 +38,11 @@ _HOME = {
 __all__ = ["InputError", "__version__", "runtime", *_HOME]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'nin_gluon' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
 
 
-def __dir__():
+def __dir__() -> List[str]:
     return sorted(__all__)

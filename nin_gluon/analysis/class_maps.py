@@ -18,7 +18,8 @@ from nin_gluon.errors import InputError
 from nin_gluon.models.geometry import receptive_field
 from nin_gluon.runtime import describe_machine
 from nin_gluon.settings import Settings
-from nin_gluon.training import checkpoint, net_parameters
+from nin_gluon.training import checkpoint
+from nin_gluon.training.checkpoint import net_parameters
 from nin_gluon.training.history import read_history
 
 __all__ = ["ClassMaps", "RunNet", "load_net", "load_parameters", "maps_of", "report"]

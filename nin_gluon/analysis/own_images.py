@@ -47,7 +47,7 @@ def own_images(paths: Sequence[str], config: RunConfig, ctx: mx.Context, invert:
     InputError
         A file is missing or is no image, or it is not known how large the set's images are.
     """
-    settings, train = config.settings, None
+    settings, train = config.settings, np.empty((0, 1, 1, 1), np.uint8)
     name = settings.dataset or ""
     if name not in SHAPES:
         raise InputError(f"--images is for nets of {', '.join(SHAPES)}, and this one's set is "

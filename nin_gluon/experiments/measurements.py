@@ -66,8 +66,8 @@ def cost(settings: Settings, channels: int) -> Tuple[int, int]:
     from nin_gluon.models import get_model
     from nin_gluon.models.geometry import layer_table
 
-    rows = layer_table(get_model(settings.model),
-                       (1, channels, settings.resize, settings.resize))
+    size = settings.resize or 0  # settled by now: a finished run names its size
+    rows = layer_table(get_model(settings.model), (1, channels, size, size))
     return sum(row.parameters for row in rows), sum(row.macs for row in rows)
 
 

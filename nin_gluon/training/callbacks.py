@@ -247,7 +247,7 @@ class Checkpoints(Callback):
         self.history, self.tally, self.progress, self.every = history, tally, progress, every
         self.steps = 0
         # From before the order of the epoch under way is drawn.
-        self.order_state = np.random.get_state()
+        self.order_state: Any = np.random.get_state()
         self.save()
 
     def on_train_batch_end(self, tally: Tally) -> None:

@@ -11,7 +11,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
-from nin_gluon.training.array_files import (
+from nin_gluon.training.checkpoint.array_files import (
     BFLOAT16,
     Accept,
     Entry,

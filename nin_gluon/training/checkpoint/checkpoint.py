@@ -27,8 +27,8 @@ import numpy as np
 from mxnet import gluon
 
 from nin_gluon.errors import InputError
-from nin_gluon.training import old_checkpoint, trainer_state
-from nin_gluon.training.array_files import (
+from nin_gluon.training.checkpoint import old_checkpoint, trainer_state
+from nin_gluon.training.checkpoint.array_files import (
     Entry,
     exactly,
     opened,
@@ -37,14 +37,14 @@ from nin_gluon.training.array_files import (
     size_of,
     write_safetensors,
 )
-from nin_gluon.training.history import EpochRecord
-from nin_gluon.training.loop import Tally
-from nin_gluon.training.net_parameters import (
+from nin_gluon.training.checkpoint.net_parameters import (
     entry_of,
     named_parameters,
     read_parameters,
     set_parameters,
 )
+from nin_gluon.training.history import EpochRecord
+from nin_gluon.training.loop import Tally
 
 __all__ = ["complete", "latest", "load", "save", "seed_step"]
 

@@ -23,13 +23,13 @@ from safetensors.numpy import load_file
 from nin_gluon import InputError
 from nin_gluon.runtime import describe_machine
 from nin_gluon.training import checkpoint
+from nin_gluon.training.checkpoint.old_pickle import read_pickle
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.loop import Tally
-from nin_gluon.training.old_pickle import read_pickle
 from tests.training.mutations import CASES, mutated, survives
 from tests.training.small_nets import OPTIMIZERS, net_and_trainer, train_steps, values
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 def save_old(run, net, trainer):
@@ -290,7 +290,7 @@ def test_the_reader_agrees_with_pickle_on_data(tmp_path):
 
 def test_old_states_need_no_other_opcodes():
     """What the fixtures hold, by the standard library's own listing, is what the reader knows."""
-    from nin_gluon.training.old_pickle import OPCODES
+    from nin_gluon.training.checkpoint.old_pickle import OPCODES
 
     used = set()
     for optimizer in OPTIMIZERS:

@@ -9,7 +9,7 @@ refused.
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, List, Optional
 
-from nin_gluon.training.array_files import exactly, opened, unpack
+from nin_gluon.training.checkpoint.array_files import exactly, opened, unpack
 
 __all__ = ["Made", "read_pickle"]
 

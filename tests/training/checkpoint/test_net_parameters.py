@@ -7,7 +7,7 @@ from mxnet import nd
 from mxnet.gluon import nn
 
 from nin_gluon import InputError, models
-from nin_gluon.training import net_parameters
+from nin_gluon.training.checkpoint import net_parameters
 from tests.training.mutations import CASES, mutated, survives
 
 

@@ -4,9 +4,9 @@ import io
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from nin_gluon.training.array_files import Entry, naming, read_entry, scan_ndarray
-from nin_gluon.training.old_pickle import Made, read_pickle
-from nin_gluon.training.trainer_state import Arrays, merged
+from nin_gluon.training.checkpoint.array_files import Entry, naming, read_entry, scan_ndarray
+from nin_gluon.training.checkpoint.old_pickle import Made, read_pickle
+from nin_gluon.training.checkpoint.trainer_state import Arrays, merged
 
 __all__ = ["read_trainer"]
 

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 from nin_gluon import InputError
 from nin_gluon.training import checkpoint
+from nin_gluon.training.checkpoint.array_files import write_safetensors
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.loop import Tally
 from tests.training.small_nets import OPTIMIZERS, net_and_trainer, save, train_steps, values
@@ -137,14 +138,13 @@ def test_an_interrupted_save_leaves_the_one_before(saved, monkeypatch):
     run = saved[0]
     before = checkpoint.latest(run)
     net, trainer = net_and_trainer()
-    write = checkpoint.write_safetensors
 
     def full(path, arrays):
         if path.name.startswith("optimizer"):
             raise OSError("full")
-        write(path, arrays)
+        write_safetensors(path, arrays)
 
-    monkeypatch.setattr(checkpoint, "write_safetensors", full)
+    monkeypatch.setattr("nin_gluon.training.checkpoint.checkpoint.write_safetensors", full)
     with pytest.raises(OSError, match="full"):
         checkpoint.save(run, net, trainer, Tally(3), [], np.random.get_state())
     assert checkpoint.latest(run) == before

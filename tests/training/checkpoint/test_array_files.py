@@ -9,7 +9,7 @@ import pytest
 from mxnet import nd
 from safetensors.numpy import load_file, save_file
 
-from nin_gluon.training.array_files import (
+from nin_gluon.training.checkpoint.array_files import (
     BFLOAT16,
     parse_json,
     read_params,
