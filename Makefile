@@ -2,6 +2,7 @@
 # make train ARGS="--epochs 1"  the same with options (see: make help)
 # make train EXTRA=gpu          with the GPU build of MXNet
 # make test                     install what the tests need, check style and types, run them
+# make chaos                    kill runs and distributed jobs at random moments, and see them go on
 # make notebooks                open the notebooks in JupyterLab
 # make test-gpu-wheel           import the GPU build for real, without a GPU (downloads about 2.5 GB)
 
@@ -12,7 +13,7 @@ VENV   ?= $(if $(findstring gpu,$(EXTRA)),.venv-gpu,.venv)
 ARGS   ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help train test notebooks test-gpu-wheel
+.PHONY: help train test chaos notebooks test-gpu-wheel
 
 help: $(VENV)/.installed-$(EXTRA)
 	@sed -n 's/^# //p' Makefile
@@ -25,6 +26,10 @@ test: $(VENV)/.installed-cpu,test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.installed-cpu,test
+	$(BIN)/python -m tests.chaos.runs $(ARGS)
+	$(BIN)/python -m tests.chaos.jobs $(ARGS)
 
 notebooks: $(VENV)/.installed-$(EXTRA),notebooks
 	$(BIN)/jupyter lab notebooks

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Callable, Dict, List, Optional
 
 from nin_gluon.runtime import THREADS_GIVEN, available_cpus
-from nin_gluon.training.hosts import address_towards
+from nin_gluon.training.hosts import address_towards, is_loopback
 
 __all__ = ["Order", "guard", "shell_status"]
 
@@ -73,12 +73,27 @@ def environment_of(order: Order) -> Dict[str, str]:
     environment = {**os.environ, **order.environment}
     if THREADS_GIVEN is None and "OMP_NUM_THREADS" not in order.environment:
         environment["OMP_NUM_THREADS"] = str(max(1, available_cpus() // order.sharers))
-    address = address_towards(environment["DMLC_PS_ROOT_URI"])
-    if address and "DMLC_INTERFACE" not in environment:
-        environment.setdefault("DMLC_NODE_HOST", address)
+    set_address(environment)
     if order.remote:  # `python` has to be the one that runs the guard, with its packages
         environment["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     return environment
+
+
+def set_address(environment: Dict[str, str]) -> None:
+    """Choose the address on which the process listens: that of one interface, never all of them.
+
+    A job on one machine listens on the loopback address, whatever the user's environment says:
+    ps-lite knows no password, so nobody else may reach it.
+    """
+    environment.pop("DMLC_USE_KUBERNETES", None)  # makes the scheduler listen on every address
+    root = environment["DMLC_PS_ROOT_URI"]
+    if is_loopback(root):
+        environment.pop("DMLC_INTERFACE", None)  # would win over DMLC_NODE_HOST
+        environment["DMLC_NODE_HOST"] = root
+    elif "DMLC_INTERFACE" not in environment:
+        address = address_towards(root)
+        if address:
+            environment.setdefault("DMLC_NODE_HOST", address)
 
 
 def pass_signals_on(orders: io.FileIO, group: int) -> None:

@@ -1,12 +1,15 @@
 """The machines of a distributed job: the hosts file, and the address where they meet."""
 
+import ipaddress
 import socket
 from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
-from nin_gluon.errors import InputError
+from nin_gluon.errors import InputError, why
 
-__all__ = ["address_for", "address_towards", "free_port", "read_hosts"]
+__all__ = ["address_for", "address_towards", "free_port", "is_loopback", "read_hosts"]
+
+MOST_BYTES = 1_000_000  # of a hosts file
 
 
 def read_hosts(path: Union[str, Path]) -> List[str]:
@@ -15,21 +18,30 @@ def read_hosts(path: Union[str, Path]) -> List[str]:
     Raises
     ------
     InputError
-        The file is not text, a line is not a host, or there is no host.
+        The file cannot be read or is not text, a line is not a host, or there is no host.
     """
+    wanted = "put one host on a line, as host or user@host."
     try:
-        lines = Path(path).read_text("utf-8-sig").splitlines()
+        with open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"the hosts file {path} cannot be read: {why(error)}.") from None
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{path} is larger than {MOST_BYTES:,} bytes, so it is no hosts file; "
+                         f"{wanted}")
+    try:
+        lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text; put one host on a line, as host or "
-                         "user@host.") from None
+        raise InputError(f"{path} is no text; {wanted}") from None
     hosts = [line.partition("#")[0].strip() for line in lines]
     hosts = [host for host in hosts if host]
     for host in hosts:
-        if len(host.split()) > 1 or host.startswith("-"):
-            raise InputError(f"{path}: {host!r} is not a host; put one on a line, as host or "
-                             "user@host.")
+        # ssh would take what begins with - for an option, and some options run commands.
+        name = host.rpartition("@")[2]
+        if not host.isprintable() or " " in host or host[0] == "-" or name[:1] in ("", "-"):
+            raise InputError(f"{path}: {host[:80]!r} is not a host; {wanted}")
     if not hosts:
-        raise InputError(f"{path} names no host; put one on a line, as host or user@host.")
+        raise InputError(f"{path} names no host; {wanted}")
     return hosts
 
 
@@ -42,7 +54,7 @@ def address_for(hosts: Sequence[str]) -> str:
         # 192.0.2.1 is reserved for examples.
         addresses = [address_towards("192.0.2.1") or "127.0.0.1"]
     # An address that other machines can reach is better than one for this machine only.
-    return next((a for a in addresses if not a.startswith("127.")), addresses[0])
+    return next((a for a in addresses if not is_loopback(a)), addresses[0])
 
 
 def address_towards(host: str) -> Optional[str]:
@@ -52,8 +64,13 @@ def address_towards(host: str) -> Optional[str]:
             s.connect((host, 9))  # sends nothing, only chooses the interface
             address: str = s.getsockname()[0]
             return address
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no name of the domain name system looks like that
         return None
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can reach an IP address."""
+    return ipaddress.ip_address(address).is_loopback
 
 
 def free_port(address: str) -> int:

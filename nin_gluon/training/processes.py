@@ -18,7 +18,7 @@ from nin_gluon.training.hosts import address_for, free_port
 
 __all__ = ["Job", "Process", "ProcessPlan", "plan"]
 
-# The command whose --guard and --serve start the guards, the servers and the scheduler.
+# The command whose --guard, --serve and --serve-any start guards, servers and the scheduler.
 LAUNCHER = [sys.executable, "-m", "nin_gluon.launch"]
 
 # Variables that go to other machines, by the beginning of their names.
@@ -46,7 +46,7 @@ class ProcessPlan:
 
 
 def plan(workers: int, servers: int, hosts: Sequence[Optional[str]], worker_command: List[str],
-         launch: str) -> List[ProcessPlan]:
+         launch: str, serve: str = "--serve") -> List[ProcessPlan]:
     """Plan the processes of a job: the scheduler, then the servers, then the workers.
 
     Parameters
@@ -60,6 +60,9 @@ def plan(workers: int, servers: int, hosts: Sequence[Optional[str]], worker_comm
         What the workers run.
     launch : str
         How the user called the launcher, up to the workers' command.
+    serve : str
+        The launcher's own option for servers and scheduler. ``--serve`` runs no code that comes
+        over the network; ``--serve-any`` is MXNet's own server, which unpickles what it is sent.
     """
     named = [host for host in hosts if host is not None]
     root = address_for(named) if named else "127.0.0.1"
@@ -78,7 +81,7 @@ def plan(workers: int, servers: int, hosts: Sequence[Optional[str]], worker_comm
             environment["DMLC_WORKER_ID"] = str(number)
         # Only the workers share the processors: servers work while the workers wait.
         return ProcessPlan(role, number, host, Order(
-            command=worker_command if role == "worker" else [*LAUNCHER, "--serve"],
+            command=worker_command if role == "worker" else [*LAUNCHER, serve],
             environment=environment, sharers=max(1, worker_hosts.count(host)),
             remote=host is not None))
 

@@ -12,6 +12,7 @@ import pytest
 from nin_gluon import launch
 from nin_gluon.runtime import available_cpus
 from nin_gluon.training import processes as job_processes
+from tests.linux_processes import AVAILABLE, processes_with
 
 LAUNCH = [sys.executable, "-m", "nin_gluon.launch"]
 
@@ -25,7 +26,7 @@ processes.LEAVE_SECONDS = 0
 sys.exit(launch.main())
 """]
 
-pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into Linux's /proc")
+pytestmark = pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 
 
 @pytest.fixture
@@ -40,17 +41,7 @@ def mark(monkeypatch):
 
 def processes(mark, *more):
     """Ids of the other processes that have the mark, and `more`, in their environment."""
-    found = []
-    for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                environment = file.read().split(b"\0")
-        except OSError:
-            continue
-        wanted = [f"NIN_GLUON_TEST={mark}", *more]
-        if pid != os.getpid() and all(w.encode() in environment for w in wanted):
-            found.append(pid)
-    return found
+    return processes_with(f"NIN_GLUON_TEST={mark}", *more)
 
 
 def run(*argv, launcher=LAUNCH, **options):
@@ -187,7 +178,11 @@ def test_processors_are_shared_unless_the_user_says_otherwise(mark, monkeypatch,
     (2, ["--out", "my run"], None),  # a wrong request
     (1, ["--out", "my run"], None),  # it has diverged, and would again
 ])
-def test_a_failed_training_run_can_be_resumed(mark, capsys, status, arguments, folder):
+def test_a_failed_training_run_can_be_resumed(mark, capsys, monkeypatch, tmp_path, status,
+                                              arguments, folder):
+    monkeypatch.chdir(tmp_path)
+    for run_folder in ("my run", "runs/a"):
+        (tmp_path / run_folder / "checkpoint" / "epoch-0001-step-000000").mkdir(parents=True)
     command = ["sh", "-c", f"exit {status}", "nin_gluon.train", *arguments]
     assert launch.main(["-n", "1", "--", *command]) == status
     said = [f"worker 0 ended with status {status}; ending the other processes"]
@@ -195,6 +190,15 @@ def test_a_failed_training_run_can_be_resumed(mark, capsys, status, arguments, f
         said.append("the run goes on from its last checkpoint with: python -m nin_gluon.launch "
                     f"-n 1 -- python -m nin_gluon.train --resume {folder}")
     assert capsys.readouterr().err.splitlines() == [f"nin_gluon.launch: {line}" for line in said]
+
+
+def test_a_run_that_has_no_checkpoint_yet_cannot_be_resumed(mark, capsys, tmp_path):
+    folder = str(tmp_path / "run")
+    command = ["sh", "-c", "exit 3", "nin_gluon.train", "--out", folder]
+    assert launch.main(["-n", "1", "--", *command]) == 3
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        f"nin_gluon.launch: there is no checkpoint in {folder} yet; start the run again, with "
+        "another --out"]
 
 
 # ------------------------------------------------------------------ ssh
@@ -249,7 +253,9 @@ def test_a_command_that_a_host_does_not_have_is_named(mark, ssh):
     (ssh / "hosts").write_text("one\n")
     job = run("-n", "1", "-H", str(ssh / "hosts"), "--", "no-such-command")
     assert job.returncode == 127
-    assert text(job.stderr) == [
+    opens, *rest = text(job.stderr)
+    assert opens.startswith("nin_gluon.launch: opens TCP ports ")  # before anything is started
+    assert rest == [
         "worker 0 | cannot run no-such-command: No such file or directory",
         "nin_gluon.launch: worker 0 on one ended with status 127; ending the other processes"]
     assert gone(mark)
@@ -281,7 +287,10 @@ def test_nothing_outlives_the_connection(mark, ssh):
     (["-n", "2", "python", "train.py"], "there is no command for the workers; put it after --"),
     (["-n", "2", "-x", "--", "true"], "unknown option '-x'"),
     (["-n", "2", "--", "no-such-command"], "'no-such-command' is not a command on this machine"),
-    (["-n", "2", "-H", "no/such/file", "--", "true"], "no/such/file"),
+    (["-n", "2", "-H", "no/such/file", "--", "true"],
+     "the hosts file no/such/file cannot be read: it is not there"),
+    (["-n", "2", "-H", "/", "--", "true"], "the hosts file / cannot be read: it is a folder"),
+    (["-n", "2", "-H", "/dev/zero", "--", "true"], "/dev/zero is larger than 1,000,000 bytes"),
 ])
 def test_wrong_requests_get_one_line_and_status_2(argv, sentence, capsys):
     assert sentence in refused(argv, capsys)
@@ -303,6 +312,10 @@ def refused(argv, capsys):
     ("# nobody\n\n", "names no host"),
     ("one two\n", "'one two' is not a host"),
     ("-oProxyCommand=x\n", "'-oProxyCommand=x' is not a host"),
+    ("me@-oProxyCommand=x\n", "'me@-oProxyCommand=x' is not a host"),
+    ("me@\n", "'me@' is not a host"),
+    ("one\x00two\n", r"'one\x00two' is not a host"),
+    (10**6 * "x" + "\n", "is larger than 1,000,000 bytes, so it is no hosts file"),
     ("\xff\xfe", "is no text"),
 ])
 def test_wrong_hosts_files(tmp_path, content, sentence, capsys):

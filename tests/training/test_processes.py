@@ -50,6 +50,11 @@ def test_on_this_machine_alone_the_processes_meet_at_its_own_address():
     assert not any(p.order.remote for p in planned)
 
 
+def test_servers_are_started_as_the_launcher_asks():
+    planned = processes.plan(1, 1, [None], ["true"], "", serve="--serve-any")
+    assert [p.order.command[-1] for p in planned] == ["--serve-any", "--serve-any", "true"]
+
+
 def test_an_order_arrives_as_it_was_sent():
     order = Order(["sh", "-c", "echo 'é\n'"], {"A": "b c"}, sharers=2, remote=True)
     assert order.to_line().count(b"\n") == 1  # the guard reads one line

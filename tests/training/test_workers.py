@@ -14,6 +14,7 @@ from mxnet import nd
 from nin_gluon import InputError, train
 from nin_gluon.training import workers
 from nin_gluon.training.history import parse_log, read_history
+from tests.linux_processes import AVAILABLE, listening, processes_with
 
 # The train command with a net without dropout. Masks differ from worker to worker, so with
 # dropout the steps could not be compared.
@@ -149,7 +150,7 @@ def worker_process(number, folder):
     raise AssertionError(f"no worker {number}")
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into Linux's /proc")
+@pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 def test_a_killed_worker_ends_the_job_and_its_checkpoint_goes_on(one_process, settings, tmp_path):
     folder = tmp_path / "run"
     process = subprocess.Popen(
@@ -174,14 +175,21 @@ def test_a_killed_worker_ends_the_job_and_its_checkpoint_goes_on(one_process, se
     assert_same_run(folder, one_process)
 
 
-def test_ctrl_c_saves_and_divergence_ends_the_job(pytestconfig, tmp_path):
+def test_ctrl_c_saves_and_divergence_ends_the_job(pytestconfig, tmp_path, monkeypatch):
     """On the real train command, dropout and all."""
     command = [sys.executable, "-m", "nin_gluon.train", *SETTINGS, "--dataset",
                pytestconfig.dataset, "--kvstore", "dist_sync", "--batch-size", "4"]
+    mark = f"NIN_GLUON_TEST={tmp_path}"
+    monkeypatch.setenv(*mark.split("="))
     process = subprocess.Popen(launched(*command, "--epochs", "50", "--out", str(tmp_path / "a")),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "worker 0 | training on cpu(0)\n"
     time.sleep(0.5)
+    if AVAILABLE:  # nobody but this machine can reach the job
+        pids = [pid for role in ("scheduler", "server", "worker")
+                for pid in processes_with(mark, f"DMLC_ROLE={role}")]
+        assert len(pids) == 4
+        assert {address for address, _ in listening(pids)} == {"127.0.0.1"}
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
