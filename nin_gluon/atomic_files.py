@@ -8,7 +8,7 @@ from typing import Iterator, Union
 
 from nin_gluon.errors import InputError, WriteError, why
 
-__all__ = ["make_folder", "replacing", "write_ours", "write_text"]
+__all__ = ["explained", "make_folder", "replacing", "write_ours", "write_text"]
 
 
 @contextlib.contextmanager
@@ -21,12 +21,19 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
         The operating system refuses: the disk is full, say, or the folder is read-only or gone.
     """
     path = Path(path)
-    try:
+    with explained(path):
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
             temporary = Path(folder, path.name)
             yield temporary
             os.replace(temporary, path)
-    except BrokenPipeError:
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write to `path` into a `WriteError` about it."""
+    try:
+        yield
+    except BrokenPipeError:  # of what we print, not of what we write
         raise
     except OSError as error:
         what = path if path.parent.is_dir() else path.parent

@@ -1,5 +1,6 @@
 """A run of the train command: prepared, trained, closed."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from nin_gluon.data.loader import BatchLoader
 
 __all__ = ["Run", "Watch", "optimizer_options", "prepare"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -58,7 +61,13 @@ class Run:
         return self.config.settings
 
     def resume(self, folder: Path) -> Tuple[List[EpochRecord], Tally]:
-        """Go to where the newest checkpoint in a run folder was taken."""
+        """Go to where the newest checkpoint in a run folder was taken.
+
+        A run that was killed before its first checkpoint begins anew.
+        """
+        if not checkpoint.complete(folder) and not has_history(folder):
+            log.warning("the run had no checkpoint yet, so it begins anew")
+            return [], Tally()
         tally, history = checkpoint.load(checkpoint.latest(folder), self.net, self.trainer,
                                          self.contexts)
         self.train_iter.skip = tally.step
@@ -85,6 +94,12 @@ class Run:
         title += f": {correct} of these {shown} test images right (in red: predicted, not true)"
         plots.save(plots.draw_predictions(images, labels[:shown], predicted[:shown], classes,
                                           title), path)
+
+
+def has_history(folder: Path) -> bool:
+    """Whether the run in a folder has finished an epoch."""
+    history = folder / "history.jsonl"
+    return history.exists() and history.stat().st_size > 0
 
 
 def prepare(config: RunConfig, contexts: "List[mx.Context]", workers: Workers) -> Run:

@@ -119,7 +119,10 @@ def new_folder(out: Optional[str], name: str) -> Path:
     if not out:
         return Path("runs", f"{time.strftime('%Y-%m-%d_%H%M%S')}-{name}")
     folder = Path(out)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists():
+        return folder
+    # A run that could not even write its config.json has left a lock, and nothing else.
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} - {".lock"}:
         raise already_there(folder)
     return folder
 
@@ -171,8 +174,23 @@ def export_net(net: "Block", folder: Path, epoch: int) -> Path:
     earlier = [path for path in Path(folder).glob("model-*.params") if path != target]
     with replacing(target) as parameters:
         with replacing(Path(folder, "model-symbol.json")) as symbol:
-            net.export(str(parameters.with_name("model")), epoch)
+            write_export(net, parameters.with_name("model"), epoch)
             parameters.with_name("model-symbol.json").rename(symbol)
     for path in earlier:
         path.unlink()
     return target
+
+
+def write_export(net: "Block", path: Path, epoch: int) -> None:
+    """Have MXNet write the pair; if the operating system refuses, raise its OSError.
+
+    MXNet does not pass on why a write failed, so the same bytes are written once more to find out.
+    """
+    import mxnet as mx
+
+    try:
+        net.export(str(path), epoch)
+    except mx.base.MXNetError:
+        size = sum(p.data(p.list_ctx()[0]).size for p in net.collect_params().values())
+        path.with_name("again").write_bytes(bytes(4 * size))
+        raise

@@ -26,6 +26,7 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
+from nin_gluon.atomic_files import explained
 from nin_gluon.errors import InputError
 from nin_gluon.training.checkpoint import old_checkpoint, trainer_state
 from nin_gluon.training.checkpoint.array_files import (
@@ -85,32 +86,38 @@ def save(run: Path, net: gluon.Block, trainer: gluon.Trainer, tally: Tally,
     history : list of EpochRecord
     order_state : tuple
         ``np.random.get_state()`` from before this epoch's order was drawn.
+
+    Raises
+    ------
+    WriteError
+        The operating system refuses; the checkpoint before is still there.
     """
     folder = Path(run, "checkpoint")
-    folder.mkdir(exist_ok=True)
     arrays, numbers = trainer_state.take(trainer, trainer_names(net, trainer))
     name, key, *rest = order_state
     state = {"format": FORMAT, "tally": tally.state(),
              "history": [asdict(record) for record in history],
              "numpy_random": [name, key.tolist(), *rest], "optimizer": numbers}
-    older = complete(run)
-    for leftover in folder.glob(".saving-*"):  # of a process that was killed while it saved
-        shutil.rmtree(leftover, ignore_errors=True)
     target = folder / f"epoch-{tally.epoch:04d}-step-{tally.step:06d}"
-    with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
-        written = Path(temporary, target.name)
-        written.mkdir()
-        write_safetensors(written / "net.safetensors", {
-            name: parameter.list_data()[0].asnumpy()
-            for name, parameter in named_parameters(net).items()})
-        write_safetensors(written / "optimizer.safetensors", {
-            ".".join(key): array for key, array in arrays.items()})
-        (written / "state.json").write_text(json.dumps(state, allow_nan=False), "utf-8")
-        if target not in older:
-            os.rename(written, target)
-    for path in older:
-        if path != target:
-            shutil.rmtree(path)
+    with explained(target):
+        folder.mkdir(exist_ok=True)
+        older = complete(run)
+        for leftover in folder.glob(".saving-*"):  # of a process that was killed while it saved
+            shutil.rmtree(leftover, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
+            written = Path(temporary, target.name)
+            written.mkdir()
+            write_safetensors(written / "net.safetensors", {
+                name: parameter.list_data()[0].asnumpy()
+                for name, parameter in named_parameters(net).items()})
+            write_safetensors(written / "optimizer.safetensors", {
+                ".".join(key): array for key, array in arrays.items()})
+            (written / "state.json").write_text(json.dumps(state, allow_nan=False), "utf-8")
+            if target not in older:
+                os.rename(written, target)
+        for path in older:
+            if path != target:
+                shutil.rmtree(path)
     return target
 
 

@@ -1,5 +1,6 @@
 """Checkpoints: they bring back everything, appear whole, and say when they cannot be read."""
 
+import errno
 import json
 import os
 
@@ -10,7 +11,7 @@ from mxnet import autograd, nd
 from mxnet.contrib import amp
 from safetensors.numpy import load_file
 
-from nin_gluon import InputError
+from nin_gluon.errors import InputError, WriteError
 from nin_gluon.training import checkpoint
 from nin_gluon.training.checkpoint.array_files import write_safetensors
 from nin_gluon.training.history import EpochRecord
@@ -141,11 +142,12 @@ def test_an_interrupted_save_leaves_the_one_before(saved, monkeypatch):
 
     def full(path, arrays):
         if path.name.startswith("optimizer"):
-            raise OSError("full")
+            raise OSError(errno.ENOSPC, "No space left on device")
         write_safetensors(path, arrays)
 
     monkeypatch.setattr("nin_gluon.training.checkpoint.checkpoint.write_safetensors", full)
-    with pytest.raises(OSError, match="full"):
+    full_disk = "epoch-0003-step-000000 cannot be written: the disk is full"
+    with pytest.raises(WriteError, match=full_disk):
         checkpoint.save(run, net, trainer, Tally(3), [], np.random.get_state())
     assert checkpoint.latest(run) == before
     assert len(list((run / "checkpoint").iterdir())) == 1
