@@ -111,8 +111,8 @@ def say_what_opens(plans: List[ProcessPlan]) -> None:
 
 def say_how_to_go_on(launch: str, folder: Optional[str], here: bool) -> None:
     """After a failure, say what continues the run; `here` if its folder is on this machine."""
-    if folder and here and not any(Path(folder, "checkpoint").glob("epoch-*")):
-        say(f"there is no checkpoint in {folder} yet; start the run again, with another --out")
+    if folder and here and not Path(folder, "config.json").exists():
+        say("the run had not begun; start it again")
         return
     shown = shlex.quote(folder) if folder else "RUN (worker 0 has named it)"
     say("the run goes on from its last checkpoint with: "

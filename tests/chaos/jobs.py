@@ -170,11 +170,11 @@ def kill(name: str, moment: float, folder: Path, expected: Outcome,
     try:
         if status == 0:
             result.then, got = "had done its work", outcome(folder)
-        elif checkpoints:
-            result.then, got = "went on", run_to_end([*TRAIN, "--resume", str(folder)], folder)
-        else:  # nothing was there that could have been lost
-            again = folder.with_name(f"{folder.name}-again")
-            result.then, got = "began again", run_to_end([*train, "--out", str(again)], again)
+        elif (folder / "config.json").exists():
+            result.then = "went on" if checkpoints else "began anew"
+            got = run_to_end([*TRAIN, "--resume", str(folder)], folder)
+        else:  # the run had not begun
+            result.then, got = "began anew", run_to_end([*train, "--out", str(folder)], folder)
     except (RuntimeError, OSError, ValueError) as error:
         result.escapes.append(f"it did not end well: {str(error)[-400:]}".replace("\n", " "))
         return result

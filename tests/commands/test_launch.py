@@ -182,7 +182,8 @@ def test_a_failed_training_run_can_be_resumed(mark, capsys, monkeypatch, tmp_pat
                                               arguments, folder):
     monkeypatch.chdir(tmp_path)
     for run_folder in ("my run", "runs/a"):
-        (tmp_path / run_folder / "checkpoint" / "epoch-0001-step-000000").mkdir(parents=True)
+        (tmp_path / run_folder).mkdir(parents=True)
+        (tmp_path / run_folder / "config.json").write_text("{}")
     command = ["sh", "-c", f"exit {status}", "nin_gluon.train", *arguments]
     assert launch.main(["-n", "1", "--", *command]) == status
     said = [f"worker 0 ended with status {status}; ending the other processes"]
@@ -192,13 +193,12 @@ def test_a_failed_training_run_can_be_resumed(mark, capsys, monkeypatch, tmp_pat
     assert capsys.readouterr().err.splitlines() == [f"nin_gluon.launch: {line}" for line in said]
 
 
-def test_a_run_that_has_no_checkpoint_yet_cannot_be_resumed(mark, capsys, tmp_path):
+def test_a_run_that_had_not_begun_is_to_be_started_again(mark, capsys, tmp_path):
     folder = str(tmp_path / "run")
     command = ["sh", "-c", "exit 3", "nin_gluon.train", "--out", folder]
     assert launch.main(["-n", "1", "--", *command]) == 3
     assert capsys.readouterr().err.splitlines()[1:] == [
-        f"nin_gluon.launch: there is no checkpoint in {folder} yet; start the run again, with "
-        "another --out"]
+        "nin_gluon.launch: the run had not begun; start it again"]
 
 
 # ------------------------------------------------------------------ ssh

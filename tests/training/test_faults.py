@@ -24,8 +24,8 @@ resource = pytest.importorskip("resource")
 OPTIONS = ["--resize", "67", "--batch-size", "16", "--epochs", "2", "--init", "he", "--lr", "0.01",
            "--momentum", "0.9", "--dataset", "fashion-mnist", "--checkpoint-every", "2"]
 
-# Every file of a run, and how many of its writings pass before one is refused. (The first two of the
-# history are of nothing, which even a full disk takes.)
+# Every file of a run, and how many of its writings pass before one is refused. (The history's
+# first two are of nothing, which even a full disk takes.)
 WRITTEN = {"config.json": 0, "net.safetensors": 2, "optimizer.safetensors": 2, "state.json": 2,
            "history.jsonl": 2, "progress.jsonl": 1, "model-symbol.json": 0, "model-0001.params": 0,
            "curves.png": 0, "predictions.png": 0}
