@@ -31,18 +31,33 @@ wide = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
         if flag in runtime.cpu_flags()]
 
 
-@pytest.mark.skipif(wide != RECORDED["cpu_features"],
-                    reason="recorded on a processor with other features, which rounds differently")
+same_processor = pytest.mark.skipif(
+    wide != RECORDED["cpu_features"],
+    reason="recorded on a processor with other features, which rounds differently")
+
+
+def logs(folder, dtype, presets, threads):
+    """Train with these presets; return the epochs' lines without their times."""
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, str(folder), dtype, *presets], text=True,
+        capture_output=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    assert child.returncode == 0, child.stderr
+    return re.findall(r"(epoch .*), time", child.stdout)
+
+
+@same_processor
+def test_another_number_of_threads_gives_the_same_log(tmp_path):
+    log = RECORDED["runs"]["float32"]["quick"]["log"]
+    assert logs(tmp_path, "float32", ["quick"], threads=1) == log
+
+
+@same_processor
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_presets_compute_what_they_always_did(tmp_path, dtype):
     from mxnet import nd
 
     runs = RECORDED["runs"][dtype]
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path), dtype, *runs], text=True, capture_output=True,
-        env={**os.environ, "OMP_NUM_THREADS": str(RECORDED["threads"])})
-    assert child.returncode == 0, child.stderr
-    epochs = re.findall(r"(epoch .*), time", child.stdout)
+    epochs = logs(tmp_path, dtype, runs, RECORDED["threads"])
     assert epochs == [line for run in runs.values() for line in run["log"]]
     for preset, run in runs.items():
         digest = hashlib.sha256()
