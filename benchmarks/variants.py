@@ -46,6 +46,9 @@ class Clock:
     def __init__(self, data_iter):
         self.data_iter = data_iter
 
+    def __len__(self):
+        return len(self.data_iter)
+
     def __iter__(self):
         self.started, self.megabytes = time.perf_counter(), peak_memory()
         return iter(self.data_iter)

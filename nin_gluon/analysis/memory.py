@@ -130,6 +130,8 @@ def run_net(net: "Block", shape: Sequence[int], training: bool, hybridize: bool,
     net.infer_shape(nd.zeros(shape))
     for parameter in net.collect_params().values():
         parameter._finish_deferred_init()
+    nd.waitall()
+    time.sleep(SETTLE)
     mark("parameters")
     X, y = nd.zeros(shape), nd.zeros(shape[:1])
     mark("images")

@@ -326,6 +326,7 @@ def test_the_presets_keep_what_they_promise():
         "preset": "textbook", "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128,
         "resize": 224, "limit": None, "optimizer": "sgd", "lr": 0.1, "momentum": 0.0, "wd": 0.0,
         "schedule": "constant", "init": "xavier", "augment": "none", "preprocess": "none",
+        "interpolation": "bilinear",
         "validation": None, "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device",
         "data_dir": None}
     quick = planned("--preset", "quick", "--epochs", "9", "--momentum", "0")
