@@ -3,6 +3,7 @@
 # make train EXTRA=gpu          with the GPU build of MXNet
 # make test                     install what the tests need, check style and types, run them
 # make chaos                    kill runs and distributed jobs at random moments, and see them go on
+# make fuzz                     damage every file that is read, in 20,000 ways each (half an hour)
 # make notebooks                open the notebooks in JupyterLab
 # make test-gpu-wheel           import the GPU build for real, without a GPU (downloads about 2.5 GB)
 
@@ -13,7 +14,7 @@ VENV   ?= $(if $(findstring gpu,$(EXTRA)),.venv-gpu,.venv)
 ARGS   ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help train test chaos notebooks test-gpu-wheel
+.PHONY: help train test chaos fuzz notebooks test-gpu-wheel
 
 help: $(VENV)/.installed-$(EXTRA)
 	@sed -n 's/^# //p' Makefile
@@ -30,6 +31,9 @@ test: $(VENV)/.installed-cpu,test
 chaos: $(VENV)/.installed-cpu,test
 	$(BIN)/python -m tests.chaos.runs $(ARGS)
 	$(BIN)/python -m tests.chaos.jobs $(ARGS)
+
+fuzz: $(VENV)/.installed-cpu,test
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 notebooks: $(VENV)/.installed-$(EXTRA),notebooks
 	$(BIN)/jupyter lab notebooks

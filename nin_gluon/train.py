@@ -27,6 +27,7 @@ from nin_gluon.training.run_folder import (
     Environment,
     RunConfig,
     already_there,
+    check_places,
     claim,
     lock,
     new_folder,
@@ -214,7 +215,9 @@ def lead(run: "Run", folder: Path, args: argparse.Namespace) -> int:
 
 
 def check_folder(run: "Run", folder: Path, tally: "Tally", resume: bool) -> None:
-    """Raise `InputError` unless the run can start in this folder."""
+    """Raise `InputError` unless the run can start in this folder; nothing is changed yet."""
+    check_places(folder, ("history.jsonl", "progress.jsonl", "curves.png", "predictions.png",
+                          "model-symbol.json", "diverged.txt"))
     if not resume and (folder / "config.json").exists():
         raise already_there(folder)  # another process was faster
     if run.settings.epochs < tally.epoch - (tally.step == 0):

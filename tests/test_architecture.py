@@ -18,7 +18,7 @@ FLOORS = [
     ("training", {"training"}),
     ("models, data and plots", {"models", "data", "plots"}),
     ("runtime", {"runtime"}),
-    ("foundations", {"settings", "atomic_files", "text_tables", "errors"}),
+    ("foundations", {"settings", "checked_files", "atomic_files", "text_tables", "errors"}),
 ]
 
 

@@ -1,13 +1,15 @@
 """Images of the user's own, made into what a run's net takes."""
 
 import logging
-from typing import Sequence, Tuple
+import warnings
+from typing import BinaryIO, Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 from PIL import Image, ImageOps
 
 from nin_gluon import data
+from nin_gluon.checked_files import BadFile, open_file, reason
 from nin_gluon.data.loader import BatchLoader
 from nin_gluon.data.preprocess import preprocessor, standardized
 from nin_gluon.data.sets import DATASETS
@@ -17,6 +19,11 @@ from nin_gluon.training.run_folder import RunConfig
 __all__ = ["SHAPES", "own_images", "read_image"]
 
 log = logging.getLogger(__name__)
+
+MOST_BYTES = 200 * 10**6
+
+# Not EPS: Pillow has Ghostscript run the program that such a file is.
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000")
 
 # (height, width, channels) of a data set's images.
 SHAPES = {"fashion-mnist": (28, 28, 1), "cifar10": (32, 32, 3), "sample": (28, 28, 1)}
@@ -90,12 +97,13 @@ def read_image(path: str, shape: Tuple[int, int, int], invert: bool, title: str)
     """
     height, width, channels = shape
     try:
-        with Image.open(path) as opened:
-            image = eight_bits(ImageOps.exif_transpose(opened)).convert("RGBA")
+        with open_file(path, MOST_BYTES) as file:
+            image = decoded(file)
     except FileNotFoundError:
         raise InputError(f"there is no image {path}.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read as an image ({error}).") from None
+    except ValueError as error:
+        words = f"it {error.found}" if isinstance(error, BadFile) else reason(error)
+        raise InputError(f"{path} cannot be read as an image ({words}).") from None
     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     image = image.convert("L" if channels == 1 else "RGB")
     if invert:
@@ -110,6 +118,21 @@ def read_image(path: str, shape: Tuple[int, int, int], invert: bool, title: str)
     image = ImageOps.pad(image, (width, height), Image.Resampling.BILINEAR,
                          ground if channels > 1 else ground[0])
     return np.asarray(image).reshape(shape)
+
+
+def decoded(file: BinaryIO) -> Image.Image:
+    """The image in a file, upright, as RGBA; ValueError if Pillow cannot decode it."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of odd metadata, which do not matter, and of images that are too large.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file, formats=FORMATS) as opened:
+                return eight_bits(ImageOps.exif_transpose(opened)).convert("RGBA")
+    except Image.UnidentifiedImageError:
+        raise ValueError(f"it is none of {', '.join(FORMATS)}") from None
+    except Exception as error:  # Pillow's decoders raise whatever they come across
+        raise ValueError(reason(error)) from None
 
 
 def eight_bits(image: Image.Image) -> Image.Image:

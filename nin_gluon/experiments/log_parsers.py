@@ -15,13 +15,13 @@ A notebook is read as JSON and never executed. Its code is searched for the fram
 recipe; nothing of it is run.
 """
 
-import json
 import math
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
+from nin_gluon.checked_files import BadFile, parse_json, read_text, reason
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.published_logs import MAX_EPOCHS, QUANTITIES, RECIPES
 from nin_gluon.experiments.svg_plots import read_plot
@@ -80,17 +80,19 @@ def parse_file(path: Union[str, Path]) -> List[ParsedLog]:
         The file cannot be read, is damaged, or holds no log.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} is not a file; expected a notebook (.ipynb) or a text file.")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path} has more than {MAX_BYTES // 10**6} MB; a log is far smaller.")
     try:
-        text = path.read_text("utf-8-sig")
-        logs = (parse_notebook(json.loads(text)) if path.suffix == ".ipynb" else parse_text(text))
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deep" if isinstance(error, RecursionError) else error
-        kind = "a notebook" if path.suffix == ".ipynb" else "text in UTF-8"
-        raise InputError(f"{path} cannot be read as {kind} ({reason}).") from None
+        text = read_text(path, MAX_BYTES, "utf-8-sig")
+        # Other programs write notebooks, and what their outputs hold may be nested deeply.
+        logs = (parse_notebook(parse_json(text, most_depth=200, allow_nan=True))
+                if path.suffix == ".ipynb" else parse_text(text))
+    except FileNotFoundError:
+        raise InputError(f"{path} is not a file; expected a notebook (.ipynb) or a text file."
+                         ) from None
+    except BadFile:
+        raise
+    except ValueError as error:
+        kind = "a notebook" if path.suffix == ".ipynb" else "text of logs"
+        raise InputError(f"{path} cannot be read as {kind} ({reason(error)}).") from None
     if not logs:
         raise InputError(
             f"{path} holds no training log; expected lines such as \"epoch 1, loss 2.2627, train "

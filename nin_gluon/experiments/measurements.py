@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
+from nin_gluon.checked_files import check_number, parse_json, read_text, reason, shown
 from nin_gluon.errors import InputError
-from nin_gluon.experiments.json_reading import check_number, parse_json, read_text, reason, shown
 from nin_gluon.experiments.records import Record
 from nin_gluon.settings import Settings
 

@@ -20,6 +20,15 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from nin_gluon.atomic_files import write_text
+from nin_gluon.checked_files import (
+    BadFile,
+    check_number,
+    check_text,
+    parse_json,
+    read_text,
+    reason,
+    shown,
+)
 from nin_gluon.errors import InputError
 
 __all__ = ["FRAMEWORKS", "LOSS_KINDS", "MAX_EPOCHS", "PACKAGED", "QUANTITIES", "READ_FROM",
@@ -125,9 +134,9 @@ class PublishedLog:
             raise ValueError(f"epochs is {shown(self.epochs)}, not a number from 1 to {MAX_EPOCHS}")
         if type(self.book) is not bool:
             raise ValueError(f"book is {shown(self.book)}, not true or false")
-        check_text("note", self.note, empty=True)
+        check_text("note", self.note, longest=MAX_TEXT)
         if self.device is not None:
-            check_text("device", self.device)
+            check_text("device", self.device, 1, MAX_TEXT)
         self.check_sources()
         self.check_values()
 
@@ -135,7 +144,7 @@ class PublishedLog:
         if not isinstance(self.sources, (list, tuple)) or not self.sources:
             raise ValueError(f"sources is {shown(self.sources)}, not a list of places")
         for source in self.sources:
-            check_text("a source", source)
+            check_text("a source", source, 1, MAX_TEXT)
         object.__setattr__(self, "sources", tuple(self.sources))
 
     def check_values(self) -> None:
@@ -194,31 +203,9 @@ class PublishedLog:
         return cls(**content)
 
 
-def shown(value: Any) -> str:
-    """A value for a message: short, in one line, whatever a file holds."""
-    text = ascii(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def check_text(name: str, value: Any, empty: bool = False) -> None:
-    if not (isinstance(value, str) and value.isprintable() and len(value) <= MAX_TEXT
-            and (value or empty)):
-        raise ValueError(f"{name} is {shown(value)}, not a line of up to {MAX_TEXT} characters")
-
-
 def checked(name: str, value: Any, highest: float) -> Optional[float]:
     """The value as a float if it is one from 0 to `highest`, or None."""
-    if value is None:
-        return None
-    if type(value) in (int, float) and 0 <= value <= highest:
-        try:
-            number = float(value)
-        except OverflowError:  # an int beyond what a float holds
-            number = math.inf
-        if math.isfinite(number):
-            return number
-    limits = "0 or above" if highest == math.inf else f"from 0 to {highest:g}"
-    raise ValueError(f"{name} has {shown(value)}, not a number {limits}")
+    return None if value is None else float(check_number(f"a value of {name}", value, highest))
 
 
 # ------------------------------------------------------------------ files
@@ -233,14 +220,9 @@ def read_atlas(path: Union[str, Path] = PACKAGED) -> List[PublishedLog]:
         The file is none, or is damaged; the message names the run and what is wrong with it.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"there is no atlas file {path}.")
-    if not path.is_file() or path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path} is no atlas file: expected a file of JSON of up to "
-                         f"{MAX_BYTES // 10**6} MB.")
     place = "it"
     try:
-        content = json.loads(path.read_text("utf-8"), parse_constant=refuse_constant)
+        content = parse_json(read_text(path, MAX_BYTES))
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise ValueError(f"it does not say \"format\": \"{FORMAT}\"")
         extra = sorted(set(content) - {"format", "runs"})
@@ -254,16 +236,14 @@ def read_atlas(path: Union[str, Path] = PACKAGED) -> List[PublishedLog]:
         if sum(log.book for log in logs) > 1:
             raise ValueError("more than one run is marked as the book's")
         return logs
-    except (ValueError, RecursionError) as error:
+    except FileNotFoundError:
+        raise InputError(f"there is no atlas file {path}.") from None
+    except BadFile:
+        raise
+    except ValueError as error:
         where = "" if place == "it" else f"{place}: "
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
-        raise InputError(f"{path} is no atlas file, or is damaged ({where}{reason}); bring back a "
-                         "whole copy, or move it away.") from None
-
-
-def refuse_constant(name: str) -> float:
-    """JSON has no NaN and no infinity, although Python's reader takes them."""
-    raise ValueError(f"{name} is no number")
+        raise InputError(f"{path} is no atlas file, or is damaged ({where}{reason(error)}); bring "
+                         "back a whole copy, or move it away.") from None
 
 
 def write_atlas(path: Union[str, Path], logs: Sequence[PublishedLog]) -> None:

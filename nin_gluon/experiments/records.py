@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from statistics import median
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
-from nin_gluon.experiments.json_reading import (
+from nin_gluon.checked_files import (
     check_keys,
     check_number,
     check_text,
@@ -20,6 +20,7 @@ from nin_gluon.experiments.json_reading import (
     shown,
 )
 from nin_gluon.settings import PRESETS, TEXTBOOK, Settings, default_preset
+from nin_gluon.training import history
 from nin_gluon.training.history import EpochRecord
 
 __all__ = ["Key", "Record", "differences_from", "device_kind", "named_settings", "parse_epoch",
@@ -34,8 +35,6 @@ SETTING_ORDER = ("model", "dataset", "epochs", "batch_size", "resize", "limit", 
 
 # What exercises measure of a run, in the order of the JSON.
 MEASURED = ("parameters", "macs", "test_images", "steps", "stall", "train_images", "alive")
-
-FLOAT32_MAX = 3.5e38  # of a loss; the mean of finite float32 losses is not above it
 
 # What tells a run from all others: its settings with the seed, its device, its data.
 Key = Tuple[Settings, str, Optional[str]]
@@ -295,13 +294,7 @@ class Epoch:
 
 def parse_epoch(content: Any, number: int) -> Epoch:
     """An epoch from its JSON object; ValueError says why it cannot be the epoch of this number."""
-    names = [each.name for each in fields(EpochRecord)]
-    check_keys(content, names, ["living", "class_acc", "escape_step"])
-    if check_whole("epoch", content["epoch"], 1) != number:
-        raise ValueError(f"epoch {content['epoch']} where epoch {number} belongs")
-    for name, highest in (("loss", FLOAT32_MAX), ("train_acc", 1), ("test_acc", 1),
-                          ("seconds", 1e9)):
-        check_number(name, content[name], highest)
+    figures = history.parse_epoch(content, number, history.FACTS)
     living, class_acc = content.get("living"), content.get("class_acc")
     if living is not None:
         if not isinstance(living, list) or living != sorted({check_whole("living", number)
@@ -313,8 +306,7 @@ def parse_epoch(content: Any, number: int) -> Epoch:
             raise ValueError(f"class_acc is {shown(class_acc)}, not a list")
         class_acc = tuple(None if value is None else check_number("class_acc", value, 1)
                           for value in class_acc)
-    return Epoch(EpochRecord(**{name: content[name] for name in names}), living, class_acc,
-                 optional_whole(content, "escape_step", 1))
+    return Epoch(figures, living, class_acc, optional_whole(content, "escape_step", 1))
 
 
 def with_epochs(record: Record, epochs: List[Epoch]) -> Record:

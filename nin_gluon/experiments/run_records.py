@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any, List, Mapping, Optional
 
+from nin_gluon.checked_files import parse_json, read_text, reason, shown
 from nin_gluon.errors import InputError
-from nin_gluon.experiments.json_reading import parse_json, read_text, reason, shown
 from nin_gluon.experiments.records import (
     Epoch,
     Record,
@@ -16,7 +16,7 @@ from nin_gluon.experiments.records import (
     whole_run,
     with_epochs,
 )
-from nin_gluon.training.run_folder import RunConfig
+from nin_gluon.training.run_folder import RunConfig, read_config
 
 __all__ = ["record_of_run"]
 
@@ -30,7 +30,7 @@ def record_of_run(folder: Path) -> Record:
         It is no run folder, a file in it is damaged, or several workers made the run.
     """
     folder = Path(folder)
-    config = config_of(folder)
+    config = read_config(folder)
     machine = config.environment.machine or {}
     if config.environment.workers != 1:
         raise InputError(f"{folder} was made by {config.environment.workers} workers, each with a "
@@ -52,19 +52,6 @@ def record_of_run(folder: Path) -> Record:
     except ValueError as error:
         raise InputError(f"the run folder {folder} is damaged ({reason(error)}); move it away to "
                          "have the run made again.") from None
-
-
-def config_of(folder: Path) -> RunConfig:
-    try:
-        text = read_text(folder / "config.json")
-    except FileNotFoundError:
-        raise InputError(f"{folder} is not a run folder of the train command: it has no "
-                         "config.json.") from None
-    try:
-        return RunConfig.from_json(parse_json(text))
-    except ValueError as error:
-        raise InputError(f"the run folder {folder} cannot be read (config.json: {reason(error)})."
-                         ) from None
 
 
 def device_of(config: RunConfig, machine: Mapping[str, Any]) -> str:

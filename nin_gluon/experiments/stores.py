@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence,
 
 from nin_gluon.analysis.signal import Signal
 from nin_gluon.atomic_files import write_ours, write_text
-from nin_gluon.errors import InputError, why
-from nin_gluon.experiments.json_reading import (
+from nin_gluon.checked_files import (
     check_keys,
     check_number,
     check_text,
@@ -24,6 +23,7 @@ from nin_gluon.experiments.json_reading import (
     reason,
     shown,
 )
+from nin_gluon.errors import InputError, why
 from nin_gluon.experiments.records import (
     Key,
     Record,

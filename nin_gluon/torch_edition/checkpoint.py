@@ -9,9 +9,9 @@ file's metadata. Nothing in such a file can run code.
 import json
 import logging
 import math
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Tuple
 
 import safetensors
 import safetensors.torch
@@ -19,10 +19,21 @@ import torch
 from torch import Tensor, nn
 
 from nin_gluon.atomic_files import replacing
+from nin_gluon.checked_files import (
+    BadFile,
+    exactly,
+    is_file,
+    open_file,
+    parse_json,
+    reason,
+    shown,
+    size_of,
+    unpack,
+)
 from nin_gluon.errors import InputError
 from nin_gluon.torch_edition import old_checkpoint
 from nin_gluon.torch_edition.loop import Progress
-from nin_gluon.training.history import EpochRecord
+from nin_gluon.training.history import parse_history
 
 __all__ = ["NAME", "load", "save"]
 
@@ -32,7 +43,6 @@ NAME = "checkpoint.safetensors"
 FORMAT = 2  # of `state`; the files of version 0.1 count as 1
 MAX_HEADER = 4 * 2**20  # bytes; an epoch takes 150, and all else 5,000
 MAX_RANDOM = 2**16  # bytes of all random states
-MAX_DIGITS = 20  # to read an integer of a million digits takes minutes
 
 # What a state holds besides `format` and `history`, and of which type.
 NUMBERS = {"training_seconds": float, "step": int, "loss_sum": float, "correct": int,
@@ -99,12 +109,12 @@ def load(folder: Path, net: nn.Module, device: torch.device, steps: int) -> Prog
         The checkpoint is damaged, of another net, or missing from a run that has finished epochs.
     """
     path, old = folder / NAME, folder / old_checkpoint.NAME
-    if not path.exists() and not old.exists():
+    if not is_file(path) and not is_file(old):
         if (folder / "history.jsonl").exists():
             raise InputError(f"{path} is missing; if there is a copy of the run folder use that, "
                              "else start a new run.")
         return Progress()
-    path = path if path.exists() else old
+    path = path if is_file(path) else old
     try:
         if path is old:
             tensors, state = old_checkpoint.read(path, size_limit(net))
@@ -112,10 +122,10 @@ def load(folder: Path, net: nn.Module, device: torch.device, steps: int) -> Prog
             tensors, state = read(path, size_limit(net))
         check_tensors(tensors, net)
         progress = progress_of(state, steps)
-    except (ValueError, KeyError, TypeError, RuntimeError, OSError, RecursionError,
-            safetensors.SafetensorError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"the checkpoint {path} cannot be read ({reason}); if there is a copy of "
+    # RuntimeError: PyTorch takes no such random state.
+    except (ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        words = f"it {error.found}" if isinstance(error, BadFile) else reason(error)
+        raise InputError(f"the checkpoint {path} cannot be read ({words}); if there is a copy of "
                          "the run folder use that, else start a new run.") from error
     if path is old:
         log.warning("%s has the format of version 0.1; the next checkpoint will be %s.", path, NAME)
@@ -144,29 +154,20 @@ def read(path: Path, max_bytes: int) -> Tuple[Dict[str, Tensor], Any]:
 
     Raises
     ------
-    ValueError, KeyError, TypeError, OSError, safetensors.SafetensorError
-        The file is damaged.
+    FileNotFoundError, ValueError, safetensors.SafetensorError
+        The file is missing or damaged.
     """
-    data = old_checkpoint.read_bytes(path, max_bytes)
-    length = int.from_bytes(data[:8], "little")
-    if length > MAX_HEADER:
-        raise ValueError(f"its header claims {length:,} bytes")
-    header = parse_json(data[8:8 + length])
-    return safetensors.torch.load(data), parse_json(header["__metadata__"]["state"].encode())
-
-
-def parse_json(data: bytes) -> Any:
-    """The value of a JSON text; ValueError for NaN, infinity and integers that are too long."""
-
-    def integer(text: str) -> int:
-        if len(text) > MAX_DIGITS:
-            raise ValueError("a number has too many digits")
-        return int(text)
-
-    def refuse(text: str) -> None:
-        raise ValueError(f"{text} is not a number of JSON")
-
-    return json.loads(data.decode("utf-8"), parse_int=integer, parse_constant=refuse)
+    with open_file(path, max_bytes) as file:
+        length, = unpack(file, "<Q")
+        if length > MAX_HEADER:
+            raise ValueError(f"its header claims {length:,} bytes")
+        header = parse_json(exactly(file, length))
+        file.seek(0)
+        data = exactly(file, size_of(file))
+    metadata = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("state"), str):
+        raise ValueError("its header holds no state")
+    return safetensors.torch.load(data), parse_json(metadata["state"])
 
 
 def check_tensors(tensors: Dict[str, Tensor], net: nn.Module) -> None:
@@ -192,28 +193,11 @@ def progress_of(state: Any, steps: int) -> Progress:
     if not isinstance(state, dict) or set(state) != {"format", "history", *NUMBERS}:
         raise ValueError("its state lacks something, or holds more than it should")
     if state["format"] != FORMAT:
-        raise ValueError(f"its format is {state['format']!r}, which this version does not know")
+        raise ValueError(f"its format is {shown(state['format'])}, which is unknown here")
     for name, kind in NUMBERS.items():
         value = state[name]
         if type(value) not in (int, kind) or not 0 <= value < math.inf:
-            raise ValueError(f"{name} is {value!r}")
+            raise ValueError(f"{name} is {shown(value)}")
     if state["step"] > steps:
         raise ValueError(f"step is {state['step']} of {steps}")
-    return Progress(history_of(state["history"]), **{name: state[name] for name in NUMBERS})
-
-
-def history_of(content: Any) -> List[EpochRecord]:
-    """The records in a state; ValueError unless they are those of the first epochs, in order."""
-    if not isinstance(content, list):
-        raise ValueError("its history is not a list")
-    names = {f.name for f in fields(EpochRecord)}
-    for epoch, record in enumerate(content, 1):
-        if not isinstance(record, dict) or set(record) != names:
-            raise ValueError(f"the record of epoch {epoch} has other fields than it should")
-        if type(record["epoch"]) is not int or record["epoch"] != epoch:
-            raise ValueError(f"there is {record['epoch']!r} where epoch {epoch} belongs")
-        for name in names - {"epoch"}:
-            value, most = record[name], 1 if name.endswith("_acc") else math.inf
-            if type(value) not in (int, float) or not 0 <= value <= most or value == math.inf:
-                raise ValueError(f"{name} of epoch {epoch} is {value!r}")
-    return [EpochRecord(**record) for record in content]
+    return Progress(parse_history(state["history"]), **{name: state[name] for name in NUMBERS})

@@ -24,7 +24,7 @@ from nin_gluon.torch_edition.data import BatchLoader
 from nin_gluon.torch_edition.loop import Hooks, Progress, TrainingStep, train_ch6
 from nin_gluon.torch_edition.settings import TorchConfig, TorchSettings, write_config
 from nin_gluon.training.history import EpochRecord, write_history
-from nin_gluon.training.run_folder import already_there
+from nin_gluon.training.run_folder import already_there, check_places
 
 __all__ = ["Run", "Stopped", "Watch", "prepare"]
 
@@ -73,6 +73,7 @@ class Run:
             The run cannot start in this folder, or not go on with what is in it.
         """
         progress = Progress()
+        check_places(folder, ("history.jsonl", "curves.png", "model.pt", "model.safetensors"))
         if resume:
             progress = checkpoint.load(folder, self.net, self.device, len(self.train_iter))
             self.train_iter.skip = progress.step

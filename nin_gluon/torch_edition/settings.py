@@ -9,11 +9,22 @@ from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
 from nin_gluon.atomic_files import write_text
+from nin_gluon.checked_files import (
+    BadFile,
+    check_path,
+    check_text,
+    parse_json,
+    read_text,
+    reason,
+    shown,
+)
 from nin_gluon.errors import InputError
 from nin_gluon.settings import at_least_0, check_settings, positive, setting
 
 __all__ = ["MODES", "TorchConfig", "TorchEnvironment", "TorchSettings", "read_config",
            "write_config"]
+
+LONGEST_CONFIG = 2**20  # bytes
 
 MODES = ("auto", "eager", "graph", "compile")
 
@@ -91,12 +102,8 @@ class TorchEnvironment:
     machine: Optional[Dict[str, Any]] = None  # None before the run has started
 
     def __post_init__(self) -> None:
-        for name, kinds in (("ctx", str), ("data_dir", (str, type(None))),
-                            ("own_data", (str, type(None))), ("machine", (dict, type(None)))):
-            if not isinstance(getattr(self, name), kinds):
-                raise InputError(f"{name} is {getattr(self, name)!r}")
         if self.mode not in MODES:
-            raise InputError(f"mode is {self.mode!r}; the modes are {', '.join(MODES)}")
+            raise InputError(f"mode is {shown(self.mode)}; the modes are {', '.join(MODES)}")
 
 
 @dataclass(frozen=True)
@@ -118,22 +125,33 @@ class TorchConfig:
 
         Raises
         ------
-        InputError
+        ValueError
             A key is missing or unknown, or a value has the wrong type or is illegal.
         """
         if not isinstance(content, dict):
-            raise InputError("it is not a JSON object")
+            raise ValueError("it is not a JSON object")
         known = {f.name: kind for kind in (TorchSettings, TorchEnvironment) for f in fields(kind)}
         for name in content:
             if name not in known:
-                raise InputError(f"{name!r} is not a setting of such a run")
+                raise ValueError(f"{shown(name)} is not a setting of such a run")
         for name in known:
             if name not in content and name not in ("machine", "own_data"):
-                raise InputError(f"{name!r} is missing")
+                raise ValueError(f"{name!r} is missing")
         settings, environment = ({name: content[name] for name in content if known[name] is kind}
                                  for kind in (TorchSettings, TorchEnvironment))
+        check_environment(environment)
         return cls(TorchSettings(**settings), TorchEnvironment(**environment),
                    "own_data" in content)
+
+
+def check_environment(content: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the fields of a `TorchEnvironment` are of the right types."""
+    check_text("ctx", content["ctx"])
+    check_path("data_dir", content["data_dir"])
+    if content.get("own_data") is not None:
+        check_text("own_data", content["own_data"])
+    if not isinstance(content.get("machine"), (dict, type(None))):
+        raise ValueError(f"machine is {shown(content['machine'])}, not a JSON object")
 
 
 def read_config(folder: Path) -> TorchConfig:
@@ -145,16 +163,15 @@ def read_config(folder: Path) -> TorchConfig:
         The folder holds no run, its ``config.json`` is damaged, or it is of another command.
     """
     path = Path(folder, "config.json")
-    if not path.exists():
-        raise InputError(f"--resume {folder} is not a run folder: it has no config.json.")
     try:
-        if not path.is_file():  # reading a pipe would wait for ever
-            raise InputError("it is not an ordinary file")
-        return TorchConfig.from_json(json.loads(path.read_text("utf-8")))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        return TorchConfig.from_json(parse_json(read_text(path, LONGEST_CONFIG)))
+    except FileNotFoundError:
+        raise InputError(f"--resume {folder} is not a run folder: it has no config.json.") from None
+    except BadFile:
+        raise
+    except ValueError as error:
         raise InputError(f"{path} is not that of a run of nin_gluon.torch_edition "
-                         f"({reason}).") from None
+                         f"({reason(error)}).") from None
 
 
 def write_config(folder: Path, config: TorchConfig) -> None:

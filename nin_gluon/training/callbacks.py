@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from nin_gluon import plots
 from nin_gluon.atomic_files import write_text
+from nin_gluon.checked_files import check_number, is_file, parse_json, read_text
 from nin_gluon.settings import Settings
 from nin_gluon.training import checkpoint
 from nin_gluon.training.history import EpochRecord, write_history
@@ -336,13 +337,19 @@ def read_marks(path: Path) -> List[Dict[str, float]]:
     """The marks of a run that goes on; none for a new one, or if the file is damaged.
 
     They are drawn and nothing more, so a damaged file is no reason to refuse the run.
+
+    Raises
+    ------
+    BadFile
+        It is no file, so that the new marks could not be written either.
     """
+    if not is_file(path):
+        return []
     try:
-        lines = path.read_text("utf-8").splitlines()
-        marks = [json.loads(line) for line in lines]
-        return [{name: float(mark[name]) for name in ("epochs", "loss", "train_acc")}
-                for mark in marks]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        marks = [parse_json(line) for line in read_text(path).splitlines()]
+        return [{name: float(check_number(name, mark[name]))
+                 for name in ("epochs", "loss", "train_acc")} for mark in marks]
+    except (ValueError, KeyError, TypeError):
         return []
 
 

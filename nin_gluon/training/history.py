@@ -2,13 +2,30 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Iterable, List, Union
+from typing import Any, Iterable, List, Union
 
 from nin_gluon.atomic_files import write_text
+from nin_gluon.checked_files import (
+    BadFile,
+    check_keys,
+    check_number,
+    check_whole,
+    parse_json,
+    read_text,
+    reason,
+    shown,
+)
+from nin_gluon.errors import InputError
 
-__all__ = ["EpochRecord", "parse_log", "read_history", "write_history"]
+__all__ = ["FACTS", "EpochRecord", "parse_epoch", "parse_history", "parse_log", "read_history",
+           "write_history"]
+
+# What the line of an epoch may say beside its record; see `nin_gluon.experiments.records.Record`.
+FACTS = ("living", "class_acc", "escape_step")
+
+FLOAT32_MAX = 3.5e38  # of a loss; the mean of finite float32 losses is not above it
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,48 @@ def write_history(path: Union[str, Path], records: Iterable[EpochRecord]) -> Non
 
 
 def read_history(path: Union[str, Path]) -> List[EpochRecord]:
-    """The records that `write_history` wrote."""
-    lines = Path(path).read_text("utf-8").splitlines()
-    return [EpochRecord(**json.loads(line)) for line in lines]
+    """The records that `write_history` wrote; there may be further facts in their lines.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    InputError
+        The file is damaged; the message names it, the line and what is wrong there.
+    """
+    records = []
+    number = 0
+    try:
+        for number, line in enumerate(read_text(path).splitlines(), 1):
+            records.append(parse_epoch(parse_json(line), number, FACTS))
+    except BadFile:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path} is damaged (line {number}: {reason(error)}); bring back a whole "
+                         "copy, or move it away.") from None
+    return records
+
+
+def parse_history(content: Any) -> List[EpochRecord]:
+    """Records from a list of JSON objects; ValueError says what is wrong with it."""
+    if not isinstance(content, list):
+        raise ValueError(f"history is {shown(content)}, not a list")
+    try:
+        return [parse_epoch(each, number) for number, each in enumerate(content, 1)]
+    except ValueError as error:
+        raise ValueError(f"history: {error}") from None
+
+
+def parse_epoch(content: Any, number: int, optional: Iterable[str] = ()) -> EpochRecord:
+    """A record from its JSON object; ValueError says why it cannot be the epoch of this number.
+
+    Keys of `optional` are left for others to check.
+    """
+    names = [each.name for each in fields(EpochRecord)]
+    check_keys(content, names, optional)
+    if check_whole("epoch", content["epoch"], 1) != number:
+        raise ValueError(f"epoch {content['epoch']} where epoch {number} belongs")
+    for name, highest in (("loss", FLOAT32_MAX), ("train_acc", 1), ("test_acc", 1),
+                          ("seconds", 1e9)):
+        check_number(name, content[name], highest)
+    return EpochRecord(**{name: content[name] for name in names})

@@ -5,7 +5,8 @@ import socket
 from pathlib import Path
 from typing import List, Optional, Sequence, Union
 
-from nin_gluon.errors import InputError, why
+from nin_gluon.checked_files import BadFile, read_text, shown
+from nin_gluon.errors import InputError
 
 __all__ = ["address_for", "address_towards", "free_port", "is_loopback", "read_hosts"]
 
@@ -22,24 +23,18 @@ def read_hosts(path: Union[str, Path]) -> List[str]:
     """
     wanted = "put one host on a line, as host or user@host."
     try:
-        with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"the hosts file {path} cannot be read: {why(error)}.") from None
-    if len(content) > MOST_BYTES:
-        raise InputError(f"{path} is larger than {MOST_BYTES:,} bytes, so it is no hosts file; "
-                         f"{wanted}")
-    try:
-        lines = content.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no text; {wanted}") from None
+        lines = read_text(path, MOST_BYTES, "utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise InputError(f"the hosts file {path} cannot be read: it is not there.") from None
+    except BadFile as error:
+        raise InputError(f"the hosts file {path} {error.found}; {wanted}") from None
     hosts = [line.partition("#")[0].strip() for line in lines]
     hosts = [host for host in hosts if host]
     for host in hosts:
         # ssh would take what begins with - for an option, and some options run commands.
         name = host.rpartition("@")[2]
         if not host.isprintable() or " " in host or host[0] == "-" or name[:1] in ("", "-"):
-            raise InputError(f"{path}: {host[:80]!r} is not a host; {wanted}")
+            raise InputError(f"{path}: {shown(host)} is not a host; {wanted}")
     if not hosts:
         raise InputError(f"{path} names no host; {wanted}")
     return hosts

@@ -11,9 +11,20 @@ import os
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional
 
 from nin_gluon.atomic_files import make_folder, replacing, write_text
+from nin_gluon.checked_files import (
+    BadFile,
+    check_path,
+    check_text,
+    check_whole,
+    is_file,
+    parse_json,
+    read_text,
+    reason,
+    shown,
+)
 from nin_gluon.errors import InputError, WriteError, why
 from nin_gluon.settings import Settings
 
@@ -21,8 +32,10 @@ if TYPE_CHECKING:
     import filelock
     from mxnet.gluon import Block
 
-__all__ = ["Environment", "RunConfig", "claim", "export_net", "lock", "new_folder",
-           "read_config", "write_config"]
+__all__ = ["Environment", "RunConfig", "check_places", "claim", "export_net", "lock",
+           "new_folder", "read_config", "write_config"]
+
+LONGEST_CONFIG = 2**20  # bytes
 
 
 @dataclass(frozen=True)
@@ -58,23 +71,23 @@ class RunConfig:
 
         Raises
         ------
-        InputError
+        ValueError
             A value has the wrong type or is illegal, or a key is unknown.
         """
         if not isinstance(content, dict):
             raise InputError("it is not a JSON object")
         rest = dict(content)
-        preset = rest.pop("preset", None)
-        if not isinstance(preset, str):
-            raise InputError(f"preset is {preset!r}, not a name")
+        preset = check_text("preset", rest.pop("preset", None))
         where = {f.name: rest.pop(f.name) for f in fields(Environment) if f.name in rest}
-        for name, kind in (("ctx", str), ("data_dir", (str, type(None))), ("workers", int),
-                           ("own_data", (str, type(None))), ("machine", (dict, type(None)))):
-            if name in where and (not isinstance(where[name], kind) or where[name] is True):
-                raise InputError(f"{name} is {where[name]!r}")
-        if where.get("workers", 1) < 1:
-            raise InputError(f"workers is {where['workers']!r}, not a number above 0")
-        return cls(preset, Settings.from_json(rest), Environment(**where))
+        environment = Environment(**where)
+        check_text("ctx", environment.ctx)
+        check_path("data_dir", environment.data_dir)
+        check_whole("workers", environment.workers, 1)
+        if environment.own_data is not None:
+            check_text("own_data", environment.own_data)
+        if not isinstance(environment.machine, (dict, type(None))):
+            raise ValueError(f"machine is {shown(environment.machine)}, not a JSON object")
+        return cls(preset, Settings.from_json(rest), environment)
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -87,17 +100,13 @@ def read_config(folder: Path) -> RunConfig:
     """
     path = Path(folder, "config.json")
     try:
-        content = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+        return RunConfig.from_json(parse_json(read_text(path, LONGEST_CONFIG)))
+    except FileNotFoundError:
         raise InputError(f"{folder} is not a run folder: it has no config.json.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {why(error)}.") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read ({error}).") from None
-    try:
-        return RunConfig.from_json(content)
-    except InputError as error:
-        raise InputError(f"{path} cannot be read ({error}).") from None
+    except BadFile:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read ({reason(error)}).") from None
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
@@ -156,13 +165,23 @@ def lock(folder: Path) -> "filelock.AcquireReturnProxy":
     import filelock
 
     make_folder(folder)
+    path = folder / ".lock"
+    if path.is_symlink():  # to open a lock is to empty the file
+        raise InputError(f"{path} is a link, and this command makes none; move it away.")
+    is_file(path)
     try:
-        return filelock.FileLock(folder / ".lock", timeout=0).acquire()
+        return filelock.FileLock(path, timeout=0).acquire()
     except filelock.Timeout:
         raise InputError(f"another process is training in {folder}; wait for it or stop it."
                          ) from None
     except OSError as error:
         raise WriteError(f"the run folder {folder} cannot be written: {why(error)}") from None
+
+
+def check_places(folder: Path, names: Iterable[str]) -> None:
+    """Raise InputError if something else than a file is where a run writes its files."""
+    for name in [*names, *(path.name for path in folder.glob("model-*.params"))]:
+        is_file(folder / name)
 
 
 def export_net(net: "Block", folder: Path, epoch: int) -> Path:

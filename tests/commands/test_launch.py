@@ -289,8 +289,8 @@ def test_nothing_outlives_the_connection(mark, ssh):
     (["-n", "2", "--", "no-such-command"], "'no-such-command' is not a command on this machine"),
     (["-n", "2", "-H", "no/such/file", "--", "true"],
      "the hosts file no/such/file cannot be read: it is not there"),
-    (["-n", "2", "-H", "/", "--", "true"], "the hosts file / cannot be read: it is a folder"),
-    (["-n", "2", "-H", "/dev/zero", "--", "true"], "/dev/zero is larger than 1,000,000 bytes"),
+    (["-n", "2", "-H", "/", "--", "true"], "the hosts file / is a folder, not a file"),
+    (["-n", "2", "-H", "/dev/zero", "--", "true"], "/dev/zero is a device, not a file"),
 ])
 def test_wrong_requests_get_one_line_and_status_2(argv, sentence, capsys):
     assert sentence in refused(argv, capsys)
@@ -315,8 +315,8 @@ def refused(argv, capsys):
     ("me@-oProxyCommand=x\n", "'me@-oProxyCommand=x' is not a host"),
     ("me@\n", "'me@' is not a host"),
     ("one\x00two\n", r"'one\x00two' is not a host"),
-    (10**6 * "x" + "\n", "is larger than 1,000,000 bytes, so it is no hosts file"),
-    ("\xff\xfe", "is no text"),
+    (10**6 * "x" + "\n", "has 1,000,001 bytes and should have 1,000,000 at most"),
+    ("\xff\xfe", "is not UTF-8 text"),
 ])
 def test_wrong_hosts_files(tmp_path, content, sentence, capsys):
     (tmp_path / "hosts").write_text(content, "latin-1")

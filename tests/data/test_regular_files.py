@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from nin_gluon.data import regular_files
+from nin_gluon import checked_files
 from nin_gluon.data.cifar_records import read_records
 from nin_gluon.data.idx import read_idx
 from nin_gluon.data.load import load_arrays
@@ -32,7 +32,7 @@ def make_socket(path):
 
 
 OBSTACLES = {
-    "is a directory, not a file": os.mkdir,
+    "is a folder, not a file": os.mkdir,
     "is a pipe, not a file": os.mkfifo,
     "is a device, not a file": lambda path: os.symlink("/dev/zero", path),
     "is a socket, not a file": make_socket,
@@ -83,7 +83,7 @@ def test_in_place_of_cifar10s_files(tmp_path, monkeypatch, downloads, found, mak
 def refuse(monkeypatch, path, *names):
     """Let these functions refuse this one path, as the system does to a user without permission."""
     for name in names:
-        owner = os if name == "stat" else regular_files
+        owner = os if name == "stat" else checked_files
         real = getattr(owner, name, open)
 
         def function(asked, *args, real=real, **options):

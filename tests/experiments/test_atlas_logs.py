@@ -117,23 +117,22 @@ def test_values_off_a_plot_may_differ_by_its_error():
     ({"epochs": 2.0}, "epochs is 2.0"),
     ({"epochs": 10**9}, "epochs is 1000000000"),
     ({"epochs": 1}, "2 values of test_acc for 1 epochs"),
-    ({"test_acc": [0.3, 1.5]}, "test_acc has 1.5"),
-    ({"test_acc": [0.3, -0.1]}, "test_acc has -0.1"),
-    ({"test_acc": [0.3, "0.5"]}, "test_acc has '0.5'"),
-    ({"test_acc": [0.3, True]}, "test_acc has True"),
+    ({"test_acc": [0.3, 1.5]}, "test_acc is 1.5"),
+    ({"test_acc": [0.3, -0.1]}, "test_acc is -0.1"),
+    ({"test_acc": [0.3, "0.5"]}, "test_acc is '0.5'"),
+    ({"test_acc": [0.3, True]}, "test_acc is True"),
     ({"test_acc": [0.3, None]}, "last test accuracy is missing"),
     ({"test_acc": []}, "test_acc"),
     ({"test_acc": "0.5"}, "test_acc is '0.5'"),
     ({"test_acc": {"1": 0.5}}, "test_acc is"),
     ({"train_acc": [0.2]}, "2, 1 and 2 values"),
-    ({"loss": [2.2, 10**400]}, "loss has"),
-    ({"loss": [2.2, [1]]}, "loss has [1]"),
+    ({"loss": [2.2, [1]]}, "loss is [1]"),
     ({"loss_is": "sum"}, "loss_is is 'sum'"),
     ({"read_from": 3}, "read_from is 3"),
     ({"book": 1}, "book is 1"),
     ({"note": "two\nlines"}, "note is"),
     ({"note": "x" * 501}, "note is"),
-    ({"device": "\ud800"}, "device is"),
+    ({"device": "\x07"}, "device is"),
     ({"sources": []}, "sources is []"),
     ({"sources": "a"}, "sources is 'a'"),
     ({"sources": [3]}, "a source is 3"),
@@ -169,12 +168,21 @@ def test_a_file_that_is_no_atlas(tmp_path, content):
 
 def test_nan_is_no_accuracy(tmp_path):
     path = write(tmp_path / "atlas.json", {**GOOD, "loss": [float("nan"), 1.5]})
-    assert "NaN is no number" in refused(path)
+    assert "loss is nan, not a number" in refused(path)
+
+
+def test_what_is_no_number_or_text(tmp_path):
+    path = write(tmp_path / "atlas.json", {**GOOD, "loss": [2.2, 10**400]})
+    assert "loss is inf, not a number" in refused(path)
+    with pytest.raises(ValueError, match="a value of loss is 1000"):
+        PublishedLog.from_json({**GOOD, "loss": [2.2, 10**400]})
+    path = write(tmp_path / "atlas.json", {**GOOD, "device": "\ud800"})
+    assert "is not text" in refused(path)
 
 
 def test_no_file_and_a_folder(tmp_path):
     assert "there is no atlas file" in refused(tmp_path / "none.json")
-    assert "expected a file" in refused(tmp_path)
+    assert "is a folder, not a file" in refused(tmp_path)
 
 
 def test_only_one_run_is_the_books(tmp_path):

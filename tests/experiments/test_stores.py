@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nin_gluon import InputError
+from nin_gluon import InputError, checked_files
 from nin_gluon.analysis.signal import Signal
 from nin_gluon.experiments.comparisons import compare, format_comparison, format_signals
 from nin_gluon.experiments.exercises.registry import EXERCISES
@@ -156,17 +156,18 @@ def test_a_record_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     path = tmp_path / "0.jsonl"
     write_record(path, *book_records(0.0).values())
 
-    def refuse(path):
+    def refuse(path, mode):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read whatever its mode is
-    with pytest.raises(InputError, match="cannot be read: permission is denied; change the"):
+    # root may read whatever its mode is
+    monkeypatch.setattr(checked_files, "open", refuse, raising=False)
+    with pytest.raises(InputError, match=r"cannot be read \(permission is denied; change the"):
         read_record(path)
 
 
 @pytest.mark.parametrize("put, sentence", [
-    (os.mkdir, "is not a file but a folder, pipe or device; move it away."),
-    (os.mkfifo, "is not a file but a folder, pipe or device; move it away."),
+    (os.mkdir, "is a folder, not a file; move it away."),
+    (os.mkfifo, "is a pipe, not a file; move it away."),
     (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 2**40), "bytes"),
     (lambda path: Path(path).write_bytes("{é".encode("latin-1")), "it is not UTF-8 text"),
     (lambda path: Path(path).write_text("{}", "utf-16"), "it is not UTF-8 text"),
@@ -259,7 +260,7 @@ def test_a_writer_waits_for_the_lock_beside_the_file(tmp_path):
     ('"parameters": 10, ', "", "'parameters'"),
     ('"seed": 0, "settings"', '"seed": "0", "settings"', "seed is '0'"),
     ('"seed": 0', '"seed": "0"', "seed is '0'"),
-    ('"size": [0.5]', '"size": [NaN]', "the signal of he, seed 0, has size nan"),
+    ('"size": [0.5]', '"size": [NaN]', "size is nan, not a number"),
     ('"size": [0.5]', '"size": [-0.5]', "the signal of he, seed 0, has size -0.5"),
     ('"size": [0.5]', '"size": []', "the signal of he, seed 0, is not that of every layer"),
     ('"spread": [0.1]', '"spread": []', "is not that of every layer"),

@@ -49,11 +49,11 @@ def test_a_config_that_is_no_object_is_refused(tmp_path, text):
 def test_a_config_that_is_no_text_file_is_refused(tmp_path):
     path = tmp_path / "config.json"
     path.write_bytes(b"\xff\xfe{}")
-    with pytest.raises(InputError, match="config.json cannot be read"):
+    with pytest.raises(InputError, match="config.json is damaged: it is not UTF-8 text"):
         read_config(tmp_path)
     path.unlink()
     path.mkdir()
-    with pytest.raises(InputError, match="config.json cannot be read"):
+    with pytest.raises(InputError, match="config.json is a folder, not a file"):
         read_config(tmp_path)
 
 

@@ -6,11 +6,8 @@ were expected. Only then it takes memory, as much as the accepted arrays need.
 """
 
 import contextlib
-import json
 import math
 import os
-import stat
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Tuple
@@ -18,8 +15,17 @@ from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Tuple
 import numpy as np
 import safetensors
 
-__all__ = ["BFLOAT16", "Entry", "exactly", "naming", "opened", "parse_json", "read_entry",
-           "read_params", "read_safetensors", "scan_ndarray", "size_of", "unpack",
+from nin_gluon.checked_files import (
+    BadFile,
+    exactly,
+    naming,
+    open_file,
+    parse_json,
+    size_of,
+    unpack,
+)
+
+__all__ = ["BFLOAT16", "Entry", "read_entry", "read_params", "read_safetensors", "scan_ndarray",
            "write_safetensors"]
 
 # How MXNet shows bfloat16, which NumPy lacks: the bits, as a record of one field.
@@ -61,80 +67,11 @@ Accept = Callable[[List[Entry]], None]
 
 @contextlib.contextmanager
 def opened(path: Path, most_bytes: int) -> Iterator[BinaryIO]:
-    """Open an ordinary file of limited size for reading.
-
-    Raises
-    ------
-    ValueError
-        It is missing, empty, too large, not to be read, or a folder or device. A pipe would block
-        for ever, so the kind is looked at before the file is opened. A ValueError from the block
-        comes out with the file's name before it.
-    """
-    path = Path(path)
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path.name} is not an ordinary file")
-        if not status.st_size:  # or one of /proc, which may never end
-            raise ValueError(f"{path.name} is empty")
-        if status.st_size > most_bytes:
-            raise ValueError(f"{path.name} has {status.st_size:,} bytes and should have "
-                             f"{most_bytes:,} at most")
-        file = open(path, "rb")  # noqa: SIM115 (closed below; this `try` is for opening only)
-    except FileNotFoundError:
-        raise ValueError(f"{path.name} is missing") from None
-    except OSError as error:
-        raise ValueError(f"{path.name} cannot be opened: {error.strerror}") from None
-    with file, naming(path):
+    """Open a file of arrays; whatever is wrong with it is a ValueError that names it."""
+    with naming(path), open_file(path, most_bytes) as file:
+        if not size_of(file):
+            raise BadFile(path, "is empty")
         yield file
-
-
-@contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the file's name before the message of a ValueError or OSError from the block."""
-    try:
-        yield
-    except OSError as error:
-        raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from None
-
-
-def parse_json(data: bytes) -> Any:
-    """The value of a JSON text; stricter than `json` and bounded in time.
-
-    Raises
-    ------
-    ValueError
-        It is no JSON in UTF-8, names a key twice, has NaN, infinity or an integer of more than
-        20 characters, or is nested too deeply.
-    """
-
-    def unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            raise ValueError("a key is there twice")
-        return result
-
-    def integer(text: str) -> int:
-        if len(text) > 20:  # to read one of a million digits takes minutes
-            raise ValueError("a number has too many digits")
-        return int(text)
-
-    def real(text: str) -> float:
-        value = float(text)
-        if not math.isfinite(value):
-            raise ValueError("a number is too large")
-        return value
-
-    def refuse(text: str) -> None:
-        raise ValueError(f"{text} is not a number of JSON")
-
-    try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=unique, parse_int=integer,
-                          parse_float=real, parse_constant=refuse)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 # ------------------------------------------------------------------ safetensors
@@ -300,35 +237,6 @@ def scan_names(file: BinaryIO, count: int) -> List[str]:
     if len(set(names)) != count:
         raise ValueError("a name is there twice")
     return names
-
-
-# ------------------------------------------------------------------ bytes
-
-
-def size_of(file: BinaryIO) -> int:
-    return os.fstat(file.fileno()).st_size
-
-
-def exactly(file: BinaryIO, length: int) -> bytes:
-    """So many bytes, and not fewer."""
-    # Python takes the memory before it reads. Lengths that are small need no look at the size.
-    if length <= 4096 or length <= remaining(file):
-        data = file.read(length)
-        if len(data) == length:
-            return data
-    raise ValueError("the file ends too early")
-
-
-def remaining(file: BinaryIO) -> int:
-    """How many bytes follow."""
-    position = file.tell()
-    end = file.seek(0, os.SEEK_END)
-    file.seek(position)
-    return end - position
-
-
-def unpack(file: BinaryIO, form: str) -> Tuple[int, ...]:
-    return struct.unpack(form, exactly(file, struct.calcsize(form)))
 
 
 def read_entry(file: BinaryIO, entry: Entry) -> np.ndarray:

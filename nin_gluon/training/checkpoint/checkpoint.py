@@ -18,7 +18,7 @@ import logging
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -27,24 +27,17 @@ import numpy as np
 from mxnet import gluon
 
 from nin_gluon.atomic_files import explained
+from nin_gluon.checked_files import naming, parse_json, read_text
 from nin_gluon.errors import InputError
 from nin_gluon.training.checkpoint import old_checkpoint, trainer_state
-from nin_gluon.training.checkpoint.array_files import (
-    Entry,
-    exactly,
-    opened,
-    parse_json,
-    read_safetensors,
-    size_of,
-    write_safetensors,
-)
+from nin_gluon.training.checkpoint.array_files import Entry, read_safetensors, write_safetensors
 from nin_gluon.training.checkpoint.net_parameters import (
     entry_of,
     named_parameters,
     read_parameters,
     set_parameters,
 )
-from nin_gluon.training.history import EpochRecord
+from nin_gluon.training.history import EpochRecord, parse_history
 from nin_gluon.training.loop import Tally
 
 __all__ = ["complete", "latest", "load", "save", "seed_step"]
@@ -178,7 +171,7 @@ def load(path: Path, net: gluon.Block, trainer: gluon.Trainer,
     trainer_state.put(trainer, trainer_names(net, trainer), arrays, numbers)
     name, key, *rest = state["numpy_random"]
     np.random.set_state((name, np.array(key, np.uint32), *rest))
-    return Tally(**state["tally"]), [EpochRecord(**record) for record in state["history"]]
+    return Tally(**state["tally"]), parse_history(state["history"])
 
 
 def trainer_names(net: gluon.Block, trainer: gluon.Trainer) -> List[str]:
@@ -219,10 +212,10 @@ def read_trainer(path: Path, state: Dict[str, Any], net: gluon.Block,
 
 def read_state(path: Path) -> Dict[str, Any]:
     """The contents of a ``state.json``; those of ``optimizer`` are still to be checked."""
-    with opened(path, LONGEST_STATE) as file:
-        state = parse_json(exactly(file, size_of(file)))
+    with naming(path):
+        state = parse_json(read_text(path, LONGEST_STATE))
         check_state(state)
-        return state
+        return state  # type: ignore[no-any-return]
 
 
 def check_state(state: Any) -> None:
@@ -237,13 +230,7 @@ def check_state(state: Any) -> None:
     if set(state) != set(keys):
         raise ValueError(f"it does not consist of {', '.join(keys)}")
     check_figures(state["tally"], Tally().state(), "tally")
-    if not isinstance(state["history"], list):
-        raise ValueError("history is not a list")
-    example = {field.name: 0 if field.name == "epoch" else 0.0 for field in fields(EpochRecord)}
-    for i, record in enumerate(state["history"], 1):
-        check_figures(record, example, "history")
-        if record["epoch"] != i:
-            raise ValueError("history does not count the epochs from 1")
+    parse_history(state["history"])
     if state["tally"]["epoch"] != len(state["history"]) + 1:
         raise ValueError("tally is not of the epoch after those of the history")
     check_random(state["numpy_random"])

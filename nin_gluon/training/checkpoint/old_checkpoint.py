@@ -4,9 +4,10 @@ import io
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-from nin_gluon.training.checkpoint.array_files import Entry, naming, read_entry, scan_ndarray
-from nin_gluon.training.checkpoint.old_pickle import Made, read_pickle
+from nin_gluon.checked_files import naming, open_file
+from nin_gluon.training.checkpoint.array_files import Entry, read_entry, scan_ndarray
 from nin_gluon.training.checkpoint.trainer_state import Arrays, merged
+from nin_gluon.training.inert_pickle import TRAINER, Made, read_pickle
 
 __all__ = ["read_trainer"]
 
@@ -33,8 +34,9 @@ def read_trainer(path: Path, expected: Dict[Tuple[str, str], Entry], names: List
         The file is damaged or hostile. The numbers are still to be checked.
     """
     most_bytes = sum(entry.nbytes + 256 for entry in expected.values()) + 2**16
-    pickled = read_pickle(path, most_bytes, 2000 + 60 * (len(names) + len(expected)))
-    with naming(path):
+    most_opcodes = 2000 + 60 * (len(names) + len(expected))
+    with naming(path), open_file(path, most_bytes) as file:
+        pickled = read_pickle(file, TRAINER, most_opcodes)
         if type(pickled) is not tuple or len(pickled) != 2 or type(pickled[0]) is not dict:
             raise ValueError("it does not hold states and an optimizer")
         return arrays_of(pickled[0], expected, names, kinds), numbers_of(pickled[1], names)

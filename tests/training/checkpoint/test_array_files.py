@@ -9,9 +9,9 @@ import pytest
 from mxnet import nd
 from safetensors.numpy import load_file, save_file
 
+from nin_gluon.checked_files import parse_json
 from nin_gluon.training.checkpoint.array_files import (
     BFLOAT16,
-    parse_json,
     read_params,
     read_safetensors,
     write_safetensors,

@@ -2,11 +2,13 @@
 
 import builtins
 import hashlib
+import io
 import json
 import logging
 import os
 import pickle
 import pickletools
+import re
 import shutil
 import struct
 import subprocess
@@ -23,8 +25,8 @@ from safetensors.numpy import load_file
 from nin_gluon import InputError
 from nin_gluon.runtime import describe_machine
 from nin_gluon.training import checkpoint
-from nin_gluon.training.checkpoint.old_pickle import read_pickle
 from nin_gluon.training.history import EpochRecord
+from nin_gluon.training.inert_pickle import TRAINER, read_pickle
 from nin_gluon.training.loop import Tally
 from tests.training.mutations import CASES, mutated, survives
 from tests.training.small_nets import OPTIMIZERS, net_and_trainer, train_steps, values
@@ -225,7 +227,7 @@ def test_the_commands_run_nothing_and_end_with_2(tmp_path, monkeypatch, capsys, 
     evil = b"\x80\x04" + PROGRAMS["reduce"]
     (path / file).write_bytes(evil)
     assert train.main(["--resume", str(run), "--ctx", "cpu"]) == 2
-    assert f"{file}: " in capsys.readouterr().err.splitlines()[-1]
+    assert re.search(f"{file}(: | is damaged: it is not UTF-8)", capsys.readouterr().err)
     if file == "net.params":
         assert confidence.main([str(run), "--ctx", "cpu"]) == 2
         assert "net.params: " in capsys.readouterr().err.splitlines()[-1]
@@ -282,15 +284,14 @@ def test_bombs_and_nonsense_take_little(old, program):
     assert not survives(lambda: checkpoint.load(old, net, trainer, mx.cpu()), 2**20)
 
 
-def test_the_reader_agrees_with_pickle_on_data(tmp_path):
+def test_the_reader_agrees_with_pickle_on_data():
     value = ({0: None, 1: (1.5, -7, 300, 70_000, True, False), "a": [b"x" * 300, "ü", {}, ()]}, [])
-    (tmp_path / "data").write_bytes(pickle.dumps(value, 4))
-    assert read_pickle(tmp_path / "data", 10_000, 1000) == value
+    assert read_pickle(io.BytesIO(pickle.dumps(value, 4)), TRAINER, 1000) == value
 
 
 def test_old_states_need_no_other_opcodes():
     """What the fixtures hold, by the standard library's own listing, is what the reader knows."""
-    from nin_gluon.training.checkpoint.old_pickle import OPCODES
+    from nin_gluon.training.inert_pickle import OPCODES, OPCODES_OF
 
     used = set()
     for optimizer in OPTIMIZERS:
@@ -298,7 +299,7 @@ def test_old_states_need_no_other_opcodes():
         train_steps(net, trainer, 0, 3)
         data = trainer._updaters[0].get_states(dump_optimizer=True)
         used |= {opcode.code.encode("latin-1") for opcode, _, _ in pickletools.genops(data)}
-    assert used - set(OPCODES) == {b"\x80", b"."}
+    assert used - set(OPCODES) - set(OPCODES_OF[4]) == {b"\x80", b"."}
 
 
 # ------------------------------------------------------------------ mutations

@@ -1,27 +1,45 @@
-"""Reads the pickle ``trainer.states`` of version 0.1's checkpoints without running anything.
+"""Reads the pickles in checkpoints of version 0.1 without running anything.
 
 `pickle` calls what a file names, so whoever wrote the file decides what runs. This reader knows
 the opcodes that occur in these files, and no function at all: where `pickle` would import and call
-something, a `Made` notes what would have been called with what. Names outside of `GLOBALS` are
-refused.
+something, a `Made` notes what would have been called with what. There are two kinds of such files,
+and each has a short list of the names that it may hold.
 """
 
-from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, List, Optional
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Callable, Dict, FrozenSet, List, Optional, Tuple
 
-from nin_gluon.training.checkpoint.array_files import exactly, opened, unpack
+from nin_gluon.checked_files import exactly, unpack
 
-__all__ = ["Made", "read_pickle"]
+__all__ = ["TORCH", "TRAINER", "Made", "read_pickle"]
 
-# What the trainer's states of MXNet 1.9.1 name, with either optimizer and any schedule of ours.
-GLOBALS = {
+
+@dataclass(frozen=True)
+class Dialect:
+    """What one kind of pickle consists of."""
+
+    protocol: int
+    names: FrozenSet[Tuple[str, str]]  # (module, name) of what it may name
+
+
+# ``trainer.states``: the states of MXNet 1.9.1's trainer, with either optimizer and any schedule
+# of ours.
+TRAINER = Dialect(4, frozenset({
     ("mxnet.ndarray.ndarray", "NDArray"),
     ("builtins", "bytearray"),
     ("mxnet.optimizer.optimizer", "SGD"),
     ("mxnet.optimizer.optimizer", "Adam"),
     ("mxnet.lr_scheduler", "CosineScheduler"),
     ("mxnet.lr_scheduler", "MultiFactorScheduler"),
-}
+}))
+
+# ``checkpoint.pt``: what `torch.save` makes of tensors on any device, their names and numbers.
+TORCH = Dialect(2, frozenset({
+    ("collections", "OrderedDict"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch", "FloatStorage"),
+    ("torch", "ByteStorage"),
+}))
 
 LONGEST_TEXT = 1000  # bytes
 
@@ -29,7 +47,7 @@ MARK = object()
 
 
 class Global:
-    """A name of `GLOBALS`, in place of what it names."""
+    """A name that a pickle may hold, in place of what it names."""
 
     __slots__ = ("name",)
 
@@ -38,20 +56,32 @@ class Global:
 
 
 class Made:
-    """An object that `pickle` would have made: of which class, with which arguments and state."""
+    """An object that `pickle` would have made, and how.
 
-    __slots__ = ("arguments", "name", "state")
+    Attributes
+    ----------
+    name : str
+        Of the class or function, without its module; "storage" for what the pickle only refers to.
+    arguments : tuple
+    state : dict or None
+        The attributes that it would have been given.
+    items : dict
+        Of an ``OrderedDict``.
+    """
+
+    __slots__ = ("arguments", "items", "name", "state")
 
     def __init__(self, name: str, arguments: tuple) -> None:
         self.name, self.arguments = name, arguments
         self.state: Optional[dict] = None
+        self.items: Dict[Any, Any] = {}
 
 
-def read_pickle(path: Path, most_bytes: int, most_opcodes: int) -> Any:
-    """What the pickle holds: dicts, lists, tuples, numbers, str, bytes and `Made` objects.
+def read_pickle(file: BinaryIO, dialect: Dialect, most_opcodes: int) -> Any:
+    """What the pickle holds: dicts, lists, tuples, numbers, str, bytes, `Made` and `Global`.
 
-    An opcode makes one small object at most, beside the bytes that the file holds anyway, so the
-    two limits bound the memory and the time that are taken.
+    An opcode makes one small object at most, beside the bytes that the file holds anyway. So the
+    size of the file, which the caller limits, and `most_opcodes` bound memory and time.
 
     Dicts have keys of type int or str. Objects may be shared or hold themselves, so whoever walks
     over them has to know where to stop.
@@ -59,31 +89,31 @@ def read_pickle(path: Path, most_bytes: int, most_opcodes: int) -> Any:
     Raises
     ------
     ValueError
-        The file is damaged or too large, has another opcode, or names something else.
+        The file is damaged, has another opcode, or names something else.
     """
-    with opened(path, most_bytes) as file:
-        return Machine(file).run(most_opcodes)
+    return Machine(file, dialect).run(most_opcodes)
 
 
 class Machine:
     """The stack machine that a pickle is a program of, cut down to what builds data."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
+    def __init__(self, file: BinaryIO, dialect: Dialect) -> None:
+        self.file, self.dialect = file, dialect
+        self.opcodes = {**OPCODES, **OPCODES_OF[dialect.protocol]}
         self.stack: List[Any] = []
         self.memo: Dict[int, Any] = {}
 
     def run(self, most_opcodes: int) -> Any:
-        if exactly(self.file, 2) != b"\x80\x04":
-            raise ValueError("it is no pickle of protocol 4")
+        if exactly(self.file, 2) != bytes([0x80, self.dialect.protocol]):
+            raise ValueError(f"it is no pickle of protocol {self.dialect.protocol}")
         for _ in range(most_opcodes):
             opcode = exactly(self.file, 1)
             if opcode == b".":
                 return self.pop()
-            if opcode not in OPCODES:
+            if opcode not in self.opcodes:
                 raise ValueError(f"it holds the opcode {opcode!r}, which no checkpoint needs")
-            OPCODES[opcode](self)
-        raise ValueError("it is longer than the states of a trainer")
+            self.opcodes[opcode](self)
+        raise ValueError("it is longer than any checkpoint's")
 
     # ------------------------------------------------------------------ the stack
 
@@ -135,6 +165,9 @@ class Machine:
     def memoize(self) -> None:
         self.memo[len(self.memo)] = self.top(object)
 
+    def put(self, form: str) -> None:
+        self.memo[unpack(self.file, form)[0]] = self.top(object)
+
     def get(self, form: str) -> None:
         index, = unpack(self.file, form)
         if index not in self.memo:
@@ -144,7 +177,11 @@ class Machine:
     def set_items(self, values: List[Any]) -> None:
         if len(values) % 2:
             raise ValueError("it has a key without a value")
-        target = self.top(dict)
+        target = self.top(object)
+        if type(target) is Made and target.name == "OrderedDict":
+            target = target.items
+        if type(target) is not dict:
+            raise ValueError("it has something else where a dict belongs")
         for key, value in zip(values[::2], values[1::2]):
             if type(key) not in (int, str):
                 raise ValueError("it has a key that is neither a number nor a text")
@@ -158,10 +195,32 @@ class Machine:
         self.top(list).extend(values)
 
     def find(self) -> None:
+        """STACK_GLOBAL: the name is on the stack."""
         name, module = self.pop(str), self.pop(str)
-        if (module, name) not in GLOBALS:
+        self.push(self.known(module, name))
+
+    def find_line(self) -> None:
+        """GLOBAL: module and name are lines of the file."""
+        module, name = self.line(), self.line()
+        self.push(self.known(module, name))
+
+    def line(self) -> str:
+        found = b""
+        while len(found) < 100:
+            byte = exactly(self.file, 1)
+            if byte == b"\n":
+                return found.decode("utf-8")
+            found += byte
+        raise ValueError("it holds a name of unlikely length")
+
+    def known(self, module: str, name: str) -> Global:
+        if (module, name) not in self.dialect.names:
             raise ValueError(f"it names {module[:60]!r}, {name[:60]!r}, which no checkpoint needs")
-        self.push(Global(name))
+        return Global(name)
+
+    def refer(self) -> None:
+        """BINPERSID: pickle would ask a function of the reader's for what this refers to."""
+        self.push(Made("storage", self.pop(tuple)))
 
     def make(self) -> None:
         """REDUCE and NEWOBJ: pickle would call the one with the other."""
@@ -173,8 +232,8 @@ class Machine:
         self.top(Made).state = state
 
 
+# What each opcode does, in both protocols.
 OPCODES: Dict[bytes, Callable[[Machine], None]] = {
-    b"\x95": Machine.frame,
     b"N": lambda m: m.push(None),
     b"\x88": lambda m: m.push(True),
     b"\x89": lambda m: m.push(False),
@@ -182,11 +241,7 @@ OPCODES: Dict[bytes, Callable[[Machine], None]] = {
     b"M": lambda m: m.number("<H"),
     b"J": lambda m: m.number("<i"),
     b"G": lambda m: m.number(">d"),
-    b"\x8c": lambda m: m.text("<B"),
     b"X": lambda m: m.text("<I"),
-    b"C": lambda m: m.data("<B"),
-    b"B": lambda m: m.data("<I"),
-    b"\x8e": lambda m: m.data("<Q"),
     b"}": lambda m: m.push({}),
     b"]": lambda m: m.push([]),
     b")": lambda m: m.push(()),
@@ -195,15 +250,32 @@ OPCODES: Dict[bytes, Callable[[Machine], None]] = {
     b"\x87": lambda m: m.make_tuple(3),
     b"t": lambda m: m.push(tuple(m.pop_to_mark())),
     b"(": lambda m: m.push(MARK),
-    b"\x94": Machine.memoize,
     b"h": lambda m: m.get("<B"),
     b"j": lambda m: m.get("<I"),
     b"s": Machine.set_item,
     b"u": lambda m: m.set_items(m.pop_to_mark()),
     b"a": lambda m: m.extend([m.pop()]),
     b"e": lambda m: m.extend(m.pop_to_mark()),
-    b"\x93": Machine.find,
     b"R": Machine.make,
     b"\x81": Machine.make,
     b"b": Machine.build,
+}
+
+# And those of one protocol only.
+OPCODES_OF: Dict[int, Dict[bytes, Callable[[Machine], None]]] = {
+    2: {
+        b"q": lambda m: m.put("<B"),
+        b"r": lambda m: m.put("<I"),
+        b"c": Machine.find_line,
+        b"Q": Machine.refer,
+    },
+    4: {
+        b"\x95": Machine.frame,
+        b"\x8c": lambda m: m.text("<B"),
+        b"C": lambda m: m.data("<B"),
+        b"B": lambda m: m.data("<I"),
+        b"\x8e": lambda m: m.data("<Q"),
+        b"\x94": Machine.memoize,
+        b"\x93": Machine.find,
+    },
 }
