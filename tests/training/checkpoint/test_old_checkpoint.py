@@ -21,6 +21,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from tests.training.mutations import CASES, mutated, survives
 
 from nin_gluon import InputError
 from nin_gluon.runtime import describe_machine
@@ -28,7 +29,6 @@ from nin_gluon.training import checkpoint
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.inert_pickle import TRAINER, read_pickle
 from nin_gluon.training.loop import Tally
-from tests.training.mutations import CASES, mutated, survives
 from tests.training.small_nets import OPTIMIZERS, net_and_trainer, train_steps, values
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
