@@ -2,6 +2,7 @@
 # make train ARGS="--epochs 1"  the same with options (see: make help)
 # make train EXTRA=gpu          with the GPU build of MXNet
 # make test                     install what the tests need, check style and types, run them
+# make test-slow                the tests that take minutes: the book's nets at their own sizes
 # make chaos                    kill runs and distributed jobs at random moments, and see them go on
 # make fuzz                     damage every file that is read, in 20,000 ways each (half an hour)
 # make notebooks                open the notebooks in JupyterLab
@@ -14,7 +15,7 @@ VENV   ?= $(if $(findstring gpu,$(EXTRA)),.venv-gpu,.venv)
 ARGS   ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help train test chaos fuzz notebooks test-gpu-wheel
+.PHONY: help train test test-slow chaos fuzz notebooks test-gpu-wheel
 
 help: $(VENV)/.installed-$(EXTRA)
 	@sed -n 's/^# //p' Makefile
@@ -34,6 +35,9 @@ chaos: $(VENV)/.installed-cpu,test
 
 fuzz: $(VENV)/.installed-cpu,test
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+test-slow: $(VENV)/.installed-cpu,test
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 notebooks: $(VENV)/.installed-$(EXTRA),notebooks
 	$(BIN)/jupyter lab notebooks

@@ -13,7 +13,8 @@ PACKAGE = Path(nin_gluon.__file__).parent
 # Top floor first. A file may import from its own floor and from those below.
 FLOORS = [
     ("commands", {"cli", *(module.split(".", 1)[1] for module, _ in VERBS.values())}),
-    ("experiments and the PyTorch edition", {"experiments", "torch_edition"}),
+    ("experiments, other people's programs and the PyTorch edition",
+     {"experiments", "programs", "torch_edition"}),
     ("analysis", {"analysis"}),
     ("training", {"training"}),
     ("models, data and plots", {"models", "data", "plots"}),

@@ -24,7 +24,7 @@ from nin_gluon.runtime.cuda import (
     load_driver,
 )
 from nin_gluon.runtime.devices import gpu_problem, parse_ctx, try_all_gpus, try_gpu
-from nin_gluon.runtime.import_hook import install
+from nin_gluon.runtime.import_hook import after_import, install, restore_matplotlib_formats
 from nin_gluon.runtime.machine import describe_machine
 from nin_gluon.runtime.mixed_precision import check_dtype, enable_amx, precision, use_dtype
 from nin_gluon.runtime.processors import THREADS_GIVEN, available_cpus, cpu_flags, cpu_name
@@ -34,6 +34,7 @@ __all__ = [
     "CUDA_LIBRARIES",
     "MXNetUnavailable",
     "THREADS_GIVEN",
+    "after_import",
     "available_cpus",
     "check_dtype",
     "cpu_flags",
@@ -49,6 +50,7 @@ __all__ = [
     "missing_mxnet_message",
     "parse_ctx",
     "precision",
+    "restore_matplotlib_formats",
     "try_all_gpus",
     "try_gpu",
     "use_dtype",

@@ -6,25 +6,40 @@ import importlib.machinery
 import os
 import platform
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from nin_gluon.runtime.cuda import is_gpu_build, load_cuda_libraries
 from nin_gluon.runtime.processors import available_cpus
 from nin_gluon.runtime.unavailable import MXNetUnavailable, missing_mxnet_message
 
-__all__ = ["install"]
+__all__ = ["after_import", "install"]
+
+Change = Callable[[ModuleType], None]
+
+# Module -> what is to be done with it once it has been imported.
+CHANGES: Dict[str, List[Change]] = {}
 
 
 class ImportHook(importlib.abc.MetaPathFinder):
     """Finds no module itself. It prepares the process and leaves the finding to the others."""
 
     def find_spec(self, name: str, path: Optional[Sequence[str]] = None,
-                  target: Optional[ModuleType] = None) -> None:
+                  target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
         if name == "mxnet":
             prepare_mxnet()
         elif name == "d2lzh":
             give_ipython_its_old_name()
+        if name not in CHANGES:
+            return None
+        others = (finder for finder in sys.meta_path
+                  if finder is not self and hasattr(finder, "find_spec"))
+        found = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in found if spec is not None), None)
+        if spec and spec.loader:
+            change_afterwards(spec.loader, name)
+        return spec
 
 
 def install() -> None:
@@ -34,6 +49,35 @@ def install() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
     if not any(isinstance(finder, ImportHook) for finder in sys.meta_path):
         sys.meta_path.insert(0, ImportHook())
+
+
+def after_import(name: str, change: Change) -> None:
+    """Call ``change(module)`` once the module is imported; at once if it has been already.
+
+    Parameters
+    ----------
+    name : str
+        Full name of a module.
+    change : callable
+        Gets the module, before anybody else does.
+    """
+    install()
+    if name in sys.modules:
+        change(sys.modules[name])
+    else:
+        CHANGES.setdefault(name, []).append(change)
+
+
+def change_afterwards(loader: importlib.abc.Loader, name: str) -> None:
+    """Let this loader, which loads one module, make the changes after it has run the module."""
+    run = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        run(module)
+        for change in CHANGES.pop(name, ()):
+            change(module)
+
+    loader.exec_module = exec_module  # type: ignore[method-assign]
 
 
 def prepare_mxnet() -> None:
@@ -107,7 +151,17 @@ def give_ipython_its_old_name() -> None:
         from IPython import display
     except ImportError:  # d2lzh needs IPython, and importing it will say so
         return
-    if not hasattr(display, "set_matplotlib_formats"):
-        from matplotlib_inline.backend_inline import set_matplotlib_formats
+    restore_matplotlib_formats(display)
 
+
+def restore_matplotlib_formats(display: ModuleType) -> None:
+    """Give the module ``IPython.display`` its old function back, if it has lost it."""
+    if not hasattr(display, "set_matplotlib_formats"):
         display.set_matplotlib_formats = set_matplotlib_formats  # type: ignore[attr-defined]
+
+
+def set_matplotlib_formats(*formats: str, **kwargs: Any) -> None:
+    """Choose the formats of inline figures; matplotlib_inline's function, imported when used."""
+    from matplotlib_inline import backend_inline
+
+    backend_inline.set_matplotlib_formats(*formats, **kwargs)

@@ -55,3 +55,31 @@ def test_a_missing_system_library_is_named_with_its_package(monkeypatch, library
     monkeypatch.setattr(import_hook.ctypes, "CDLL", without)
     with pytest.raises(MXNetUnavailable, match=f"{library}.*apt-get install {package}"):
         import_hook.check_system_libraries()
+
+
+def test_a_module_can_be_changed_after_its_import(tmp_path, monkeypatch):
+    (tmp_path / "to_be_changed.py").write_text("value = 1\n")
+    (tmp_path / "importer.py").write_text("from to_be_changed import value\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    changes = []
+
+    def change(module):
+        module.value += 1
+        changes.append(module.__name__)
+
+    import_hook.after_import("to_be_changed", change)
+    import_hook.after_import("to_be_changed", change)
+    assert not changes
+    import importer  # type: ignore[import-not-found]
+
+    assert importer.value == 3 and changes == ["to_be_changed"] * 2
+    import_hook.after_import("to_be_changed", change)  # it is there: at once
+    assert sys.modules["to_be_changed"].value == 4
+    assert sys.modules["to_be_changed"].__loader__.get_source("to_be_changed") == "value = 1\n"
+
+
+def test_a_module_that_is_not_there_stays_so(monkeypatch):
+    import_hook.after_import("there_is_no_such_module", lambda module: None)
+    with pytest.raises(ModuleNotFoundError):
+        import there_is_no_such_module  # type: ignore[import-not-found]  # noqa: F401
+    import_hook.CHANGES.pop("there_is_no_such_module")

@@ -1,0 +1,26 @@
+"""The benchmark of the book's nets runs, and its table says what was measured."""
+
+import json
+import os
+
+import pytest
+
+from benchmarks import book
+
+
+@pytest.mark.skipif(not os.environ.get("NIN_GLUON_DATA"), reason="needs the real files")
+def test_the_same_log_is_printed_either_way_and_both_are_timed(tmp_path, capsys):
+    out = tmp_path / "book.json"
+    assert book.main(["--nets", "LeNet", "--images", "64", "--rounds", "1", "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[2].startswith("| LeNet | 28x28 | ")
+    assert printed.err.count("LeNet, ") == 2
+    assert [len(times) for times in json.loads(out.read_text())["seconds"]["LeNet"].values()] == [
+        1, 1]
+    assert book.main(["--out", str(out)]) == 2  # figures are not overwritten
+
+
+def test_the_table():
+    report = {"images": 9, "machine": book.machine(),
+              "seconds": {"NiN": {"d2lzh": [30, 20, 10], "--fast": [4, 6, 5]}}}
+    assert book.table(report).splitlines()[2] == "| NiN | 224x224 | 20.0 | 5.0 | 4.00 x |"

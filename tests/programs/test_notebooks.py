@@ -1,0 +1,60 @@
+"""Running notebooks: what becomes of the file and its copy. (That they run: test_run.py.)"""
+
+import json
+
+import nbformat
+import pytest
+
+from nin_gluon.errors import InputError
+from nin_gluon.programs import notebooks
+from nin_gluon.programs.preparation import Options
+
+
+def write(path, *sources, **outputs):
+    cells = [nbformat.v4.new_code_cell(source, **outputs) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.mark.parametrize("text, said", [
+    ("not JSON", "is not a Jupyter notebook"), ("[]", "is not a Jupyter notebook"),
+    ('{"cells": 3, "metadata": {}, "nbformat": 4, "nbformat_minor": 2}', "not a Jupyter notebook"),
+])
+def test_what_is_no_notebook(text, said, tmp_path):
+    path = tmp_path / "book.ipynb"
+    path.write_text(text)
+    with pytest.raises(InputError, match=said) as error:
+        notebooks.run_notebook(path, tmp_path / "copy.ipynb", Options())
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "copy.ipynb").exists()
+
+
+def test_a_file_that_is_not_ours_is_not_overwritten(tmp_path):
+    path = write(tmp_path / "book.ipynb", "1")
+    copy = write(notebooks.copy_of(path), "# mine, and it says \"executed_by_nin_gluon\"")
+    before = copy.read_bytes()
+    with pytest.raises(InputError, match=r"book.executed.ipynb is there and was not written"):
+        notebooks.run_notebook(path, copy, Options())
+    assert copy.read_bytes() == before
+
+
+def test_the_copy_is_of_this_run_only_and_says_what_was_changed(tmp_path):
+    """Outputs of an earlier run would pass for those of this one."""
+    old = [nbformat.v4.new_output("stream", text="old")]
+    path = write(tmp_path / "book.ipynb", "1 / 0", "2", outputs=old)
+    copy = notebooks.copy_of(path)
+    for _ in range(2):  # over our own copy
+        with pytest.raises(notebooks.CellFailed, match=r"cell 1 of 2 failed:(.|\n)*1 / 0"):
+            notebooks.run_notebook(path, copy, Options(images=7))
+    kept = json.loads(copy.read_text())
+    kinds = [[output["output_type"] for output in cell["outputs"]] for cell in kept["cells"]]
+    assert kinds == [["error"], []]
+    assert kept["metadata"]["executed_by_nin_gluon"]["notebook"] == "book.ipynb"
+    assert "first 7 training" in kept["metadata"]["executed_by_nin_gluon"]["changes"][0]
+    nbformat.validate(nbformat.read(copy, as_version=4))
+
+
+def test_a_kernel_that_dies_is_a_failed_cell(tmp_path):
+    path = write(tmp_path / "book.ipynb", "import os\nos._exit(7)")
+    with pytest.raises(notebooks.CellFailed, match="The kernel died"):
+        notebooks.run_notebook(path, notebooks.copy_of(path), Options())
