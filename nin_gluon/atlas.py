@@ -8,11 +8,11 @@ from typing import Any, List, Optional
 from nin_gluon.atomic_files import write_ours
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
-from nin_gluon.experiments import atlas
-from nin_gluon.experiments.adding_logs import add_log, published_log
-from nin_gluon.experiments.atlas_report import report, report_data
-from nin_gluon.experiments.log_parsers import ParsedLog, parse_file
-from nin_gluon.experiments.published_logs import FRAMEWORKS, LOSS_KINDS, RECIPES, read_atlas
+from nin_gluon.experiments.atlas.adding_logs import add_log, published_log
+from nin_gluon.experiments.atlas.groups import Group, group_runs, published_runs, read_own_runs
+from nin_gluon.experiments.atlas.log_parsers import ParsedLog, parse_file
+from nin_gluon.experiments.atlas.published_logs import FRAMEWORKS, LOSS_KINDS, RECIPES, read_atlas
+from nin_gluon.experiments.atlas.report import report, report_data
 
 DESCRIPTION = """\
 How do runs of the book's recipe end? Print and draw the final test accuracy of every published run
@@ -90,15 +90,15 @@ def show(args: Any, own_file: Path) -> None:
     logs = read_atlas()
     if args.atlas or own_file.exists():
         logs += read_atlas(own_file)
-    published = atlas.published_runs(logs)
+    published = published_runs(logs)
     shortest = min(run.epochs for run in published)
     own, short = [], 0
-    for run in atlas.read_own_runs(Path(args.results, "textbook")):
+    for run in read_own_runs(Path(args.results, "textbook")):
         if run.epochs < shortest:
             short += 1
         else:
             own.append(run)
-    groups = atlas.group_runs(published + own)
+    groups = group_runs(published + own)
     if args.json:
         print(json.dumps(report_data(groups), indent=1))
     else:
@@ -110,7 +110,7 @@ def show(args: Any, own_file: Path) -> None:
     tell(f"picture: {picture}")
 
 
-def draw(groups: List[atlas.Group], path: Path) -> None:
+def draw(groups: List[Group], path: Path) -> None:
     from nin_gluon.plots.atlas import draw_atlas, png
 
     write_ours(path, png(draw_atlas(groups), SOFTWARE), SOFTWARE)

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from nin_gluon import atlas, cli
-from nin_gluon.experiments.published_logs import PACKAGED, read_atlas
+from nin_gluon.experiments.atlas.published_logs import PACKAGED, read_atlas
 
 LINES = """\
 training on gpu(0)
@@ -178,7 +178,7 @@ def test_a_loss_that_was_divided_once_more(here, capsys):
 @pytest.mark.parametrize("options, complaint", [
     (["add"], "required: FILE"),
     (["add", "none.ipynb"], "none.ipynb is not a file"),
-    (["add", "."], "is not a file"),
+    (["add", "."], "is a folder, not a file"),
     (["add", "empty.txt"], "holds no training log"),
     (["add", "log.txt", "--recipe", "fast"], "invalid choice: 'fast'"),
     (["add", "log.txt", "--recipe", "sgd-0.1", "--epochs", "1"], "2 values of test_acc for 1"),

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from nin_gluon.cli import main as nin_gluon_command
-from nin_gluon.experiments import published as textbook
+from nin_gluon.experiments import published
 from nin_gluon.shapes import main
 
 
@@ -15,7 +15,7 @@ def test_the_textbooks_lines_to_the_letter():
     command = [sys.executable, "-m", "nin_gluon.shapes"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert printed.splitlines() == [f"{name} output shape:\t {shape}"
-                                    for name, shape in textbook.SHAPES]
+                                    for name, shape in published.SHAPES]
 
 
 def test_table_sums_parameters_and_macs(capsys):

@@ -23,13 +23,13 @@ from nin_gluon.data.cifar_records import RECORD, read_records
 from nin_gluon.data.idx import read_idx
 from nin_gluon.data.image_set import DataFile
 from nin_gluon.data.sets import CIFAR10
-from nin_gluon.experiments.adding_logs import published_log
+from nin_gluon.experiments.atlas.adding_logs import published_log
+from nin_gluon.experiments.atlas.log_parsers import parse_file
+from nin_gluon.experiments.atlas.published_logs import PACKAGED, read_atlas, write_atlas
 from nin_gluon.experiments.comparisons import compare, format_comparison, format_signals
 from nin_gluon.experiments.exercises.registry import EXERCISES
-from nin_gluon.experiments.log_parsers import parse_file
 from nin_gluon.experiments.measurements import read_progress, stall_steps
 from nin_gluon.experiments.pages import format_group
-from nin_gluon.experiments.published_logs import PACKAGED, read_atlas, write_atlas
 from nin_gluon.experiments.records import record_from_json, record_to_json
 from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.seed_groups import groups_of

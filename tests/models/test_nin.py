@@ -8,7 +8,7 @@ from mxnet.gluon import nn
 
 import nin_gluon
 from nin_gluon import InputError
-from nin_gluon.experiments import published as textbook
+from nin_gluon.experiments import published
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_walking_the_layers_gives_the_published_shapes(net):
     for layer in net:
         X = layer(X)
         shapes.append(X.shape)
-    assert shapes == [shape for _, shape in textbook.SHAPES]
+    assert shapes == [shape for _, shape in published.SHAPES]
 
 
 def test_parameter_count(net):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nin_gluon.experiments import published as textbook
+from nin_gluon.experiments import published
 from nin_gluon.training.history import parse_log
 from tests.torch_edition.small import LAST_LINES, Small
 
@@ -13,7 +13,7 @@ from nin_gluon.torch_edition import step as steps  # noqa: E402
 
 
 def test_the_last_lines_have_the_published_form():
-    assert LAST_LINES.fullmatch(textbook.PYTORCH_LOG_TEXT)
+    assert LAST_LINES.fullmatch(published.PYTORCH_LOG_TEXT)
 
 
 def test_train_ch6_is_a_plain_pytorch_loop(iterators, capsys):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nin_gluon.experiments import published as textbook
+from nin_gluon.experiments import published
 
 torch = pytest.importorskip("torch")
 
@@ -15,7 +15,7 @@ def test_walking_the_layers_gives_the_published_shapes():
     for layer in net.nin():
         X = layer(X)
         shapes.append((type(layer).__name__, tuple(X.shape)))
-    assert tuple(shapes) == textbook.PYTORCH_SHAPES
+    assert tuple(shapes) == published.PYTORCH_SHAPES
 
 
 def test_the_net_has_the_gluon_nets_parameters():

@@ -2,14 +2,14 @@
 
 import math
 
-from nin_gluon.experiments import published as textbook
+from nin_gluon.experiments import published
 from nin_gluon.training.history import EpochRecord, parse_log, read_history, write_history
 
 
 def test_the_published_log_is_read_and_written_alike():
-    records = parse_log(textbook.LOG_TEXT)
+    records = parse_log(published.LOG_TEXT)
     assert records[0] == EpochRecord(1, 2.2627, 0.154, 0.362, 24.1)
-    assert "\n".join(["training on gpu(0)", *map(str, records), ""]) == textbook.LOG_TEXT
+    assert "\n".join(["training on gpu(0)", *map(str, records), ""]) == published.LOG_TEXT
 
 
 def test_files_keep_full_precision(tmp_path):

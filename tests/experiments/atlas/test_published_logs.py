@@ -8,14 +8,14 @@ from collections import Counter
 import pytest
 
 from nin_gluon import InputError
-from nin_gluon.experiments.published import EDITIONS
-from nin_gluon.experiments.published_logs import (
+from nin_gluon.experiments.atlas.published_logs import (
     PACKAGED,
     PublishedLog,
     read_atlas,
     same_log,
     write_atlas,
 )
+from nin_gluon.experiments.published import EDITIONS
 
 GOOD = {"framework": "mxnet", "recipe": "sgd-0.1", "epochs": 2, "loss": [2.2, 1.5],
         "train_acc": [0.2, 0.4], "test_acc": [0.3, 0.5], "sources": ["someone/else@1:nin.ipynb"]}

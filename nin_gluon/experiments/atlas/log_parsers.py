@@ -8,7 +8,7 @@ Editions differ in what they print:
   article follows, count from 0: ``Epoch 0. Loss: 1.1, Train acc 0.6, Test acc 0.7, Time 9 sec``.
 - The later editions for MXNet, PyTorch, TensorFlow and Paddle draw the epochs and print two lines
   at the end: ``loss 0.352, train acc 0.871, test acc 0.874`` and
-  ``1721.5 examples/sec on cuda:0``. The plot is read by `nin_gluon.experiments.svg_plots`.
+  ``1721.5 examples/sec on cuda:0``. The plot is read by `nin_gluon.experiments.atlas.svg_plots`.
 - The last edition, with its Trainer, prints nothing; only its plot tells.
 
 A notebook is read as JSON and never executed. Its code is searched for the framework and the
@@ -23,8 +23,8 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
 from nin_gluon.checked_files import BadFile, parse_json, read_text, reason
 from nin_gluon.errors import InputError
-from nin_gluon.experiments.published_logs import MAX_EPOCHS, QUANTITIES, RECIPES
-from nin_gluon.experiments.svg_plots import read_plot
+from nin_gluon.experiments.atlas.published_logs import MAX_EPOCHS, QUANTITIES, RECIPES
+from nin_gluon.experiments.atlas.svg_plots import read_plot
 
 __all__ = ["ParsedLog", "parse_file", "parse_text"]
 

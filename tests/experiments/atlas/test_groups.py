@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nin_gluon.experiments.atlas import (
+from nin_gluon.experiments.atlas.groups import (
     OUTCOMES,
     Run,
     compare,
@@ -19,8 +19,8 @@ from nin_gluon.experiments.atlas import (
     runs_of_histories,
     shares_above,
 )
-from nin_gluon.experiments.atlas_report import report, report_data
-from nin_gluon.experiments.published_logs import read_atlas
+from nin_gluon.experiments.atlas.published_logs import read_atlas
+from nin_gluon.experiments.atlas.report import report, report_data
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training.history import EpochRecord
 

@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
-from nin_gluon.experiments.published_logs import FRAMEWORKS, RECIPES, PublishedLog
+from nin_gluon.experiments.atlas.published_logs import FRAMEWORKS, RECIPES, PublishedLog
 from nin_gluon.experiments.statistics import moves_to_cross, permutation_p, wilson_interval
 from nin_gluon.settings import TEXTBOOK
 

@@ -6,8 +6,8 @@ from typing import Optional, Tuple, Union
 import filelock
 
 from nin_gluon.errors import InputError
-from nin_gluon.experiments.log_parsers import ParsedLog
-from nin_gluon.experiments.published_logs import (
+from nin_gluon.experiments.atlas.log_parsers import ParsedLog
+from nin_gluon.experiments.atlas.published_logs import (
     MAX_EPOCHS,
     PACKAGED,
     PublishedLog,

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any, Dict, List, Sequence
 
-from nin_gluon.experiments.atlas import (
+from nin_gluon.experiments.atlas.groups import (
     CLASSES,
     OURS,
     OUTCOMES,

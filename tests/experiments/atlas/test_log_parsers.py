@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from nin_gluon import InputError
-from nin_gluon.experiments.log_parsers import parse_file, parse_text
-from nin_gluon.experiments.svg_plots import read_plot
+from nin_gluon.experiments.atlas.log_parsers import parse_file, parse_text
+from nin_gluon.experiments.atlas.svg_plots import read_plot
 from nin_gluon.training.history import EpochRecord
 
 D2LZH = """\

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from nin_gluon.experiments.atlas import Run, group_runs, published_runs
-from nin_gluon.experiments.published_logs import read_atlas
+from nin_gluon.experiments.atlas.groups import Run, group_runs, published_runs
+from nin_gluon.experiments.atlas.published_logs import read_atlas
 from nin_gluon.plots.atlas import BOOK, STYLES, draw_atlas, heights, png
 
 
