@@ -216,7 +216,8 @@ def check_value(value: Any, most_depth: int, allow_nan: bool, name: str = "it") 
             raise ValueError("it is nested too deeply")
         if isinstance(value, list):
             for part in value:
-                check_value(part, most_depth - 1, allow_nan, name)
+                if not isinstance(part, int):  # of which there may be many
+                    check_value(part, most_depth - 1, allow_nan, name)
         else:
             for key, part in value.items():
                 check_value(key, 0, allow_nan)

@@ -91,8 +91,10 @@ def load_parameters(run: Path, settings: Settings, net: Block, ctx: mx.Context) 
 
 def warn_unless_finished(run: Path, epochs: int, path: Path) -> None:
     """Say so if these parameters are not those of a finished run."""
-    history = run / "history.jsonl"
-    done = len(read_history(history)) if history.exists() else 0
+    try:
+        done = len(read_history(run / "history.jsonl"))
+    except FileNotFoundError:
+        done = 0
     if (run / "diverged.txt").exists():
         log.warning("the run has diverged; these are its last saved parameters, %s", path)
     elif done < epochs:

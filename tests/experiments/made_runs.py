@@ -1,6 +1,5 @@
 """Runs as the train command leaves them, made at once: for tests of what is done with runs."""
 
-import re
 from pathlib import Path
 
 from nin_gluon.experiments.published import EDITIONS
@@ -50,29 +49,3 @@ def book_records(*shifts, **changes):
         settings.but(seed=seed), [(r.loss + shift, r.train_acc + shift, r.test_acc + shift)
                                   for r in BOOK.log[:settings.epochs]])
             for seed, shift in enumerate(shifts)}
-
-
-JUNK = [b"NaN", b"-1", b"1e999", b"9" * 400, b"null", b"[]", b"{}", b'"x"', b"true", b"\xff\xfe",
-        b"\x00", b"[" * 3000, b'"' + b"y" * 100_000 + b'"', b'"\\ud800"', b"0.5", b"\n"]
-
-NAME = re.compile(rb'"[a-z_]+": ')
-VALUE = re.compile(rb'(?<=[:\[,] )[^,\[\]{}\n]+|(?<=\[)[^,\[\]{}\n]+')
-
-
-def mutations(text, random, count=300):
-    """`count` damaged copies of a JSON file's text, as bytes."""
-    data = text.encode()
-    names, values = list(NAME.finditer(data)), list(VALUE.finditer(data))
-    for _ in range(count):
-        at, width = random.randrange(len(data)), random.choice((1, 1, 2, 8, 60))
-        name, value = random.choice(names), random.choice(values)
-        yield random.choice([
-            data[:at],  # cut off
-            data[:at] + data[at + width:],  # something is missing
-            data[:at] + data[at: at + width] + data[at:],  # or stands twice
-            data[:at] + bytes([random.randrange(256)]) + data[at + 1:],
-            data[: name.start()] + b'"other": ' + data[name.end():],
-            data[: name.start()] + name[0] + b"0, " + data[name.start():],
-            data[: value.start()] + random.choice(JUNK) + data[value.end():],
-            data[: value.start()] + random.choice(JUNK) + data[value.end():],
-        ])

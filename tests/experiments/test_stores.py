@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import shutil
 import threading
 from dataclasses import replace
@@ -12,13 +11,10 @@ import pytest
 
 from nin_gluon import InputError, checked_files
 from nin_gluon.analysis.signal import Signal
-from nin_gluon.experiments.comparisons import compare, format_comparison, format_signals
 from nin_gluon.experiments.exercises.registry import EXERCISES
-from nin_gluon.experiments.pages import format_group
-from nin_gluon.experiments.seed_groups import groups_of
 from nin_gluon.experiments.stores import ExerciseFile, RecordFolder, read_record, write_record
 from nin_gluon.settings import TEXTBOOK
-from tests.experiments.made_runs import BOOK, MACHINE, book_records, make_record, mutations
+from tests.experiments.made_runs import BOOK, MACHINE, book_records, make_record
 
 RESULTS = Path(__file__).parents[2] / "results"
 SIGNAL = Signal("he", 0, 67, "sample", (0.5,), (0.1,), (1e-9,))
@@ -182,24 +178,6 @@ def test_what_is_no_text_file_is_named(tmp_path, put, sentence):
         assert str(path) in str(caught.value) and sentence in str(caught.value)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_any_damage_of_a_record_is_an_error_or_can_be_shown(tmp_path, seed):
-    """300 cases of each seed."""
-    path, others = tmp_path / "0.jsonl", book_records(0.0, 0.1, -0.1)
-    record = replace(others.pop(Path("0.jsonl")), living=(None, (1, 2), (1,), (1,), ()),
-                     class_acc=(None, *((0.5,) * 10,) * 4), escape_step=9)
-    write_record(path, record)
-    for number, data in enumerate(mutations(path.read_text(), random.Random(seed))):
-        path.write_bytes(data)
-        try:
-            for group in groups_of(BOOK, {**others, path: read_record(path)}):
-                format_group(group).encode()
-        except InputError as error:
-            assert str(path) in str(error) and "\n" not in str(error), (seed, number)
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, case {number}: {data[:2000]!r}") from error
-
-
 # ------------------------------------------------------------------ an exercise's file
 
 
@@ -291,32 +269,6 @@ def test_a_run_that_stands_twice_in_a_file_is_damage(tmp_path):
     store.write([measured(), measured(0, 0.6)], [])
     with pytest.raises(InputError, match="two runs are of the same seed and settings"):
         store.read()
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_any_damage_of_a_file_is_an_error_or_can_be_shown(tmp_path, seed):
-    """300 cases of each seed, of a file with two variants and signals."""
-    exercise = EXERCISES["tune"]
-    store = ExerciseFile(tmp_path / "tune.json", "tune", "why?", exercise.signals)
-    part = exercise.parts[1]
-    store.write([replace(measured(), settings=part.settings_of(label, "float32", n).but(
-        epochs=1, dataset="fashion-mnist")) for label in list(part.variants)[:2] for n in range(3)],
-        [SIGNAL, replace(SIGNAL, init="xavier")])
-    part = replace(part, settings=part.settings.but(epochs=1, dataset="fashion-mnist"), full=None)
-    assert [len(found.rows) for found in compare([part], store.read()[0])] == [2]
-    text = store.path.read_text()
-    for number, data in enumerate(mutations(text, random.Random(seed))):
-        store.path.write_bytes(data)
-        try:
-            records, signals = store.read()
-            for comparison in compare([part], records):
-                format_comparison(comparison, stall=True).encode()
-            if signals:
-                format_signals(signals, list(dict.fromkeys(s.init for s in signals)))
-        except InputError as error:
-            assert str(store.path) in str(error) and "\n" not in str(error), (seed, number)
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, case {number}: {data[:2000]!r}") from error
 
 
 def test_the_files_of_the_repository_are_left_as_they_are(tmp_path):

@@ -92,3 +92,18 @@ def fault_of(message, file):
     if file.name not in message and file.parent.name not in message:
         return "does not name the file"
     return None
+
+
+def survives(read, most_memory):
+    """Call `read`; tell whether it was content. Only InputError and little memory are allowed."""
+    tracemalloc.start()
+    try:
+        read()
+        return True
+    except InputError as error:
+        assert "\n" not in str(error)
+        return False
+    finally:
+        memory = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert memory < most_memory

@@ -8,7 +8,6 @@ import struct
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from nin_gluon import InputError, plots
@@ -143,25 +142,6 @@ def test_a_random_state_that_is_none_is_refused(saved):
     assert_refused(folder, module)
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_mutated_files_are_refused_or_loaded(saved, seed):
-    """A byte of the tensors may be anything; whatever else is wrong is refused."""
-    folder, module, progress = saved
-    random = np.random.default_rng(seed)
-    path = folder / checkpoint.NAME
-    content = bytearray(path.read_bytes())
-    length, = struct.unpack("<Q", content[:8])
-    for _ in range(random.integers(1, 6)):
-        content[random.integers(0, 8 + length)] = random.integers(256)
-    path.write_bytes(content)
-    try:
-        loaded = checkpoint.load(folder, module, CPU, steps=5)
-    except InputError as error:
-        assert "\n" not in str(error)
-    else:
-        assert loaded.step <= 5 and len(loaded.history) == 1
-
-
 # ------------------------------------------------------------------ version 0.1
 
 
@@ -256,23 +236,3 @@ def test_an_old_checkpoint_that_unfolds_is_refused(tmp_path):
         for entry in old.infolist():
             new.writestr(entry.filename, old.read(entry))
     assert_refused(tmp_path, Small())
-
-
-@pytest.mark.parametrize("seed", range(300))
-def test_mutated_old_checkpoints_are_refused_or_loaded(tmp_path, seed):
-    """The pickle in the archive is mutated; the archive's own checksums are right again."""
-    random = np.random.default_rng(seed)
-    with zipfile.ZipFile(OLD_RUN / "checkpoint.pt") as old, zipfile.ZipFile(
-            tmp_path / old_checkpoint.NAME, "w") as new:
-        for entry in old.infolist():
-            content = bytearray(old.read(entry))
-            if entry.filename.endswith("data.pkl"):
-                for _ in range(random.integers(1, 6)):
-                    content[random.integers(len(content))] = random.integers(256)
-            new.writestr(entry.filename, bytes(content))
-    try:
-        progress = checkpoint.load(tmp_path, Small(), CPU, steps=5)
-    except InputError as error:
-        assert "\n" not in str(error)
-    else:
-        assert len(progress.history) == 2

@@ -91,7 +91,8 @@ def read_parameters(folder: Path, net: gluon.Block) -> List[np.ndarray]:
         They are missing, damaged, or those of another net.
     """
     parameters = named_parameters(net)
-    if os.path.exists(folder / "net.params") and not os.path.exists(folder / "net.safetensors"):
+    # lexists: what is no file is named by its reader.
+    if os.path.lexists(folder / "net.params") and not os.path.lexists(folder / "net.safetensors"):
         in_blocks = {id(p): name for name, p in net._collect_params_with_prefix().items()}
         wanted = [entry_of(in_blocks[id(p)], p) for p in parameters.values()]
         found = read_params(folder / "net.params", total(wanted), same(wanted))

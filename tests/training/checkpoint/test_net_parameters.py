@@ -8,7 +8,7 @@ from mxnet.gluon import nn
 
 from nin_gluon import InputError, models
 from nin_gluon.training.checkpoint import net_parameters
-from tests.training.mutations import CASES, mutated, survives
+from tests.fuzz.cases import survives
 
 
 def make(units=10):
@@ -76,22 +76,6 @@ def test_another_nets_export_is_refused(exported):
     nd.save(str(exported[1]), {"arg:w": nd.zeros((2, 2))})
     with pytest.raises(ValueError, match=r"model-0003\.params: 1 arrays instead of 8"):
         net_parameters.read_exported(exported[1], empty_net())
-
-
-def test_mutated_exports_end_in_one_line_or_success(exported):
-    net, path = empty_net(), exported[1]
-    content = path.read_bytes()
-
-    def read():
-        try:
-            net_parameters.read_exported(path, net)
-        except ValueError as error:
-            raise InputError(str(error)) from None
-
-    for seed in range(CASES):
-        path.write_bytes(mutated(content, seed))
-        print(f"seed {seed}")  # pytest shows the last one if the test fails
-        survives(read, 2**18)
 
 
 def test_little_memory_is_taken_whatever_the_file_claims(tmp_path):

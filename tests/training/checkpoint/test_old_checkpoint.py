@@ -21,7 +21,7 @@ import mxnet as mx
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tests.training.mutations import CASES, mutated, survives
+from tests.training.mutations import survives
 
 from nin_gluon import InputError
 from nin_gluon.runtime import describe_machine
@@ -29,6 +29,7 @@ from nin_gluon.training import checkpoint
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.inert_pickle import TRAINER, read_pickle
 from nin_gluon.training.loop import Tally
+from tests.fuzz.cases import survives
 from tests.training.small_nets import OPTIMIZERS, net_and_trainer, train_steps, values
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -302,24 +303,3 @@ def test_old_states_need_no_other_opcodes():
     assert used - set(OPCODES) - set(OPCODES_OF[4]) == {b"\x80", b"."}
 
 
-# ------------------------------------------------------------------ mutations
-
-
-@pytest.mark.parametrize("name", ["net.params", "trainer.states", "state.json",
-                                  "net.safetensors", "optimizer.safetensors", "new state.json"])
-def test_mutations_end_in_one_line_or_success(tmp_path, monkeypatch, name):
-    net, trainer = net_and_trainer(optimizer="adam, cosine")
-    train_steps(net, trainer, 0, 3)
-    if name in ("net.params", "trainer.states", "state.json"):
-        path = save_old(tmp_path, net, trainer)
-    else:
-        path = checkpoint.save(tmp_path, net, trainer, Tally(2, 3),
-                               [EpochRecord(1, 0.1, 0.2, 0.3, 0.4)], np.random.get_state())
-    monkeypatch.setattr(checkpoint.log, "warning", lambda *args: None)
-    file = path / name.split()[-1]
-    content, read = file.read_bytes(), 0
-    for seed in range(CASES):
-        file.write_bytes(mutated(content, seed))
-        print(f"{name}, seed {seed}")  # pytest shows the last one if the test fails
-        read += survives(lambda: checkpoint.load(path, net, trainer, mx.cpu()), 3 * 2**20)
-    assert read < CASES

@@ -1,0 +1,168 @@
+"""Run folders from strangers: no command runs what is in them, or stumbles over it."""
+
+import json
+import pickle
+import shutil
+
+import mxnet as mx
+import pytest
+from mxnet import gluon, nd
+from mxnet.gluon import nn
+
+from nin_gluon import confidence, models, reproduce, train
+from nin_gluon.training import checkpoint
+from tests.experiments.made_runs import make_book_run
+from tests.hostile_files import CONTENTS, KINDS, PLACES, Trap, check_refused
+
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+def small_net(name="nin"):
+    """In place of the chapter's, so that hundreds of runs go on in no time."""
+    net = nn.HybridSequential()
+    net.add(nn.Conv2D(10, 5, 4), nn.GlobalAvgPool2D(), nn.Flatten())
+    return net
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick(garments):
+    """Few images, a small net, no pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "get_model", small_net)
+        patch.setattr("nin_gluon.data.load_image_set",
+                      lambda name, split, root=None: garments(split, 16))
+        patch.setattr("nin_gluon.plots.save", lambda *args: None)
+        patch.setattr("nin_gluon.plots.draw_curves", lambda *args: None)
+        patch.setattr("nin_gluon.plots.draw_predictions", lambda *args: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, quick):
+    """A finished run of the train command."""
+    run = tmp_path_factory.mktemp("made") / "run"
+    options = ["--resize", "67", "--batch-size", "16", "--epochs", "1", "--momentum", "0.9",
+               "--dataset", "fashion-mnist", "--no-progress", "--ctx", "cpu"]
+    assert train.main([*options, "--out", str(run)]) == 0
+    return run
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(made, tmp_path / "run")
+
+
+def make_old(path):
+    """Turn a checkpoint into one of version 0.1."""
+    net = small_net()
+    net.initialize()
+    net(nd.zeros((1, 1, 67, 67)))
+    trainer = gluon.Trainer(list(net.collect_params().values()), "sgd", {
+        "learning_rate": 0.1, "momentum": 0.9}, update_on_kvstore=False)
+    with mx.autograd.record():
+        loss = net(nd.ones((1, 1, 67, 67)))
+    loss.backward()
+    trainer.step(1)
+    net.save_parameters(str(path / "net.params"))
+    trainer.save_states(str(path / "trainer.states"))
+    state = json.loads((path / "state.json").read_text())
+    del state["format"], state["optimizer"]
+    (path / "state.json").write_text(json.dumps(state))
+    (path / "net.safetensors").unlink()
+    (path / "optimizer.safetensors").unlink()
+
+
+@pytest.mark.parametrize("name", ["config.json", "net.safetensors", "optimizer.safetensors",
+                                  "state.json"])
+@kinds
+def test_train_resumes_no_hostile_run(run, tmp_path, capsys, name, kind):
+    path = run if name == "config.json" else checkpoint.latest(run)
+    KINDS[kind](path / name, tmp_path / "trap")
+    check_refused(train.main, ["--resume", run], run, name, tmp_path / "trap", capsys)
+
+
+@pytest.mark.parametrize("name", ["net.params", "trainer.states", "state.json"])
+@kinds
+def test_train_resumes_no_hostile_run_of_version_0_1(run, tmp_path, capsys, name, kind):
+    path = checkpoint.latest(run)
+    make_old(path)
+    KINDS[kind](path / name, tmp_path / "trap")
+    check_refused(train.main, ["--resume", run], run, name, tmp_path / "trap", capsys)
+
+
+def test_the_run_of_version_0_1_is_whole_but_for_what_is_put_there(run):
+    make_old(checkpoint.latest(run))
+    assert train.main(["--resume", str(run)]) == 0
+
+
+WRITTEN = ["history.jsonl", "progress.jsonl", "diverged.txt", "curves.png", "predictions.png",
+           "model-symbol.json", "model-0001.params"]
+
+
+@pytest.mark.parametrize("name", [*WRITTEN, ".lock"])
+@pytest.mark.parametrize("kind", PLACES)
+def test_train_says_what_is_in_the_way_of_its_files(run, tmp_path, capsys, name, kind):
+    if kind == "a file of /proc" and name != ".lock":
+        return  # an ordinary file, which the new one takes the place of
+    PLACES[kind](run / name, tmp_path / "trap")
+    check_refused(train.main, ["--resume", run], run, name, tmp_path / "trap", capsys)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("kind", CONTENTS)
+def test_train_writes_what_it_does_not_read_anew(run, tmp_path, name, kind):
+    """The history is in the checkpoint too; the progress is drawn and no more."""
+    history = (run / "history.jsonl").read_bytes()
+    CONTENTS[kind](run / name, tmp_path / "trap")
+    assert train.main(["--resume", str(run)]) == 0
+    assert (run / "history.jsonl").read_bytes() == history
+    assert not (tmp_path / "trap").exists()
+
+
+def test_a_lock_that_leads_elsewhere_empties_no_file(run, tmp_path, capsys):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (run / ".lock").unlink(missing_ok=True)
+    (run / ".lock").symlink_to(mine)
+    check_refused(train.main, ["--resume", run], run, ".lock", tmp_path / "trap", capsys)
+    assert mine.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.jsonl", "net.safetensors", "net.params",
+                                  "model-0001.params"])
+@kinds
+def test_confidence_shows_no_hostile_run(run, tmp_path, capsys, name, kind):
+    path = checkpoint.latest(run) if name.startswith("net") else run
+    if name == "net.params":
+        make_old(path)
+    if name == "model-0001.params":
+        shutil.rmtree(run / "checkpoint")
+    KINDS[kind](path / name, tmp_path / "trap")
+    if name == "history.jsonl" and kind == "a file of /proc":
+        return  # no history: the run is unfinished, which is said
+    check_refused(confidence.main, [run, "--ctx", "cpu"], run, name, tmp_path / "trap", capsys)
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.jsonl", "diverged.txt"])
+@kinds
+def test_reproduce_takes_no_hostile_run_in(tmp_path, capsys, name, kind):
+    run = make_book_run(tmp_path / "run", 3)
+    options = ["--add", run, "--results", tmp_path / "results"]
+    KINDS[kind](run / name, tmp_path / "trap")
+    if name == "diverged.txt" and kind in ("10 MB of brackets", "a line of 10 MB", "NaN",
+                                           "half of it", "an older pickle", "UTF-16",
+                                           "a file of /proc"):
+        return  # it is text, which may say anything; see below
+    if name == "history.jsonl" and kind == "a file of /proc":
+        name = "finish it first"  # it counts as empty
+    check_refused(reproduce.main, options, run, name, tmp_path / "trap", capsys)
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_traps_work(tmp_path):
+    CONTENTS["a pickle"](tmp_path / "file", tmp_path / "trap")
+    pickle.loads((tmp_path / "file").read_bytes())
+    assert (tmp_path / "trap").is_dir()
+    with pytest.raises(FileExistsError):
+        pickle.loads(pickle.dumps(Trap(tmp_path / "trap"), 0))
