@@ -21,7 +21,6 @@ import mxnet as mx
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tests.training.mutations import survives
 
 from nin_gluon import InputError
 from nin_gluon.runtime import describe_machine
