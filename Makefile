@@ -18,16 +18,17 @@ BIN    := $(VENV)/bin
 .PHONY: help train test test-slow chaos fuzz notebooks test-gpu-wheel
 
 help: $(VENV)/.installed-$(EXTRA)
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 	@$(BIN)/python -m nin_gluon.train --help
 
 train: $(VENV)/.installed-$(EXTRA)
 	$(BIN)/python -m nin_gluon.train --preset quick $(ARGS)
 
+# A test process for each processor, and so one thread for each process.
 test: $(VENV)/.installed-cpu,test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
 
 chaos: $(VENV)/.installed-cpu,test
 	$(BIN)/python -m tests.chaos.runs $(ARGS)

@@ -51,7 +51,8 @@ setup(
         "gpu": ["mxnet-cu112==1.9.1", *CUDA_11_WHEELS],
         "notebooks": NOTEBOOKS,
         "torch": ["torch>=2.0"],
-        "test": [*NOTEBOOKS, "pytest>=7", "pyyaml>=5", "ruff==0.17.6", "mypy>=1.14"],
+        "test": [*NOTEBOOKS, "pytest>=7", "pytest-xdist>=3", "pyyaml>=5", "ruff==0.17.6",
+                 "mypy>=1.14"],
     },
     entry_points={"console_scripts": ["nin-gluon = nin_gluon.cli:main"]},
     classifiers=[
