@@ -14,7 +14,8 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 SMALL = {
     "exercises": """
 dataset = {dataset!r}
-sizes.update(epochs=2, limit=64, batch_size=16)
+sizes.update(epochs=2, limit=32, batch_size=16)
+checked.update(size=67, batch=1)
 """,
     "mlpconv": """
 dataset = {dataset!r}
@@ -22,15 +23,15 @@ changes = {{"epochs": 2, "limit": 40, "batch_size": 16, "resize": 67}}
 """,
     "nin": """
 preset, dataset = "quick", {dataset!r}
-changes = {{"epochs": 2, "limit": 64, "batch_size": 16}}
+changes = {{"epochs": 2, "limit": 32, "batch_size": 16}}
 """,
     "pytorch": """
 dataset = {dataset!r}
-settings.update(num_epochs=2, limit=64, batch_size=16)
+settings.update(num_epochs=2, limit=32, batch_size=16)
 """,
     "paper": """
 dataset = {dataset!r}
-changes = {{"epochs": 2, "limit": 64, "batch_size": 16}}
+changes = {{"epochs": 2, "limit": 32, "batch_size": 16}}
 """,
 }
 
