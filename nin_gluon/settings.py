@@ -17,6 +17,8 @@ __all__ = ["DTYPES", "KVSTORES", "PRESETS", "TEXTBOOK", "Preset", "Setting", "Se
            "at_least_0", "below_1", "check_settings", "default_preset", "parse_number", "positive",
            "setting", "setting_of", "settings_in"]
 
+LONGEST_TEXT = 500  # characters of a setting that is free text
+
 DTYPES = ("float32", "bfloat16", "float16")
 
 # The first two work within one process, the others between the workers of a distributed job.
@@ -72,7 +74,8 @@ class Setting:
         """What a value must be, in words."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        noun = {int: "a whole number", float: "a number", str: "text"}[self.kind]
+        noun = {int: "a whole number", float: "a number",
+                str: f"text of up to {LONGEST_TEXT} characters"}[self.kind]
         return f"{noun} {self.allowed.words}" if self.allowed else noun
 
     def parse(self, text: str) -> Any:
@@ -84,7 +87,9 @@ class Setting:
         if value is None:
             return self.optional
         if self.kind is str:
-            return isinstance(value, str) and (not self.choices or value in self.choices)
+            return isinstance(value, str) and (
+                value in self.choices if self.choices
+                else value.isprintable() and len(value) <= LONGEST_TEXT)
         if isinstance(value, bool) or not isinstance(value, int if self.kind is int else
                                                      (int, float)):
             return False

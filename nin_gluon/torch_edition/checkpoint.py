@@ -9,6 +9,7 @@ file's metadata. Nothing in such a file can run code.
 import json
 import logging
 import math
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, Tuple
@@ -22,7 +23,6 @@ from nin_gluon.atomic_files import replacing
 from nin_gluon.checked_files import (
     BadFile,
     exactly,
-    is_file,
     open_file,
     parse_json,
     reason,
@@ -109,12 +109,13 @@ def load(folder: Path, net: nn.Module, device: torch.device, steps: int) -> Prog
         The checkpoint is damaged, of another net, or missing from a run that has finished epochs.
     """
     path, old = folder / NAME, folder / old_checkpoint.NAME
-    if not is_file(path) and not is_file(old):
+    # lexists: what is no file is named by its reader.
+    if not os.path.lexists(path) and not os.path.lexists(old):
         if (folder / "history.jsonl").exists():
             raise InputError(f"{path} is missing; if there is a copy of the run folder use that, "
                              "else start a new run.")
         return Progress()
-    path = path if is_file(path) else old
+    path = path if os.path.lexists(path) else old
     try:
         if path is old:
             tensors, state = old_checkpoint.read(path, size_limit(net))

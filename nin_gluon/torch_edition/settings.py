@@ -25,6 +25,7 @@ __all__ = ["MODES", "TorchConfig", "TorchEnvironment", "TorchSettings", "read_co
            "write_config"]
 
 LONGEST_CONFIG = 2**20  # bytes
+LONGEST_NAME = 500  # characters of a device or a fingerprint
 
 MODES = ("auto", "eager", "graph", "compile")
 
@@ -146,10 +147,10 @@ class TorchConfig:
 
 def check_environment(content: Mapping[str, Any]) -> None:
     """Raise ValueError unless the fields of a `TorchEnvironment` are of the right types."""
-    check_text("ctx", content["ctx"])
+    check_text("ctx", content["ctx"], longest=LONGEST_NAME)
     check_path("data_dir", content["data_dir"])
     if content.get("own_data") is not None:
-        check_text("own_data", content["own_data"])
+        check_text("own_data", content["own_data"], longest=LONGEST_NAME)
     if not isinstance(content.get("machine"), (dict, type(None))):
         raise ValueError(f"machine is {shown(content['machine'])}, not a JSON object")
 

@@ -36,6 +36,7 @@ __all__ = ["Environment", "RunConfig", "check_places", "claim", "export_net", "l
            "new_folder", "read_config", "write_config"]
 
 LONGEST_CONFIG = 2**20  # bytes
+LONGEST_NAME = 500  # characters of a preset, a device, a fingerprint
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,14 @@ class RunConfig:
         if not isinstance(content, dict):
             raise InputError("it is not a JSON object")
         rest = dict(content)
-        preset = check_text("preset", rest.pop("preset", None))
+        preset = check_text("preset", rest.pop("preset", None), longest=LONGEST_NAME)
         where = {f.name: rest.pop(f.name) for f in fields(Environment) if f.name in rest}
         environment = Environment(**where)
-        check_text("ctx", environment.ctx)
+        check_text("ctx", environment.ctx, longest=LONGEST_NAME)
         check_path("data_dir", environment.data_dir)
         check_whole("workers", environment.workers, 1)
         if environment.own_data is not None:
-            check_text("own_data", environment.own_data)
+            check_text("own_data", environment.own_data, longest=LONGEST_NAME)
         if not isinstance(environment.machine, (dict, type(None))):
             raise ValueError(f"machine is {shown(environment.machine)}, not a JSON object")
         return cls(preset, Settings.from_json(rest), environment)

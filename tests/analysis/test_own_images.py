@@ -47,3 +47,21 @@ def test_grey_that_nothing_says_the_scale_of_is_refused(tmp_path, values, says):
     Image.fromarray(np.full((8, 8), values)).save(tmp_path / "odd.tif")
     with pytest.raises(InputError, match=f"odd.tif cannot be read as an image .*{says}"):
         read_image(tmp_path / "odd.tif", (16, 16, 1), False, "set")
+
+
+def test_postscript_is_no_image(tmp_path, monkeypatch):
+    """Pillow would have Ghostscript run it."""
+    path = tmp_path / "mine.png"
+    Image.new("RGB", (8, 8)).save(path, "EPS")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *args: pytest.fail("it was run"))
+    with pytest.raises(InputError, match="cannot be read as an image .it is none of PNG, JPEG"):
+        read_image(str(path), (28, 28, 1), False, "Fashion-MNIST")
+
+
+def test_an_image_of_very_many_pixels_is_refused(tmp_path, recwarn):
+    """Before memory is taken for them."""
+    path = tmp_path / "large.png"
+    Image.new("1", (10_000, 10_000)).save(path)
+    with pytest.raises(InputError, match="100000000 pixels"):
+        read_image(str(path), (28, 28, 1), False, "Fashion-MNIST")
+    assert not recwarn.list

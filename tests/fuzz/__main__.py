@@ -120,11 +120,11 @@ def run_readers(names, args):
         for name, found in running:
             row, escaped = found.result()
             print(f"| {' | '.join([name, *row])} |", flush=True)
-            escapes += [(name, *each) for each in escaped]
+            escapes += [f"--reader {name!r} --seed {seed}: {words[:300]}"
+                        for seed, words in escaped]
             total += args.cases
     print(f"\n{total:,} cases, {len(escapes)} escapes, in {(time.time() - began) / 60:.0f} minutes")
-    for name, seed, words in escapes:
-        print(f"--reader {name!r} --seed {seed}: {words}")
+    print("\n".join(escapes), end="\n" if escapes else "")
     return 1 if escapes else 0
 
 

@@ -332,9 +332,20 @@ def test_a_config_that_says_nonsense_is_refused(quick, tmp_path, capsys, changes
     assert [path.name for path in run.iterdir()] == ["config.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff\xfe", b"[" * 100000, b"null", None])
-def test_a_config_that_is_none_is_refused(tmp_path, capsys, content):
-    path = tmp_path / "config.json"
-    path.mkdir() if content is None else path.write_bytes(content)
-    assert "config.json is not that of a run of nin_gluon.torch_edition" in \
-        refused(["--resume", str(tmp_path)], capsys)
+@pytest.mark.parametrize("content, words", [
+    (b"", "that of a run of nin_gluon.torch_edition (it is empty)"),
+    (b"[]", "that of a run of nin_gluon.torch_edition (it is not a JSON object)"),
+    (b"\xff\xfe", "UTF-8 text"),
+    (b"[" * 100000, "that of a run of nin_gluon.torch_edition (it is nested too deeply)"),
+    (b"null", "that of a run of nin_gluon.torch_edition (it is not a JSON object)"),
+])
+def test_a_config_that_is_none_is_refused(tmp_path, capsys, content, words):
+    (tmp_path / "config.json").write_bytes(content)
+    error = refused(["--resume", str(tmp_path)], capsys)
+    assert "config.json is " in error and f"not {words}" in error
+
+
+def test_a_folder_in_place_of_a_config_is_refused(tmp_path, capsys):
+    (tmp_path / "config.json").mkdir()
+    error = refused(["--resume", str(tmp_path)], capsys)
+    assert "config.json is a folder, not a file; move it away" in error
