@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Iterator, Union
 
+from nin_gluon.checked_files import open_file, size_of
 from nin_gluon.errors import InputError, WriteError, why
 
 __all__ = ["explained", "make_folder", "replacing", "write_ours", "write_text"]
@@ -66,17 +67,14 @@ def write_ours(path: Union[str, Path], data: bytes, mark: str) -> None:
     Raises
     ------
     InputError
-        A file without the mark, so somebody else's, is in the way.
+        Something is in the way: no file, or one without the mark, so somebody else's.
     WriteError
         The operating system refuses.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, and a file is to be written there; move it away.")
-    try:
-        before = path.read_bytes() if path.exists() else None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {why(error)}.") from error
+    before = None
+    with contextlib.suppress(FileNotFoundError), open_file(path) as file:
+        before = file.read(size_of(file))
     if before == data:
         return
     if before is not None and mark.encode() not in before:

@@ -7,6 +7,7 @@ import pytest
 
 from nin_gluon.atomic_files import replacing, write_ours, write_text
 from nin_gluon.errors import InputError, WriteError
+from tests.hostile_files import PLACES
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -74,3 +75,12 @@ def test_nobody_elses_file_is_overwritten(tmp_path):
     assert path.read_text() == "mine"
     with pytest.raises(InputError, match="is a folder"):
         write_ours(tmp_path, b"made by us: 3", "made by us")
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_what_is_no_file_is_not_replaced(tmp_path, kind):
+    """And not read: a pipe's reader would wait for ever."""
+    PLACES[kind](tmp_path / "it", None)
+    with pytest.raises(InputError, match="it (is|cannot be read)"):
+        write_ours(tmp_path / "it", b"by me", "by me")
+    assert [path.name for path in tmp_path.iterdir()] == ["it"]

@@ -25,6 +25,10 @@ METHODS = {
 LOADERS = {"json", "checkpoint", "DATASETS[name]", "safetensors.torch", "safetensors.numpy"}
 
 
+# The command `run` runs the program that the user names; that is what it is for.
+ALLOWED = {("programs/scripts.py", "compile"), ("programs/scripts.py", "exec")}
+
+
 def findings(source):
     """What in a module's source is forbidden, by name."""
     for node in ast.walk(ast.parse(source)):
@@ -47,7 +51,7 @@ def findings(source):
 def test_the_package_runs_nothing_from_files():
     found = {(path.relative_to(PACKAGE).as_posix(), name)
              for path in PACKAGE.rglob("*.py") for name in findings(path.read_text("utf-8"))}
-    assert not found
+    assert found == ALLOWED
 
 
 @pytest.mark.parametrize("source, name", [

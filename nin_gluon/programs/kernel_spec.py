@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from nin_gluon.atomic_files import write_ours
+from nin_gluon.checked_files import read_text
 from nin_gluon.errors import InputError, why
 from nin_gluon.programs.preparation import Options, start_line
 
@@ -69,9 +70,11 @@ def remove() -> List[Path]:
         folder = kernel_folder(options)
         spec = folder / "kernel.json"
         try:
-            if not spec.exists() or f'"{MARK}"' not in spec.read_text("utf-8"):
+            if f'"{MARK}"' not in read_text(spec):
                 continue
             spec.unlink()
+        except FileNotFoundError:
+            continue
         except OSError as error:
             raise InputError(f"{spec} cannot be removed: {why(error)}.") from error
         with contextlib.suppress(OSError):  # not empty
