@@ -266,15 +266,16 @@ def check_whole(name: str, value: Any, lowest: int = 0, highest: int = MOST_WHOL
     return value
 
 
-def check_number(name: str, value: Any, highest: float = math.inf) -> float:
-    """The value, if it is a finite number from 0 to `highest`; else ValueError."""
+def check_number(name: str, value: Any, highest: float = math.inf, lowest: float = 0) -> float:
+    """The value, if it is a finite number from `lowest` to `highest`; else ValueError."""
     try:
         good = (isinstance(value, (int, float)) and not isinstance(value, bool)
-                and 0 <= value <= highest and math.isfinite(value))
+                and lowest <= value <= highest and math.isfinite(value))
     except OverflowError:  # a whole number beyond what a float holds
         good = False
     if not good:
-        bound = "of 0 or above" if highest == math.inf else f"from 0 to {highest:g}"
+        bound = (f"of {lowest:g} or above" if highest == math.inf
+                 else f"from {lowest:g} to {highest:g}")
         raise ValueError(f"{name} is {shown(value)}, not a number {bound}")
     return value  # type: ignore[no-any-return]
 

@@ -21,6 +21,7 @@ __all__ = ["SHAPES", "own_images", "read_image"]
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 200 * 10**6
+MOST_PIXELS = 64 * 10**6  # each takes some 20 bytes for a moment
 
 # Not EPS: Pillow has Ghostscript run the program that such a file is.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000")
@@ -124,10 +125,11 @@ def decoded(file: BinaryIO) -> Image.Image:
     """The image in a file, upright, as RGBA; ValueError if Pillow cannot decode it."""
     try:
         with warnings.catch_warnings():
-            # Pillow warns of odd metadata, which do not matter, and of images that are too large.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which do not matter
             with Image.open(file, formats=FORMATS) as opened:
+                if opened.width * opened.height > MOST_PIXELS:
+                    raise ValueError(f"it has {opened.width}x{opened.height} pixels, more than "
+                                     f"{MOST_PIXELS:,}; make it smaller")
                 return eight_bits(ImageOps.exif_transpose(opened)).convert("RGBA")
     except Image.UnidentifiedImageError:
         raise ValueError(f"it is none of {', '.join(FORMATS)}") from None

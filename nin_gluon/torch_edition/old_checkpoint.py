@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nin_gluon.checked_files import open_file
+from nin_gluon.checked_files import exactly, open_file, size_of
 from nin_gluon.training.inert_pickle import TORCH, Global, Made, read_pickle
 
 __all__ = ["NAME", "read"]
@@ -37,7 +37,9 @@ def read(path: Path, max_bytes: int) -> Tuple[Dict[str, Tensor], Dict[str, Any]]
         The file is missing, damaged or hostile. What is returned still has to be checked.
     """
     with open_file(path, max_bytes) as file:
-        entries = entries_of(file, max_bytes)
+        data = exactly(file, size_of(file))
+    # Not from the file: zipfile reads as much as an archive claims, and Python takes memory first.
+    entries = entries_of(io.BytesIO(data), max_bytes)
     saved = read_pickle(io.BytesIO(entries["data.pkl"]), TORCH, MAX_OPCODES)
     net, random = checked(saved)
     tensors = {f"net.{name}": tensor(value, entries) for name, value in net.items()}

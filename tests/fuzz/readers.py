@@ -489,7 +489,7 @@ def own_image(folder):
     Image.fromarray(IMAGES[0].astype(np.uint16) * 256).save(buffer, "PNG")
     contents.append(buffer.getvalue())
     return Sample(file, lambda: read_image(str(file), (28, 28, 1), False, "Fashion-MNIST"),
-                  1500 * MEGABYTE, contents=contents)  # for 89 million pixels, the most there are
+                  1500 * MEGABYTE, contents=contents)  # for 64 million pixels, the most there are
 
 
 # ------------------------------------------------------------------ jobs

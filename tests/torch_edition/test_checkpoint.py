@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import struct
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -236,3 +237,18 @@ def test_an_old_checkpoint_that_unfolds_is_refused(tmp_path):
         for entry in old.infolist():
             new.writestr(entry.filename, old.read(entry))
     assert_refused(tmp_path, Small())
+
+
+def test_an_old_checkpoint_that_claims_much_takes_little(tmp_path):
+    """The directory of its archive has four gigabytes, it says."""
+    content = bytearray((OLD_RUN / "checkpoint.pt").read_bytes())
+    end = content.rindex(b"PK\5\6")
+    for size in (2**31, 2**32 - 2):
+        content[end + 12:end + 16] = struct.pack("<I", size)
+        (tmp_path / old_checkpoint.NAME).write_bytes(content)
+        tracemalloc.start()
+        try:
+            assert_refused(tmp_path, Small())
+            assert tracemalloc.get_traced_memory()[1] < 2**20
+        finally:
+            tracemalloc.stop()

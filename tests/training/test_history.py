@@ -58,3 +58,9 @@ def test_a_history_may_say_more(tmp_path):
     path = tmp_path / "history.jsonl"
     path.write_text(json.dumps({**GOOD, "epoch": 1, "living": [1, 2], "escape_step": None}))
     assert read_history(path) == [EpochRecord(**{**GOOD, "epoch": 1})]
+
+
+def test_a_clock_that_was_set_back_is_no_damage(tmp_path):
+    records = [EpochRecord(1, 2.0, 0.1, 0.2, -9999.5)]
+    write_history(tmp_path / "history.jsonl", records)
+    assert read_history(tmp_path / "history.jsonl") == records
