@@ -80,8 +80,9 @@ def train(draws, settings, train_iter, test_iter):
     from nin_gluon.analysis.dead_channels import living_classes
     from nin_gluon.settings import TEXTBOOK
     from nin_gluon.training.callbacks import StepSeeds
+    from nin_gluon.training.gluon_engine import GluonEngine
     from nin_gluon.training.hooks import Hooks
-    from nin_gluon.training.loop import Tally, train_ch5
+    from nin_gluon.training.loop import Tally, fit
 
     batch_size, size, tally = settings["batch_size"], settings["resize"], Tally()
     mx.random.seed(draws["weights"])
@@ -93,10 +94,11 @@ def train(draws, settings, train_iter, test_iter):
     trainer = gluon.Trainer(list(net.collect_params().values()), TEXTBOOK.optimizer,
                             {"learning_rate": TEXTBOOK.lr})
     np.random.seed(draws["order"])
-    masks = StepSeeds(draws["masks"], tally)
+    engine = GluonEngine(net, mx.cpu(), trainer, batch_size)
+    masks = StepSeeds(engine, draws["masks"], tally)
     with contextlib.redirect_stdout(io.StringIO()):
-        history = train_ch5(net, train_iter, test_iter, batch_size, trainer, mx.cpu(),
-                            settings["epochs"], Hooks(tally=tally, callbacks=[masks]))
+        history = fit(engine, train_iter, test_iter, settings["epochs"],
+                      Hooks(tally=tally, callbacks=[masks]))
     return {"draws": draws, "history": [[r.loss, r.train_acc, r.test_acc] for r in history],
             "alive": living_classes(net, test_iter)}
 

@@ -98,8 +98,8 @@ def ours(dtype):
         from nin_gluon import runtime
         from nin_gluon.data.loader import BatchLoader
         from nin_gluon.models import optimize_for_training
-        from nin_gluon.training.hooks import Hooks
-        from nin_gluon.training.loop import evaluate_accuracy, train_ch5
+        from nin_gluon.training.gluon_engine import GluonEngine
+        from nin_gluon.training.loop import evaluate_accuracy, fit
 
         ctx = [mx.cpu(i) for i in range(settings.get("devices", 1))]
         runtime.use_dtype(dtype, ctx)
@@ -111,8 +111,8 @@ def ours(dtype):
         trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": LR})
 
         def loop(train, test):
-            hooks = Hooks(forward_of=optimize_for_training) if dtype == "bfloat16" else None
-            train_ch5(net, train, test, batch_size, trainer, ctx, 1, hooks)
+            fit(GluonEngine(net, ctx, trainer, batch_size,
+                            optimize_for_training if dtype == "bfloat16" else None), train, test, 1)
 
         warm_up = BatchLoader(train_iter.images[:batch_size].asnumpy(),
                               train_iter.labels[:batch_size].asnumpy(), batch_size, resize)

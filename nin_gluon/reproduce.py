@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import List, Optional
 
+from nin_gluon import runtime
 from nin_gluon.cli import (
     ArgumentParser,
     add_settings,
@@ -23,6 +24,8 @@ from nin_gluon.experiments.records import device_kind
 from nin_gluon.experiments.reproduction import Reproduction, finished_record
 from nin_gluon.experiments.seed_groups import Group
 from nin_gluon.experiments.wording import seed_words
+from nin_gluon.settings import ENGINES, setting_of
+from nin_gluon.torch_edition.require import require_torch
 
 DESCRIPTION = """\
 Does this reproduce the published log? Train the published recipe with several seeds, print where
@@ -56,6 +59,7 @@ def build_parser() -> ArgumentParser:
         help="whose recipe and figures (default: %(default)s)")
     add("--seeds", type=seed_list, metavar="LIST", help="such as 0-9 or 0,3,7 (default: 0-9)")
     add_settings(group, ["dtype"], help={"dtype": "arithmetic (default: float32, as published)"})
+    add("--engine", choices=("auto", *ENGINES), help=setting_of("engine").help)
     add("--ctx", metavar="DEVICE", help="auto, cpu, gpu, gpu(1), ... (default: auto)")
     add_settings(group, ["epochs", "limit", "dataset"], types={"dataset": known_dataset}, help={
         "epochs": "default: as many as the recipe has",
@@ -89,7 +93,12 @@ def main(argv: Optional[List[str]] = None) -> int:
         reproduction = add_runs(list(map(Path, args.add)), edition, args)
         print_report(reproduction, reproduction.write_pages())
         return 0
-    settings = edition.recipe.but(**given_settings(args))
+    given = given_settings(args)
+    if not args.report and args.engine in (None, "auto"):
+        given["engine"] = runtime.choose_engine(args.ctx or "auto")
+    settings = edition.recipe.but(**given)
+    if settings.engine == "torch":
+        require_torch()
     reproduction = Reproduction(edition, settings, args.results, args.markdown)
     if args.report:
         print_report(reproduction, reproduction.write_pages())
@@ -99,7 +108,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 def refuse_run_options(args: argparse.Namespace) -> None:
     """--report and --add run nothing; options for runs would do nothing."""
-    which, names = "--report", ["seeds", "dtype", "ctx", "epochs", "data_dir"]
+    which, names = "--report", ["seeds", "dtype", "engine", "ctx", "epochs", "data_dir"]
     if args.add:
         which, names = "--add", [*names, "limit", "dataset"]
     for name in names:
@@ -122,9 +131,7 @@ def add_runs(runs: List[Path], edition: Edition, args: argparse.Namespace) -> Re
 
 def run_seeds(reproduction: Reproduction, args: argparse.Namespace, argv: List[str]) -> int:
     """Train the seeds that have no record; print what all of them say; return the exit status."""
-    from nin_gluon import runtime
-
-    device = device_kind(map(str, runtime.parse_ctx(args.ctx or "auto")))
+    device = device_kind(runtime.devices_of(reproduction.settings.engine, args.ctx or "auto"))
     runner = reproduction.runner(device, args.ctx, args.data_dir)
     jobs = reproduction.jobs(args.seeds or DEFAULT_SEEDS, device, args.data_dir)
     missing = runner.missing(jobs)

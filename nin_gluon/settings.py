@@ -13,13 +13,15 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from nin_gluon.errors import InputError
 
-__all__ = ["DTYPES", "KVSTORES", "PRESETS", "TEXTBOOK", "Preset", "Setting", "Settings",
+__all__ = ["DTYPES", "ENGINES", "KVSTORES", "PRESETS", "TEXTBOOK", "Preset", "Setting", "Settings",
            "at_least_0", "below_1", "check_settings", "default_preset", "parse_number", "positive",
            "setting", "setting_of", "settings_in"]
 
 LONGEST_TEXT = 500  # characters of a setting that is free text
 
 DTYPES = ("float32", "bfloat16", "float16")
+
+ENGINES = ("gluon", "torch")
 
 # The first two work within one process, the others between the workers of a distributed job.
 KVSTORES = ("device", "local", "dist_sync", "dist_device_sync")
@@ -142,6 +144,11 @@ class Settings:
         As in `nin_gluon.data`.
     kvstore : str
         How gradients are summed over devices and workers.
+    engine : {"gluon", "torch"}
+        What computes: MXNet Gluon or PyTorch. Runs from before there was a choice are Gluon's.
+    init_from : str or None
+        SHA-256 of the file with the parameters that the run started from, as ``sha256:...``; None
+        if they were drawn.
 
     Raises
     ------
@@ -213,6 +220,14 @@ class Settings:
         "how gradients are summed: over the devices of this process, on the device (the default) "
         "or on the CPU (local); or also over the workers of a job started by nin_gluon.launch "
         "(dist_sync, dist_device_sync)"), choices=KVSTORES, group="run")
+    engine: str = setting("gluon", str, (
+        "what computes: MXNet Gluon, or PyTorch; auto is gluon, except where MXNet is not "
+        "installed or has no code for the GPU that --ctx names (default: auto)"),
+        choices=ENGINES, group="run")
+    init_from: Optional[str] = setting(None, str, (
+        "start from the parameters in this file: a model-NNNN.params of this command, or a "
+        "safetensors file with the net's parameters, such as a checkpoint's net.safetensors"),
+        metavar="FILE", optional=True, group="run")
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -1,6 +1,7 @@
 """``python -m nin_gluon.train``: train a net and leave a run folder."""
 
 import argparse
+import logging
 import shlex
 import signal
 import sys
@@ -22,7 +23,17 @@ from nin_gluon.cli import (
     whole_path,
 )
 from nin_gluon.errors import InputError, WriteError
-from nin_gluon.settings import PRESETS, Settings, default_preset, positive, settings_in
+from nin_gluon.runtime import choose_engine
+from nin_gluon.settings import (
+    ENGINES,
+    PRESETS,
+    Settings,
+    default_preset,
+    positive,
+    setting_of,
+    settings_in,
+)
+from nin_gluon.torch_edition.require import require_torch
 from nin_gluon.training.run_folder import (
     Environment,
     RunConfig,
@@ -46,18 +57,21 @@ Train the chapter's Network in Network and print the textbook's log.
   python -m nin_gluon.train                        the textbook's run: hours on a CPU
   python -m nin_gluon.train --preset quick         a recipe that learns in minutes on a CPU
   python -m nin_gluon.train --ctx gpu              on the first GPU
+  python -m nin_gluon.train --engine torch         with PyTorch in place of MXNet
   python -m nin_gluon.train --model cifar_nin --dataset cifar10   the paper's net, in few epochs
   python -m nin_gluon.train --preset paper --ctx gpu              the paper's run, 307 epochs
   python -m nin_gluon.train --limit 1280 --epochs 1   a quick look at the textbook's run
   python -m nin_gluon.train --resume runs/...      go on with a run that was stopped
   python -m nin_gluon.launch -n 2 -s 1 -- python -m nin_gluon.train --kvstore dist_sync
                                                    two processes, here or on two machines
+  torchrun --nproc_per_node 2 -m nin_gluon.train --engine torch   the same with PyTorch
 """
 
 EPILOG = """\
 A run leaves a folder with config.json, history.jsonl, curves.png, predictions.png, the model
-(model-symbol.json, model-NNNN.params) and a checkpoint. Ctrl-C finishes the step, saves and says
-how to go on. Exit status: 0 done, 1 diverged, 2 wrong request or input, 130 or 143 stopped.
+(model-symbol.json, model-NNNN.params; with PyTorch model-NNNN.safetensors) and a checkpoint. Ctrl-C
+finishes the step, saves and says how to go on. Exit status: 0 done, 1 diverged, 2 wrong request or
+input, 130 or 143 stopped.
 """
 
 
@@ -77,8 +91,10 @@ def build_parser() -> ArgumentParser:
              "folder; what is missing is downloaded)")
 
     group = parser.add_argument_group("run")
-    add_settings(group, settings_in("run"))
     add = group.add_argument
+    add("--engine", choices=("auto", *ENGINES), help=setting_of("engine").help)
+    add_settings(group, [name for name in settings_in("run") if name != "engine"],
+                 types={"init_from": whole_path})
     add("--ctx", metavar="DEVICE",
         help="auto, cpu, gpu, gpu(1), or several: 'gpu(0),gpu(1)' (default: auto)")
     add("--out", metavar="DIR", help="run folder (default: runs/<time>-<model>-<preset>)")
@@ -95,17 +111,8 @@ def build_parser() -> ArgumentParser:
 def main(argv: Optional[List[str]] = None) -> int:
     args = build_parser().parse_args(argv)
     folder, config = resumed_run(args) if args.resume else planned_run(args)
-    check(config.settings.kvstore, config.environment.workers if args.resume else None)
-
-    from nin_gluon import runtime
-    from nin_gluon.training.run import prepare
-
-    contexts = runtime.parse_ctx(config.environment.ctx)
-    runtime.use_dtype(config.settings.dtype, contexts)
-    workers = join(config.settings.kvstore)
-    if workers.rank:
-        silence_stdout()  # worker 0 speaks for all
-    run = prepare(config, contexts, workers)
+    run = prepare_run(config, bool(args.resume))
+    workers = run.workers
     if workers.rank:
         return follow(run, folder if args.resume else None)
     if not args.out and not args.resume:
@@ -119,23 +126,69 @@ def main(argv: Optional[List[str]] = None) -> int:
     return status
 
 
+def prepare_run(config: RunConfig, resumed: bool) -> "Run":
+    """The run on the engine that its settings name; nothing is written yet."""
+    settings, environment = config.settings, config.environment
+    if settings.engine == "torch":
+        require_torch()
+        from nin_gluon.runtime.torch_device import parse_device
+        from nin_gluon.training import torch_run, torch_workers
+
+        torch_run.check(settings)
+        device = parse_device(torch_workers.device_of_worker(environment.ctx))
+        processes = torch_workers.join(device, environment.workers if resumed else None)
+        if processes.rank:
+            logging.disable(logging.WARNING)  # process 0 speaks for all
+            silence_stdout()
+        return torch_run.prepare(config, device, processes)
+    check(settings.kvstore, environment.workers if resumed else None)
+
+    from nin_gluon import runtime
+
+    contexts = runtime.parse_ctx(environment.ctx)
+    runtime.use_dtype(settings.dtype, contexts)
+
+    from nin_gluon.training import gluon_run
+
+    workers = join(settings.kvstore)
+    if workers.rank:
+        silence_stdout()  # worker 0 speaks for all
+    return gluon_run.prepare(config, contexts, workers)
+
+
 # ------------------------------------------------------------------ the request
 
 
 def planned_run(args: argparse.Namespace) -> Tuple[Path, RunConfig]:
     """Folder and config of a new run."""
     preset = args.preset or default_preset(args.model)
-    recipe, given = PRESETS[preset].settings, given_settings(args)
+    recipe, given = PRESETS[preset].settings, told_settings(args)
     if args.optimizer not in (None, recipe.optimizer):
         if args.lr is None:
             raise InputError(f"the rate of --preset {preset} is not one for {args.optimizer}; give "
                              "--lr too, for adam about 0.001.")
         if args.optimizer != "sgd":
             given.setdefault("momentum", 0.0)
+    environment = Environment(ctx=args.ctx or "auto", data_dir=args.data_dir,
+                              init_file=args.init_from)
+    if args.engine in (None, "auto"):
+        given["engine"] = choose_engine(environment.ctx)
     settings = recipe.but(**given)
-    environment = Environment(ctx=args.ctx or "auto", data_dir=args.data_dir)
     return (new_folder(args.out, f"{settings.model}-{preset}"),
             RunConfig(preset, settings, environment))
+
+
+def told_settings(args: argparse.Namespace) -> Dict[str, Any]:
+    """The settings that the user gave; a file is told by its content."""
+    given = given_settings(args)
+    if args.init_from:
+        if Path(args.init_from).name.startswith("sha256:"):  # as records and their commands have it
+            raise InputError("--init-from takes the path of a file; the digest tells which one it "
+                             "has to be.")
+        from nin_gluon.training.initial_parameters import digest_of
+
+        given["init_from"] = digest_of(Path(args.init_from))
+    return given
 
 
 def resumed_run(args: argparse.Namespace) -> Tuple[Path, RunConfig]:
@@ -144,7 +197,10 @@ def resumed_run(args: argparse.Namespace) -> Tuple[Path, RunConfig]:
     config = read_config(folder)
     if args.out:
         raise InputError("--resume goes on in the run's own folder; leave out --out.")
-    settings = resumed_settings(config.settings, given_settings(args))
+    given = told_settings(args)
+    if args.engine == "auto":  # the run has its engine
+        del given["engine"]
+    settings = resumed_settings(config.settings, given)
     moved = {name: getattr(args, name) for name in ("ctx", "data_dir") if getattr(args, name)}
     return folder, replace(config, settings=settings,
                            environment=replace(config.environment, **moved))
@@ -179,9 +235,9 @@ def lead(run: "Run", folder: Path, args: argparse.Namespace) -> int:
     from nin_gluon.training.callbacks import Stopped
     from nin_gluon.training.checkpoint import complete
     from nin_gluon.training.run import Watch
-    from nin_gluon.training.tally import NonFiniteLoss, Tally
+    from nin_gluon.training.tally import NonFiniteLoss
 
-    history, tally = run.resume(folder) if args.resume else ([], Tally())
+    history, tally = run.resume(folder) if args.resume else run.start()
     check_folder(run, folder, tally, args.resume)
     start_folder(run, folder)
     go_on = (f"{run.workers.launch}{this_python()} -m nin_gluon.train --resume "
@@ -232,7 +288,7 @@ def start_folder(run: "Run", folder: Path) -> None:
     if run.settings.validation:
         print(f"test acc is that of the last {run.settings.validation} training images, which are "
               "held out", file=sys.stderr)
-    machine = {**describe_machine(), "devices": list(map(str, run.contexts))}
+    machine = {**describe_machine(run.engine.name), "devices": run.engine.devices}
     environment = replace(run.config.environment, workers=run.workers.count, machine=machine)
     write_config(folder, replace(run.config, environment=environment))
     (folder / "diverged.txt").unlink(missing_ok=True)
@@ -242,10 +298,13 @@ def follow(run: "Run", resumed: Optional[Path]) -> int:
     """Train as one of the other workers: without a run folder of its own, and silently."""
     from nin_gluon.training.callbacks import StepSeeds
     from nin_gluon.training.hooks import Hooks
-    from nin_gluon.training.tally import NonFiniteLoss, Tally
+    from nin_gluon.training.tally import NonFiniteLoss
 
-    history, tally = run.resume(resumed) if resumed else ([], Tally())
-    seeds = StepSeeds(run.settings.seed, tally, run.workers.rank)
+    history, tally = run.resume(resumed) if resumed else run.start()
+    if run.engine.name == "torch":  # torchrun passes signals to all; worker 0 saves, then it ends
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, signal.SIG_IGN)
+    seeds = StepSeeds(run.engine, run.settings.seed, tally, run.workers.rank)
     try:
         run.train(Hooks(history, tally, [seeds]))
     except NonFiniteLoss:

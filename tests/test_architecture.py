@@ -17,9 +17,10 @@ FLOORS = [
      {"experiments", "programs", "torch_edition"}),
     ("analysis", {"analysis"}),
     ("training", {"training"}),
-    ("models, data and plots", {"models", "data", "plots"}),
+    ("models, data and plots", {"models", "torch_models", "data", "plots"}),
     ("runtime", {"runtime"}),
-    ("foundations", {"settings", "checked_files", "atomic_files", "text_tables", "errors"}),
+    ("foundations", {"settings", "model_options", "checked_files", "atomic_files", "text_tables",
+                     "errors"}),
 ]
 
 

@@ -78,7 +78,8 @@ def test_training_on_a_gpu_that_mxnet_has_no_code_for(stub, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "nin_gluon.train: error: gpu(0) cannot be used: its compute capability is 9.0, and MXNet "
-        "1.9.1 has machine code for 5.0 to 8.9 only; train on the CPU with --ctx cpu.\n")
+        "1.9.1 has machine code for 5.0 to 8.9 only; train with --engine torch, or on the CPU "
+        "with --ctx cpu.\n")
 
 
 @pytest.mark.parametrize("capabilities, gpus", [

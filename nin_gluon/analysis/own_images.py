@@ -11,8 +11,9 @@ from PIL import Image, ImageOps
 from nin_gluon import data
 from nin_gluon.checked_files import BadFile, open_file, reason
 from nin_gluon.data.loader import BatchLoader
-from nin_gluon.data.preprocess import preprocessor, standardized
+from nin_gluon.data.preprocess import preprocessor
 from nin_gluon.data.sets import DATASETS
+from nin_gluon.data.whitening import standardized
 from nin_gluon.errors import InputError
 from nin_gluon.training.run_folder import RunConfig
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple, Union
 
+import numpy as np
+
 from nin_gluon.data.sets import get_fashion_mnist_labels, load_image_set
 from nin_gluon.errors import InputError
 
@@ -11,7 +13,8 @@ if TYPE_CHECKING:
 
     from nin_gluon.data.loader import BatchLoader
 
-__all__ = ["get_fashion_mnist_labels", "load_data", "load_data_fashion_mnist", "load_image_set"]
+__all__ = ["get_fashion_mnist_labels", "load_data", "load_data_fashion_mnist", "load_image_set",
+           "select_images"]
 
 
 def load_data_fashion_mnist(batch_size: int, resize: Optional[int] = None,
@@ -82,8 +85,31 @@ def load_data(name: str, batch_size: int, resize: Optional[int] = None, *,
         As `load_data_fashion_mnist`; also if an argument has an unknown or impossible value.
     """
     from nin_gluon.data.loader import BatchLoader
-    from nin_gluon.data.preprocess import preprocessor, standardized
+    from nin_gluon.data.preprocess import preprocessor
+    from nin_gluon.data.whitening import standardized
 
+    images, labels, test_images, test_labels = select_images(name, root, limit, validation)
+    shared: Dict[str, Any] = {
+        "ctx": ctx, "part": part, "interpolation": interpolation,
+        "levels": standardized(images) if preprocess == "standardize" else None,
+        "preprocess": preprocessor(preprocess, images)}
+    return (BatchLoader(images, labels, batch_size, resize, shuffle=True, augment=augment,
+                        **shared),
+            BatchLoader(test_images, test_labels, batch_size, resize, **shared))
+
+
+def select_images(name: str, root: Union[None, str, Path] = None, limit: Optional[int] = None,
+                  validation: Optional[int] = None,
+                  ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The training images and labels, then the test images and labels, that a run uses.
+
+    The parameters are those of `load_data`.
+
+    Raises
+    ------
+    InputError
+        As `load_data`.
+    """
     images, labels = load_image_set(name, "train", root)
     if validation:
         kept = len(images) - validation
@@ -95,11 +121,4 @@ def load_data(name: str, batch_size: int, resize: Optional[int] = None, *,
     else:
         test_images, test_labels = load_image_set(name, "test", root)
         test_images, test_labels = test_images[:limit], test_labels[:limit]
-    images, labels = images[:limit], labels[:limit]
-    shared: Dict[str, Any] = {
-        "ctx": ctx, "part": part, "interpolation": interpolation,
-        "levels": standardized(images) if preprocess == "standardize" else None,
-        "preprocess": preprocessor(preprocess, images)}
-    return (BatchLoader(images, labels, batch_size, resize, shuffle=True, augment=augment,
-                        **shared),
-            BatchLoader(test_images, test_labels, batch_size, resize, **shared))
+    return images[:limit], labels[:limit], test_images, test_labels

@@ -5,16 +5,13 @@ say how far. Here it is up to 4 pixels, as has become usual (He et al., "Deep Re
 Image Recognition", 2015, section 4.2).
 """
 
-from typing import Callable, Dict, Optional
+from typing import Callable, Optional
 
 from mxnet import nd
 
-from nin_gluon.errors import InputError
+from nin_gluon.data.shifts import most_shift
 
 __all__ = ["augmenter"]
-
-# Name -> the most pixels that an image is shifted by; each image is mirrored half of the time.
-SHIFTS: Dict[str, int] = {"mirror": 0, "shift-mirror": 4}
 
 
 def augmenter(name: str) -> Optional[Callable[[nd.NDArray], nd.NDArray]]:
@@ -29,11 +26,8 @@ def augmenter(name: str) -> Optional[Callable[[nd.NDArray], nd.NDArray]]:
     InputError
         The name is unknown.
     """
-    if name == "none":
-        return None
-    if name not in SHIFTS:
-        raise InputError(f"augment is {name!r}; use none, {' or '.join(SHIFTS)}.")
-    return lambda images: shift_and_mirror(images, SHIFTS[name])
+    most = most_shift(name)
+    return None if most is None else lambda images: shift_and_mirror(images, most)
 
 
 def shift_and_mirror(images: nd.NDArray, most: int) -> nd.NDArray:

@@ -149,6 +149,8 @@ class Runner:
             options += ["--ctx", self.ctx] if self.ctx else []
         else:
             options = train_options(job.settings, self.ctx or "auto")
+            if "--engine" not in options:  # which the train command would choose by the machine
+                options += ["--engine", job.settings.engine]
             options += ["--out", str(job.folder)]
         if self.data_dir:
             options += ["--data-dir", self.data_dir]

@@ -21,7 +21,7 @@ __all__ = ["CHANGEABLE", "RUNS", "Reproduction", "finished_record"]
 RUNS = Path("runs", "reproduce")
 
 # The settings that runs of a recipe may change; with other data they are kept apart.
-CHANGEABLE = ("dtype", "epochs", "limit", "dataset")
+CHANGEABLE = ("dtype", "epochs", "limit", "dataset", "engine")
 
 
 class Reproduction:
@@ -46,7 +46,7 @@ class Reproduction:
         self.edition, self.settings = edition, settings
         other = [(name, str(value)) for name, value in
                  differences_from(edition.recipe, settings).items()
-                 if name not in ("dtype", "epochs")]
+                 if name not in ("dtype", "epochs", "engine")]
         name = "-".join([edition.folder, *("-".join(pair) for pair in other)])
         self.folder = Path(results, re.sub(r"[^\w.-]", "_", name))
         self.store = RecordFolder(self.folder, edition.recipe)

@@ -8,8 +8,9 @@ from typing import Sequence
 
 from mxnet.gluon import nn
 
+from nin_gluon.model_options import check_options
 from nin_gluon.models.base import NiN
-from nin_gluon.models.head import check_options, head_layers
+from nin_gluon.models.head import head_layers
 
 __all__ = ["cifar_nin"]
 

@@ -1,16 +1,12 @@
 """From the maps of the classes to scores: the paper's three heads."""
 
-from typing import Any, List, Tuple
+from typing import List, Tuple
 
 from mxnet.gluon import nn
 
-from nin_gluon.errors import InputError
 from nin_gluon.models.geometry import leaves
 
-__all__ = ["HEADS", "check_options", "head_layers", "maps_and_head"]
-
-HEADS = ("gap", "fc", "fc_dropout")
-MAX_CLASSES = 10**6
+__all__ = ["head_layers", "maps_and_head"]
 
 
 def head_layers(head: str, classes: int) -> List[nn.HybridBlock]:
@@ -28,16 +24,6 @@ def head_layers(head: str, classes: int) -> List[nn.HybridBlock]:
         return [nn.GlobalAvgPool2D(), nn.Flatten()]
     dropout = [nn.Dropout(0.5)] if head == "fc_dropout" else []
     return [nn.Flatten(), *dropout, nn.Dense(classes)]
-
-
-def check_options(classes: Any, dropout: Any, head: Any) -> None:
-    """Raise `InputError` unless a net can be built with these options."""
-    if not isinstance(classes, int) or not 1 <= classes <= MAX_CLASSES:
-        raise InputError(f"classes is {classes!r}; it is a whole number from 1 to {MAX_CLASSES}.")
-    if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
-        raise InputError(f"dropout is {dropout!r}; it is a share from 0 to below 1.")
-    if head not in HEADS:
-        raise InputError(f"unknown head {head!r}; the heads are: {', '.join(HEADS)}.")
 
 
 def maps_and_head(net: nn.HybridSequential) -> Tuple[nn.HybridSequential, nn.HybridSequential]:

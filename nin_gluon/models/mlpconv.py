@@ -12,8 +12,9 @@ differ by up to 0.0006. See notebooks/mlpconv.ipynb.
 
 from mxnet.gluon import nn
 
+from nin_gluon.model_options import check_options
 from nin_gluon.models.base import NiN
-from nin_gluon.models.head import check_options, head_layers
+from nin_gluon.models.head import head_layers
 from nin_gluon.models.nin import Size, nin_block
 
 __all__ = ["mlpconv", "mlpconv_nin"]

@@ -1,13 +1,12 @@
 """Variants of the chapter's net for its exercises; the net itself is `nin_gluon.models.nin.nin`."""
 
-import re
-from typing import List, Sequence
+from typing import Sequence
 
 from mxnet.gluon import nn
 
-from nin_gluon.errors import InputError
+from nin_gluon.model_options import check_inner, check_options, last_channels
 from nin_gluon.models.base import NiN
-from nin_gluon.models.head import check_options, head_layers
+from nin_gluon.models.head import head_layers
 
 __all__ = ["nin_variant"]
 
@@ -44,9 +43,7 @@ def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inne
         The net cannot be built with these options.
     """
     check_options(classes, dropout, head)
-    if inner < 0 or inner_kernel < 1 or inner_kernel % 2 == 0:
-        raise InputError(f"inner={inner} convolutions of inner_kernel={inner_kernel} cannot be "
-                         "built; use 0 or more, of an odd size.")
+    check_inner(inner, inner_kernel)
     last = last_channels(classes, inner, reduce)
 
     def block(channels: Sequence[int], kernel_size: int, strides: int,
@@ -70,16 +67,3 @@ def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inne
         *head_layers(head, classes),
     )
     return net
-
-
-def last_channels(classes: int, inner: int, reduce: str) -> List[int]:
-    """Output channels of the last block's convolutions; `InputError` if `reduce` does not fit."""
-    if not reduce:
-        return [classes] * (1 + inner)
-    if not re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})*", reduce):
-        raise InputError(f"reduce={reduce!r} is no list of channels such as 96-96-10.")
-    channels = [int(number) for number in reduce.split("-")]
-    if channels[-1] != classes or len(channels) != 1 + inner:
-        raise InputError(f"reduce={reduce} should name {1 + inner} numbers of channels, the last "
-                         f"of them the {classes} classes.")
-    return channels

@@ -11,7 +11,8 @@ The files, from the bottom up:
 - ``processors``: processors, threads and processor features
 - ``cuda``: the CUDA libraries, the driver, and the GPUs that MXNet has code for
 - ``import_hook``: what is done before mxnet is imported
-- ``devices``: from ``--ctx`` to MXNet's devices
+- ``devices``: from ``--ctx`` to MXNet's devices; ``torch_device``: to PyTorch's
+- ``engine_choice``: MXNet, or PyTorch where MXNet cannot compute
 - ``mixed_precision``: float32, bfloat16 or float16
 - ``machine``: the description that is kept beside a result
 """
@@ -24,6 +25,7 @@ from nin_gluon.runtime.cuda import (
     load_driver,
 )
 from nin_gluon.runtime.devices import gpu_problem, parse_ctx, try_all_gpus, try_gpu
+from nin_gluon.runtime.engine_choice import choose_engine, devices_of
 from nin_gluon.runtime.import_hook import after_import, install, restore_matplotlib_formats
 from nin_gluon.runtime.machine import describe_machine
 from nin_gluon.runtime.mixed_precision import check_dtype, enable_amx, precision, use_dtype
@@ -37,10 +39,12 @@ __all__ = [
     "after_import",
     "available_cpus",
     "check_dtype",
+    "choose_engine",
     "cpu_flags",
     "cpu_name",
     "describe_machine",
     "device_capabilities",
+    "devices_of",
     "enable_amx",
     "gpu_problem",
     "has_gpu_code",

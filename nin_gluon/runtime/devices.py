@@ -93,5 +93,6 @@ def device_problem(device_id: int, capabilities: Optional[List[Capability]]) -> 
     major, minor = capabilities[device_id]
     if not has_gpu_code((major, minor)):
         return (prefix + f"its compute capability is {major}.{minor}, and MXNet 1.9.1 has machine "
-                "code for 5.0 to 8.9 only; train on the CPU with --ctx cpu.")
+                "code for 5.0 to 8.9 only; train with --engine torch, or on the CPU with "
+                "--ctx cpu.")
     return None

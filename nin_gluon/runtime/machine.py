@@ -2,32 +2,40 @@
 
 import os
 import platform
+from importlib import import_module
 from typing import Any, Dict
 
 from nin_gluon.runtime.processors import cpu_flags, cpu_name
 
 __all__ = ["describe_machine"]
 
+FRAMEWORKS = {"gluon": "mxnet", "torch": "torch"}  # engine -> the package whose version matters
 
-def describe_machine() -> Dict[str, Any]:
+
+def describe_machine(engine: str = "gluon") -> Dict[str, Any]:
     """Describe the machine and the versions of the software.
+
+    Parameters
+    ----------
+    engine : {"gluon", "torch"}
+        What computes.
 
     Returns
     -------
     dict
-        JSON values: versions (``nin_gluon``, ``mxnet``, ``numpy``, ``python``), ``platform``,
-        ``cpu`` (its name), ``cpu_features`` (those that matter for speed) and ``threads``.
+        JSON values: versions (``nin_gluon``, that of the framework under its name, ``numpy``,
+        ``python``), ``platform``, ``cpu`` (its name), ``cpu_features`` (those that matter for
+        speed) and ``threads``.
     """
-    import mxnet as mx
     import numpy as np
 
     from nin_gluon import __version__  # here, for that package imports this one
 
-    flags = cpu_flags()
+    flags, framework = cpu_flags(), FRAMEWORKS[engine]
     features = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]
     return {
         "nin_gluon": __version__,
-        "mxnet": mx.__version__,
+        framework: import_module(framework).__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -58,7 +58,7 @@ def check_dtype(dtype: str, contexts: "Sequence[Context]") -> None:
     on_gpu = any(ctx.device_type == "gpu" for ctx in contexts)
     if dtype == "bfloat16" and on_gpu:
         raise InputError("bfloat16 is for CPUs here (MXNet 1.9.1 has no bfloat16 GPU kernels); "
-                         "use --dtype float16 or float32 on a GPU.")
+                         "use --dtype float16 or float32 on a GPU, or --engine torch.")
     if dtype == "float16" and not on_gpu:
         raise InputError("float16 is for GPUs (MXNet 1.9.1 has no fast float16 on CPUs); use "
                          "--dtype bfloat16 or float32 on a CPU.")

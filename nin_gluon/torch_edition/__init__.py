@@ -8,7 +8,7 @@ and `from_torch`; everything else works on a machine without it.
 from importlib import import_module
 from typing import Any, List
 
-# Public name -> the module that has it.
+# Public name -> the module that has it, seen from here.
 _HOME = {
     "nin_block": "net",
     "nin": "net",
@@ -16,7 +16,7 @@ _HOME = {
     "load_data_fashion_mnist": "data",
     "train_ch6": "loop",
     "evaluate_accuracy": "loop",
-    "try_gpu": "device",
+    "try_gpu": ".runtime.torch_device",
     "to_torch": "convert",
     "from_torch": "convert",
     "main": "__main__",
@@ -28,7 +28,7 @@ __all__ = list(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
 
 def __dir__() -> List[str]:

@@ -92,7 +92,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     require_torch()
     folder, config = resumed_run(args) if args.resume else planned_run(args)
 
-    from nin_gluon.torch_edition.device import parse_device
+    from nin_gluon.runtime.torch_device import parse_device
     from nin_gluon.torch_edition.run import prepare
 
     device = parse_device(config.environment.ctx)

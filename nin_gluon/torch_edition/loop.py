@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from nin_gluon.runtime.torch_device import try_gpu
 from nin_gluon.torch_edition.data import BatchLoader
-from nin_gluon.torch_edition.device import try_gpu
 from nin_gluon.torch_edition.net import init_weights
 from nin_gluon.torch_edition.step import NonFiniteLoss, TrainingStep, autocast, count_correct
 from nin_gluon.training.history import EpochRecord

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 from tqdm import tqdm
@@ -20,15 +20,10 @@ from nin_gluon.atomic_files import write_text
 from nin_gluon.checked_files import check_number, is_file, parse_json, read_text
 from nin_gluon.settings import Settings
 from nin_gluon.training import checkpoint
+from nin_gluon.training.engine import Engine
 from nin_gluon.training.history import EpochRecord, write_history
 from nin_gluon.training.hooks import Callback
-from nin_gluon.training.run_folder import export_net
 from nin_gluon.training.tally import Tally
-
-if TYPE_CHECKING:
-    from mxnet.gluon import Block, Trainer
-
-    from nin_gluon.data.loader import BatchLoader
 
 __all__ = ["Checkpoints", "Export", "LastFiniteParameters", "Progress", "StepSeeds", "StopOnSignal",
            "Stopped", "duration"]
@@ -50,10 +45,11 @@ class Stopped(Exception):
 
 
 class StepSeeds(Callback):
-    """Seeds MXNet's random numbers for every step, so that a resumed run draws the same masks.
+    """Seeds the random numbers of every step, so that a resumed run draws the same masks.
 
     Parameters
     ----------
+    engine : Engine
     seed : int
         The run's.
     tally : Tally
@@ -62,15 +58,15 @@ class StepSeeds(Callback):
         Of this worker; each has masks of its own.
     """
 
-    def __init__(self, seed: int, tally: Tally, rank: int = 0) -> None:
-        self.seed, self.rank = seed, rank
+    def __init__(self, engine: Engine, seed: int, tally: Tally, rank: int = 0) -> None:
+        self.engine, self.seed, self.rank = engine, seed, rank
         self.on_train_batch_end(tally)  # for the first step
 
     def on_train_batch_end(self, tally: Tally) -> None:
-        checkpoint.seed_step(self.seed, tally.epoch, tally.step, self.rank)  # for the next step
+        self.engine.seed_step(self.seed, tally.epoch, tally.step, self.rank)  # for the next step
 
     def on_epoch_end(self, history: List[EpochRecord]) -> None:
-        checkpoint.seed_step(self.seed, len(history) + 1, 0, self.rank)
+        self.engine.seed_step(self.seed, len(history) + 1, 0, self.rank)
 
 
 class Progress(Callback):
@@ -80,6 +76,7 @@ class Progress(Callback):
 
     Parameters
     ----------
+    engine : Engine
     settings : Settings
     train_iter, test_iter : BatchLoader
     tally : Tally
@@ -89,9 +86,7 @@ class Progress(Callback):
     show : bool
         Whether to show progress bars if stderr is a terminal.
     workers : int
-        How many train this net together.
-    on_gpu : bool
-        If not, say how long the run will take.
+        How many train this net together. On CPUs they say how long the run will take.
 
     Attributes
     ----------
@@ -99,10 +94,9 @@ class Progress(Callback):
         ``epochs`` done with a fraction, mean ``loss`` and ``train_acc`` since the mark before.
     """
 
-    def __init__(self, settings: Settings, train_iter: "BatchLoader", test_iter: "BatchLoader",
-                 tally: Tally, folder: Path, show: bool = True, workers: int = 1,
-                 on_gpu: bool = False) -> None:
-        self.settings, self.show, self.workers = settings, show, workers
+    def __init__(self, engine: Engine, settings: Settings, train_iter: Any, test_iter: Any,
+                 tally: Tally, folder: Path, show: bool = True, workers: int = 1) -> None:
+        self.engine, self.settings, self.show, self.workers = engine, settings, show, workers
         self.train_iter, self.test_iter = train_iter, test_iter
         self.images = len(train_iter.labels)
         self.marks = read_marks(folder / "progress.jsonl")
@@ -113,7 +107,7 @@ class Progress(Callback):
         self.steps, self.next_update = 0, 1
         self.last_update = time.time(), 0  # when, and how many steps the device had done
         self.clock: Any = None  # (time, steps) after the warm-up, to estimate the run's length
-        self.length_is_told = on_gpu
+        self.length_is_told = engine.devices[0].startswith("gpu")
 
     def on_train_batch_end(self, tally: Tally) -> None:
         self.tally = tally
@@ -140,7 +134,7 @@ class Progress(Callback):
         The last batch stays with the device, so that it has work meanwhile.
         """
         tally = self.tally
-        tally.collect(keep=1)
+        tally.collect(self.engine, keep=1)
         now, done = time.time(), self.steps - len(tally.pending)
         if self.clock is None and done >= WARM_UP_STEPS:
             self.clock = now, done
@@ -198,29 +192,27 @@ class Progress(Callback):
 class LastFiniteParameters(Callback):
     """Keeps a copy of the parameters that were last found finite, in case the run diverges."""
 
-    def __init__(self, net: "Block", tally: Tally) -> None:
-        self.net = net
+    def __init__(self, engine: Engine, tally: Tally) -> None:
+        self.engine = engine
         self.copy(tally)
 
     def on_train_batch_end(self, tally: Tally) -> None:
         if time.time() - self.copied > COPY_SECONDS:
-            tally.collect(self.net)
+            tally.collect(self.engine, parameters=True)
             self.copy(tally)
 
     def on_epoch_end(self, history: List[EpochRecord]) -> None:
         self.copy(Tally(len(history) + 1))
 
     def copy(self, tally: Tally) -> None:
-        parameters = self.net.collect_params().values()
-        self.values = [p.data(p.list_ctx()[0]).copy() for p in parameters]
+        self.values = self.engine.parameters()
         self.epoch, self.step = tally.epoch, tally.step
         self.copied = time.time()
 
     def export(self, folder: Path) -> str:
         """After divergence: export these parameters, and say where they are."""
-        for parameter, value in zip(self.net.collect_params().values(), self.values):
-            parameter.set_data(value)
-        path = export_net(self.net, folder, self.epoch - 1)
+        self.engine.put_parameters(self.values)
+        path = self.engine.export(folder, self.epoch - 1)
         return f"the parameters of epoch {self.epoch}, step {self.step} are in {path}"
 
 
@@ -231,8 +223,7 @@ class Checkpoints(Callback):
     ----------
     folder : Path
         The run folder.
-    net, trainer
-        As given to the loop.
+    engine : Engine
     history : list of EpochRecord
     tally : Tally
         Where the run starts.
@@ -242,9 +233,9 @@ class Checkpoints(Callback):
         Steps between checkpoints; by default time decides.
     """
 
-    def __init__(self, folder: Path, net: "Block", trainer: "Trainer", history: List[EpochRecord],
-                 tally: Tally, progress: Progress, every: Optional[int] = None) -> None:
-        self.folder, self.net, self.trainer = folder, net, trainer
+    def __init__(self, folder: Path, engine: Engine, history: List[EpochRecord], tally: Tally,
+                 progress: Progress, every: Optional[int] = None) -> None:
+        self.folder, self.engine = folder, engine
         self.history, self.tally, self.progress, self.every = history, tally, progress, every
         self.steps = 0
         # From before the order of the epoch under way is drawn.
@@ -270,9 +261,8 @@ class Checkpoints(Callback):
         """Write a checkpoint, the history and the marks; raises NonFiniteLoss instead of saving
         parameters that are not finite.
         """
-        self.tally.collect(self.net)
-        checkpoint.save(self.folder, self.net, self.trainer, self.tally, self.history,
-                        self.order_state)
+        self.tally.collect(self.engine, parameters=True)
+        checkpoint.save(self.folder, self.engine, self.tally, self.history, self.order_state)
         write_history(self.folder / "history.jsonl", self.history)
         write_text(self.folder / "progress.jsonl",
                    "".join(json.dumps(mark) + "\n" for mark in self.progress.marks))
@@ -282,13 +272,14 @@ class Checkpoints(Callback):
 class Export(Callback):
     """Writes the net and the curves after every epoch."""
 
-    def __init__(self, folder: Path, net: "Block", settings: Settings, progress: Progress) -> None:
-        self.folder, self.net, self.progress = folder, net, progress
+    def __init__(self, folder: Path, engine: Engine, settings: Settings,
+                 progress: Progress) -> None:
+        self.folder, self.engine, self.progress = folder, engine, progress
         self.title = (f"{settings.model} on {settings.dataset}, {settings.resize}x"
                       f"{settings.resize}, {settings.dtype}")
 
     def on_epoch_end(self, history: List[EpochRecord]) -> None:
-        export_net(self.net, self.folder, len(history))
+        self.engine.export(self.folder, len(history))
         plots.save(plots.draw_curves(history, self.title, self.progress.marks),
                    self.folder / "curves.png")
 

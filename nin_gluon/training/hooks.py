@@ -1,18 +1,14 @@
-"""What a run adds to the chapter's loop: where to start, whom to call, how workers add up.
+"""What a run adds to the chapter's loop: where to start, and whom to call.
 
 `nin_gluon.train_ch5` calls a `Hooks` object at fixed moments, and that object calls its
 callbacks, in order. Whatever a callback raises ends the run.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.tally import Tally
-
-if TYPE_CHECKING:
-    from mxnet import nd
-    from mxnet.gluon import Block
 
 __all__ = ["Callback", "Hooks"]
 
@@ -30,10 +26,6 @@ class Callback:
         """After an epoch, its evaluation and its line."""
 
 
-def the_net_itself(net: "Block") -> Callable[["nd.NDArray"], "nd.NDArray"]:
-    return net
-
-
 @dataclass
 class Hooks:
     """The one parameter that `nin_gluon.train_ch5` has beyond d2lzh's.
@@ -46,20 +38,11 @@ class Hooks:
     tally : Tally or None
         Of the epoch that was stopped in the middle, if one was; `train_iter` then yields its rest.
     callbacks : sequence of Callback
-    all_reduce : callable or None
-        For several workers that train one net, each on its part of every batch: sums the NDArrays
-        that it is given, one per device, over these and over all workers.
-    forward_of : callable
-        Makes of the net the function that is trained, such as
-        `nin_gluon.models.optimize_for_training`. By default that is the net itself, and a run
-        equals d2lzh's to the last bit.
     """
 
     history: Sequence[EpochRecord] = ()
     tally: Optional[Tally] = None
     callbacks: Sequence[Callback] = ()
-    all_reduce: Optional[Callable[[List[Any]], Any]] = None
-    forward_of: Callable[["Block"], Callable] = the_net_itself
 
     def on_train_batch_end(self, tally: Tally) -> None:
         for callback in self.callbacks:

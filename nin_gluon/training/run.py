@@ -1,32 +1,24 @@
-"""A run of the train command: prepared, trained, closed."""
+"""A run of the train command: resumed, trained, watched, closed. Both engines have the same."""
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
-import mxnet as mx
-import numpy as np
-from mxnet import autograd, gluon
-from mxnet.contrib import amp
-
-from nin_gluon import models, plots
+from nin_gluon import plots
 from nin_gluon.data.sets import DATASETS
 from nin_gluon.errors import InputError
 from nin_gluon.settings import Settings
 from nin_gluon.training import callbacks, checkpoint
+from nin_gluon.training.engine import Engine
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.hooks import Hooks
-from nin_gluon.training.loop import train_ch5
-from nin_gluon.training.run_data import load_run_data
+from nin_gluon.training.initial_parameters import read_initial
+from nin_gluon.training.loop import fit
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.tally import Tally
-from nin_gluon.training.workers import Workers
 
-if TYPE_CHECKING:
-    from nin_gluon.data.loader import BatchLoader
-
-__all__ = ["Run", "Watch", "optimizer_options", "prepare"]
+__all__ = ["Run", "Watch", "check_batches", "check_classes"]
 
 log = logging.getLogger(__name__)
 
@@ -39,26 +31,30 @@ class Run:
     ----------
     config : RunConfig
         With the data set and the image size settled.
-    contexts : list of mxnet.Context
-        The devices of this process.
     workers : Workers
-    net : HybridSequential
-        Initialized on `contexts`.
-    trainer : gluon.Trainer
+    engine : Engine
+        With the net initialized.
     train_iter, test_iter : BatchLoader
+        Of the engine's framework.
     """
 
     config: RunConfig
-    contexts: "List[mx.Context]"
-    workers: Workers
-    net: gluon.HybridBlock
-    trainer: gluon.Trainer
-    train_iter: "BatchLoader"
-    test_iter: "BatchLoader"
+    workers: Any
+    engine: Engine
+    train_iter: Any
+    test_iter: Any
 
     @property
     def settings(self) -> Settings:
         return self.config.settings
+
+    def start(self) -> Tuple[List[EpochRecord], Tally]:
+        """Take the parameters that the user named, if any; return where a new run starts."""
+        path, digest = self.config.environment.init_file, self.settings.init_from
+        if digest:
+            self.engine.put_parameters(read_initial(Path(path or ""), digest,
+                                                    self.engine.parameters()))
+        return [], Tally()
 
     def resume(self, folder: Path) -> Tuple[List[EpochRecord], Tally]:
         """Go to where the newest checkpoint in a run folder was taken.
@@ -67,28 +63,22 @@ class Run:
         """
         if not checkpoint.complete(folder) and not has_history(folder):
             log.warning("the run had no checkpoint yet, so it begins anew")
-            return [], Tally()
-        tally, history = checkpoint.load(checkpoint.latest(folder), self.net, self.trainer,
-                                         self.contexts)
+            return self.start()
+        tally, history = checkpoint.load(checkpoint.latest(folder), self.engine)
         self.train_iter.skip = tally.step
         return history, tally
 
     def train(self, hooks: Hooks) -> List[EpochRecord]:
         """Run the chapter's loop with these hooks."""
-        hooks.all_reduce = self.workers.allreduce
-        if self.settings.dtype == "bfloat16":
-            hooks.forward_of = models.optimize_for_training
-        return train_ch5(self.net, self.train_iter, self.test_iter,
-                         self.settings.batch_size * self.workers.count, self.trainer,
-                         self.contexts, self.settings.epochs, hooks)
+        return fit(self.engine, self.train_iter, self.test_iter, self.settings.epochs, hooks)
 
     def draw_predictions(self, path: Path) -> None:
         """Draw the first test images with their classes, true and predicted."""
         X, y = next(iter(self.test_iter))
-        predicted = self.net(X.as_in_context(self.contexts[0])).argmax(axis=1).asnumpy()
-        labels = y.asnumpy()
+        predicted: Any = self.engine.predict(X)
+        labels: Any = self.engine.to_numpy(y)
         shown = min(32, len(labels))
-        images = self.test_iter.images[:shown].asnumpy()
+        images = self.engine.to_numpy(self.test_iter.images[:shown])
         title, classes, _ = DATASETS[str(self.settings.dataset)]
         correct = int((predicted[:shown] == labels[:shown]).sum())
         title += f": {correct} of these {shown} test images right (in red: predicted, not true)"
@@ -102,66 +92,26 @@ def has_history(folder: Path) -> bool:
     return history.exists() and history.stat().st_size > 0
 
 
-def prepare(config: RunConfig, contexts: "List[mx.Context]", workers: Workers) -> Run:
-    """Build the net, its trainer and the data of a run, all from the run's seed.
+def check_batches(images: int, batch_size: int, devices: int) -> None:
+    """Raise `InputError` unless every batch has an image for each device.
 
-    Raises
-    ------
-    InputError
-        The settings do not fit together, or the data cannot be had.
+    Parameters
+    ----------
+    images, batch_size, devices : int
+        Of a data set; of a batch and of all devices of all workers together.
     """
-    mx.random.seed(config.settings.seed % 2**31)
-    np.random.seed(config.settings.seed % 2**31)
-    net = models.get_model(config.settings.model)
-    train_iter, test_iter, config = load_run_data(config, contexts, (workers.rank, workers.count))
-    settings, devices = config.settings, len(contexts) * workers.count
-    batch_size = settings.batch_size * workers.count
-    for data_iter in (train_iter, test_iter):
-        smallest = len(data_iter.labels) % batch_size or batch_size
-        if smallest < devices:
-            raise InputError(f"a batch of {smallest} images cannot be split over {devices} "
-                             "devices; change --batch-size or --limit.")
-    channels = train_iter.images.shape[3]
-    initialize(net, settings, channels, contexts)
-    # A list, in the net's order: gluon.Trainer would sort a dict by names that depend on what else
-    # this process has built (conv10 before conv9), and a resumed run would mix up its momenta.
-    trainer = gluon.Trainer(list(net.collect_params().values()), settings.optimizer,
-                            optimizer_options(settings, settings.epochs * len(train_iter)),
-                            kvstore=workers.kvstore, update_on_kvstore=False)
-    if settings.dtype == "float16":
-        amp.init_trainer(trainer)  # scales the loss, or small gradients would become 0
-    return Run(config, contexts, workers, net, trainer, train_iter, test_iter)
+    smallest = images % batch_size or batch_size
+    if smallest < devices:
+        raise InputError(f"a batch of {smallest} images cannot be split over {devices} "
+                         "devices; change --batch-size or --limit.")
 
 
-def initialize(net: gluon.HybridBlock, settings: Settings, channels: int,
-               contexts: "List[mx.Context]") -> None:
-    """Draw the parameters of a net for images with this many channels."""
-    net.initialize(models.initializer(settings.init, net), ctx=contexts)
-    net.hybridize(static_alloc=True, static_shape=True)
-    # One pass creates the parameters. It is a training pass, because oneDNN keeps the parameters of
-    # other passes in its own layouts, which a distributed kvstore cannot send.
-    with autograd.train_mode():
-        for ctx in contexts:
-            scores = net(mx.nd.zeros((1, channels, settings.resize, settings.resize), ctx=ctx))
+def check_classes(settings: Settings, scores: int) -> None:
+    """Raise `InputError` unless a net that makes so many scores fits the run's data set."""
     title, classes, _ = DATASETS[str(settings.dataset)]
-    if scores.shape[1] != len(classes):
-        raise InputError(f"--model {settings.model} makes {scores.shape[1]} classes, and {title} "
+    if scores != len(classes):
+        raise InputError(f"--model {settings.model} makes {scores} classes, and {title} "
                          f"has {len(classes)}; leave out classes=.")
-
-
-def optimizer_options(settings: Settings, steps: int) -> Dict[str, Any]:
-    """What `gluon.Trainer` passes to its optimizer, for a run of this many steps."""
-    options: Dict[str, Any] = {"learning_rate": settings.lr, "wd": settings.wd}
-    if settings.optimizer == "sgd":
-        options["momentum"] = settings.momentum
-    if settings.schedule == "cosine":
-        options["lr_scheduler"] = mx.lr_scheduler.CosineScheduler(
-            steps, base_lr=settings.lr, final_lr=0, warmup_steps=steps // 10)
-    if settings.schedule == "step":
-        first = max(1, steps * 5 // 6)
-        options["lr_scheduler"] = mx.lr_scheduler.MultiFactorScheduler(
-            [first, max(first + 1, steps * 11 // 12)], factor=0.1, base_lr=settings.lr)
-    return options
 
 
 class Watch:
@@ -183,15 +133,14 @@ class Watch:
 
     def __init__(self, run: Run, folder: Path, history: List[EpochRecord], tally: Tally,
                  checkpoint_every: Optional[int] = None, show_progress: bool = True) -> None:
-        settings = run.settings
-        self.seeds = callbacks.StepSeeds(settings.seed, tally)
-        self.progress = callbacks.Progress(
-            settings, run.train_iter, run.test_iter, tally, folder, show_progress,
-            run.workers.count, run.contexts[0].device_type == "gpu")
-        self.checkpoints = callbacks.Checkpoints(folder, run.net, run.trainer, history, tally,
-                                                 self.progress, checkpoint_every)
-        self.last_finite = callbacks.LastFiniteParameters(run.net, tally)
-        self.export = callbacks.Export(folder, run.net, settings, self.progress)
+        settings, engine = run.settings, run.engine
+        self.seeds = callbacks.StepSeeds(engine, settings.seed, tally)
+        self.progress = callbacks.Progress(engine, settings, run.train_iter, run.test_iter, tally,
+                                           folder, show_progress, run.workers.count)
+        self.checkpoints = callbacks.Checkpoints(folder, engine, history, tally, self.progress,
+                                                 checkpoint_every)
+        self.last_finite = callbacks.LastFiniteParameters(engine, tally)
+        self.export = callbacks.Export(folder, engine, settings, self.progress)
         self.stop = callbacks.StopOnSignal(settings.epochs)
         self.run, self.hooks = run, Hooks(history, tally, [
             self.seeds, self.progress, self.last_finite, self.checkpoints, self.export, self.stop])

@@ -1,7 +1,7 @@
 """The images of a run, as its settings ask for them."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Tuple
 
 from nin_gluon.data import load_data
 from nin_gluon.data.choose import choose_dataset, compare_own_data
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from nin_gluon.data.loader import BatchLoader
 
-__all__ = ["load_run_data"]
+__all__ = ["load_run_data", "load_settled"]
 
 
 def load_run_data(config: RunConfig, contexts: "List[mx.Context]", part: Tuple[int, int] = (0, 1),
                   ) -> "Tuple[BatchLoader, BatchLoader, RunConfig]":
-    """A run's training and test iterators.
+    """A run's training and test iterators in MXNet.
 
     Parameters
     ----------
@@ -31,6 +31,33 @@ def load_run_data(config: RunConfig, contexts: "List[mx.Context]", part: Tuple[i
     -------
     train_iter, test_iter : BatchLoader
     config : RunConfig
+        As from `load_settled`.
+
+    Raises
+    ------
+    InputError
+        The data cannot be had, or the run began with other files than are found now.
+    """
+    # Batches go to the device at once; with several devices the loop splits them.
+    ctx = contexts[0] if len(contexts) == 1 else None
+    return load_settled(config, lambda name, **options: load_data(
+        name, config.settings.batch_size * part[1], ctx=ctx, part=part, **options))
+
+
+def load_settled(config: RunConfig, load: Callable[..., Any]) -> Tuple[Any, Any, RunConfig]:
+    """A run's training and test iterators, whatever their framework.
+
+    Parameters
+    ----------
+    config : RunConfig
+    load : callable
+        Takes the name of the data set, and what the settings say as the options of
+        `nin_gluon.data.load_data`; returns both iterators.
+
+    Returns
+    -------
+    train_iter, test_iter : BatchLoader
+    config : RunConfig
         The same with everything settled that was open: data set, image size, own files.
 
     Raises
@@ -39,17 +66,11 @@ def load_run_data(config: RunConfig, contexts: "List[mx.Context]", part: Tuple[i
         The data cannot be had, or the run began with other files than are found now.
     """
     settings, environment = config.settings, config.environment
-    # Batches go to the device at once; with several devices the loop splits them.
-    ctx = contexts[0] if len(contexts) == 1 else None
-
-    def load(name: str) -> "Tuple[BatchLoader, BatchLoader]":
-        return load_data(name, settings.batch_size * part[1], settings.resize,
-                         root=environment.data_dir, ctx=ctx, limit=settings.limit, part=part,
-                         interpolation=settings.interpolation, augment=settings.augment,
-                         preprocess=settings.preprocess,
-                         validation=settings.validation)
-
-    name, (train_iter, test_iter) = choose_dataset(settings.dataset, environment.data_dir, load)
+    name, (train_iter, test_iter) = choose_dataset(
+        settings.dataset, environment.data_dir, lambda name: load(
+            name, resize=settings.resize, root=environment.data_dir, limit=settings.limit,
+            interpolation=settings.interpolation, augment=settings.augment,
+            preprocess=settings.preprocess, validation=settings.validation))
     own = compare_own_data(name, environment.data_dir, environment.machine is not None,
                            environment.own_data)
     resize = settings.resize or train_iter.images.shape[1]

@@ -48,6 +48,7 @@ class Environment:
     workers: int = 1  # processes that train the net together
     # Tells a data set of the user's own from others of its name; see `nin_gluon.data.sets.own_data`
     own_data: Optional[str] = None
+    init_file: Optional[str] = None  # as --init-from was given; the settings have its digest
     # `nin_gluon.runtime.describe_machine`, and the devices; None before the run has started.
     machine: Optional[Dict[str, Any]] = None
 
@@ -83,6 +84,7 @@ class RunConfig:
         environment = Environment(**where)
         check_text("ctx", environment.ctx, longest=LONGEST_NAME)
         check_path("data_dir", environment.data_dir)
+        check_path("init_file", environment.init_file)
         check_whole("workers", environment.workers, 1)
         if environment.own_data is not None:
             check_text("own_data", environment.own_data, longest=LONGEST_NAME)

@@ -2,18 +2,11 @@
 
 import math
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional
 
-import mxnet as mx
-import numpy as np
-from mxnet import nd
+from nin_gluon.training.engine import Engine
 
-if TYPE_CHECKING:
-    from mxnet.gluon import Block
-
-__all__ = ["NonFiniteLoss", "Tally", "count_correct", "to_host"]
-
-MAX_ARRAYS = 200  # nd.multi_all_finite crashes the process if it gets more
+__all__ = ["NonFiniteLoss", "Tally"]
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -23,8 +16,8 @@ class NonFiniteLoss(ArithmeticError):
 class Tally:
     """Running sums of an epoch, kept on the device until `collect` brings them to the host.
 
-    MXNet queues work and returns at once. Asking for the loss after every batch, as d2lzh does,
-    waits for the device every time.
+    An engine queues work and returns at once. Asking for the loss after every batch, as d2lzh
+    does, waits for the device every time.
 
     Attributes
     ----------
@@ -44,7 +37,7 @@ class Tally:
         self.loss_sum, self.correct, self.images = loss_sum, correct, images
         self.seconds_before = seconds
         self.started: Optional[float] = None
-        self.pending: List[List[nd.NDArray]] = []  # for each batch, its sums on each device
+        self.pending: List[Any] = []  # for each batch, its sums, as `Engine.train_step` gave them
 
     def state(self) -> Dict[str, Any]:
         """The sums as a JSON-ready dict that the constructor takes; call after `collect`."""
@@ -69,63 +62,39 @@ class Tally:
         """Fraction of the images collected so far that were classified correctly."""
         return self.correct / max(self.images, 1)
 
-    def add(self, losses: Sequence[nd.NDArray], y_hats: Sequence[nd.NDArray],
-            ys: Sequence[nd.NDArray], all_reduce: Optional[Callable] = None) -> None:
-        """Add one batch without waiting for it; each list has one entry per device."""
-        sums = [nd.concat(l.sum(), count_correct(y_hat, y), nd.full(1, len(y), l.context), dim=0)
-                for l, y_hat, y in zip(losses, y_hats, ys)]
-        if all_reduce:
-            sums = [all_reduce(sums)]
+    def add(self, sums: Any) -> None:
+        """Add what `Engine.train_step` returned for one batch, without waiting for it."""
         self.pending.append(sums)
         self.step += 1
 
-    def collect(self, net: "Optional[Block]" = None, keep: int = 0) -> None:
+    def collect(self, engine: Engine, parameters: bool = False, keep: int = 0) -> None:
         """Wait for the device once and add up what was pending.
 
         Parameters
         ----------
-        net : Block, optional
-            Check its parameters, too.
+        engine : Engine
+        parameters : bool
+            Check the parameters, too.
         keep : int
             Leave this many of the last batches pending, so that the device has work meanwhile.
 
         Raises
         ------
         NonFiniteLoss
-            The loss of a batch, or a parameter of `net`, is not finite. The parameters have to be
-            checked because MXNet's ReLU turns NaN into 0: a ruined net may go on reporting a loss
-            of ln 10.
+            The loss of a batch, or a parameter, is not finite. The parameters have to be checked
+            because MXNet's ReLU turns NaN into 0: a ruined net may go on reporting a loss of ln 10.
         """
         first = self.step - len(self.pending) + 1
         cut = max(0, len(self.pending) - keep)
         done, self.pending = self.pending[:cut], self.pending[cut:]
-        sums = to_host([sums_on_device for batch in done for sums_on_device in batch])
-        for i, (loss, correct, images) in enumerate(sums.reshape(-1, 3).tolist()):
-            if not math.isfinite(loss):
-                step = first + i * len(done) // len(sums)
-                raise NonFiniteLoss(f"the loss became {loss} in epoch {self.epoch}, step {step}")
-            self.loss_sum += loss
-            self.correct += int(correct)
-            self.images += int(images)
-        if net is not None and not parameters_are_finite(net):
+        for step, parts in enumerate(engine.fetch(done).tolist(), first):
+            for loss, correct, images in parts:
+                if not math.isfinite(loss):
+                    raise NonFiniteLoss(f"the loss became {loss} in epoch {self.epoch}, step "
+                                        f"{step}")
+                self.loss_sum += loss
+                self.correct += int(correct)
+                self.images += int(images)
+        if parameters and not engine.parameters_are_finite():
             raise NonFiniteLoss(f"a parameter stopped being finite in epoch {self.epoch}, "
                                 f"by step {self.step}")
-
-
-def count_correct(y_hat: nd.NDArray, y: nd.NDArray) -> nd.NDArray:
-    """How many scores (batch, classes) are highest at the label: NDArray of shape (1,)."""
-    return (y_hat.argmax(axis=1) == y.reshape((-1,)).astype("float32")).sum()
-
-
-def to_host(arrays: Sequence[nd.NDArray]) -> np.ndarray:
-    """NDArrays of one shape, on any devices, as one NumPy array. This is the only wait."""
-    if not arrays:
-        return np.empty(0)
-    return nd.stack(*[array.as_in_context(mx.cpu()) for array in arrays]).asnumpy()
-
-
-def parameters_are_finite(net: "Block") -> bool:
-    """Whether every parameter of the net is finite; waits for the device."""
-    arrays = [p.list_data()[0] for p in net.collect_params().values()]
-    parts = [arrays[i : i + MAX_ARRAYS] for i in range(0, len(arrays), MAX_ARRAYS)]
-    return bool(to_host([nd.multi_all_finite(*p, num_arrays=len(p)) for p in parts]).all())

@@ -16,8 +16,9 @@ from mxnet import gluon, nd
 from nin_gluon import models, train
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import callbacks, run_folder
+from nin_gluon.training.gluon_run import optimizer_options
 from nin_gluon.training.history import parse_log, read_history
-from nin_gluon.training.run import Run, optimizer_options
+from nin_gluon.training.run import Run
 
 # The smallest input, so that a step takes milliseconds.
 SMALL = ["--resize", "67", "--batch-size", "8", "--epochs", "2", "--init", "he", "--lr", "0.01",
@@ -320,7 +321,7 @@ def test_the_presets_keep_what_they_promise():
         args = train.build_parser().parse_args([*options, "--out", "nowhere"])
         config = train.planned_run(args)[1].to_json()
         return {name: value for name, value in config.items()
-                if name not in ("workers", "own_data", "machine")}
+                if name not in ("workers", "own_data", "machine", "init_file")}
 
     assert planned() == {
         "preset": "textbook", "model": "nin", "dataset": None, "epochs": 5, "batch_size": 128,
@@ -328,7 +329,7 @@ def test_the_presets_keep_what_they_promise():
         "schedule": "constant", "init": "xavier", "augment": "none", "preprocess": "none",
         "interpolation": "bilinear",
         "validation": None, "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device",
-        "data_dir": None}
+        "data_dir": None, "engine": "gluon", "init_from": None}
     quick = planned("--preset", "quick", "--epochs", "9", "--momentum", "0")
     assert (quick["preset"], quick["epochs"], quick["momentum"]) == ("quick", 9, 0)
     assert planned("--preset", "tuned")["resize"] == 224

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from mxnet import nd
 
-from nin_gluon.data import load_data, preprocess
+from nin_gluon.data import load_data, whitening
 from nin_gluon.data.loader import BatchLoader
-from nin_gluon.data.preprocess import NORM, VARIANCE, preprocessor
+from nin_gluon.data.preprocess import normalized as gluons_normalized
+from nin_gluon.data.preprocess import preprocessor
+from nin_gluon.data.whitening import NORM, VARIANCE, fit_whitening
 from nin_gluon.errors import InputError
 
 
@@ -67,16 +69,16 @@ def test_whitened_values_are_uncorrelated():
 
 def test_it_is_zca_and_not_another_whitening():
     """The matrix is symmetric and positive: of all whitenings the one that changes least."""
-    mean, matrix = preprocess.fit_whitening(correlated(500))
+    mean, matrix = fit_whitening(correlated(500), gluons_normalized)
     np.testing.assert_allclose(matrix, matrix.T, atol=1e-4)
     assert np.linalg.eigvalsh(matrix).min() > 0
 
 
 def test_blocks_change_nothing(monkeypatch):
     images = correlated(300)
-    wanted = preprocess.fit_whitening(images)
-    monkeypatch.setattr(preprocess, "BLOCK", 70)
-    for ours, theirs in zip(preprocess.fit_whitening(images), wanted):
+    wanted = fit_whitening(images, gluons_normalized)
+    monkeypatch.setattr(whitening, "BLOCK", 70)
+    for ours, theirs in zip(fit_whitening(images, gluons_normalized), wanted):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
@@ -129,5 +131,5 @@ def test_standardized_training_images_have_mean_0_and_variance_1(garments, monke
 
 
 def test_standardizing_images_of_one_colour():
-    levels = preprocess.standardized(np.full((2, 3, 3, 1), 7, np.uint8))
+    levels = whitening.standardized(np.full((2, 3, 3, 1), 7, np.uint8))
     assert levels[7] == 0 and np.isfinite(levels).all()

@@ -152,7 +152,7 @@ def test_a_signal_is_for_the_run_and_ends_the_rest(store, jobs, monkeypatch):
     assert Process.last.sent == [signal.SIGTERM]
     assert Process.last.command[1:] == [
         "-m", "nin_gluon.train", "--dataset", "fashion-mnist", "--seed", "0", "--ctx", "cpu",
-        "--out", str(jobs[0].folder), "--data-dir", "/data"]
+        "--engine", "gluon", "--out", str(jobs[0].folder), "--data-dir", "/data"]
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -38,6 +38,7 @@ from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import checkpoint
 from nin_gluon.training.callbacks import read_marks
 from nin_gluon.training.checkpoint import net_parameters
+from nin_gluon.training.gluon_engine import GluonEngine
 from nin_gluon.training.history import EpochRecord, read_history
 from nin_gluon.training.hosts import read_hosts
 from nin_gluon.training.run_folder import read_config
@@ -158,7 +159,8 @@ def net_and_trainer():
 def in_checkpoint(folder, name, old=False):
     net, trainer = net_and_trainer()
     done = [EpochRecord(1, 0.1, 0.2, 0.3, 0.4)]
-    path = checkpoint.save(folder, net, trainer, Tally(2, 3, 1.5, 5, 6, 7.5), done,
+    engine = GluonEngine(net, mx.cpu(), trainer)
+    path = checkpoint.save(folder, engine, Tally(2, 3, 1.5, 5, 6, 7.5), done,
                            np.random.get_state())
     if old:  # as version 0.1 wrote it
         state = json.loads((path / "state.json").read_text())
@@ -168,7 +170,7 @@ def in_checkpoint(folder, name, old=False):
         trainer.save_states(str(path / "trainer.states"))
         (path / "net.safetensors").unlink()
         (path / "optimizer.safetensors").unlink()
-    return Sample(path / name, lambda: checkpoint.load(path, net, trainer, mx.cpu()),
+    return Sample(path / name, lambda: checkpoint.load(path, engine),
                   4 * PARAMETERS)
 
 
@@ -278,7 +280,7 @@ def torch_old(folder):
 
 
 def torch_config(folder):
-    from nin_gluon.torch_edition.device import parse_device
+    from nin_gluon.runtime.torch_device import parse_device
     from nin_gluon.torch_edition.settings import (
         TorchConfig,
         TorchEnvironment,

@@ -6,7 +6,8 @@ from mxnet import autograd, gluon, nd
 from mxnet.gluon import nn
 
 from nin_gluon.training import checkpoint
-from nin_gluon.training.loop import Tally
+from nin_gluon.training.gluon_engine import GluonEngine, seed_step
+from nin_gluon.training.tally import Tally
 
 COSINE = mx.lr_scheduler.CosineScheduler
 OPTIMIZERS = {
@@ -32,7 +33,7 @@ def net_and_trainer(units=3, optimizer="sgd", ctx=None):
 
 def train_steps(net, trainer, first, last):
     for step in range(first, last):
-        checkpoint.seed_step(0, 1, step)
+        seed_step(0, 1, step)
         with autograd.record():
             losses = [net(nd.array([[1, 2], [3, step]], ctx)).square()
                       for ctx in net.collect_params().list_ctx()]
@@ -46,4 +47,9 @@ def values(net):
 
 
 def save(run, net, trainer, tally=None, history=()):
-    return checkpoint.save(run, net, trainer, tally or Tally(), history, np.random.get_state())
+    return checkpoint.save(run, engine(net, trainer), tally or Tally(), history,
+                           np.random.get_state())
+
+
+def engine(net, trainer):
+    return GluonEngine(net, net.collect_params().list_ctx(), trainer)

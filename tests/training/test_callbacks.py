@@ -23,7 +23,8 @@ def progress(settings, train_images, test_batches, tally, folder, **options):
     """A Progress over batches that are never made."""
     train_iter = type("", (), {"labels": range(train_images),
                                "__len__": lambda self: train_images // settings.batch_size})()
-    return Progress(settings, train_iter, range(test_batches), tally, folder, **options)
+    engine = type("", (), {"devices": ["cpu(0)"]})()
+    return Progress(engine, settings, train_iter, range(test_batches), tally, folder, **options)
 
 
 def test_the_length_of_a_run_is_told_from_its_first_steps(capsys, tmp_path):
@@ -42,7 +43,7 @@ def test_slow_first_steps_do_not_lengthen_the_estimate(monkeypatch, tmp_path):
         told.append(rate), setattr(self, "length_is_told", True)))
 
     class TallyOfOneStep(Tally):
-        def collect(self, net=None, keep=0):
+        def collect(self, engine, parameters=False, keep=0):
             pass  # the device has now done all but the last step
 
     shown = progress(Settings(epochs=1, batch_size=10), 100, 1, Tally(), tmp_path, show=False)
@@ -76,10 +77,10 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_stays(few_images, tmp_p
 
     original = checkpoint.save
 
-    def full(run, net, trainer, tally, *rest):
+    def full(run, engine, tally, *rest):
         if tally.step:
             raise WriteError(f"{run} cannot be written: " + why(OSError(errno.ENOSPC, "")))
-        return original(run, net, trainer, tally, *rest)
+        return original(run, engine, tally, *rest)
 
     monkeypatch.setattr(checkpoint, "save", full)
     options = ["--resize", "67", "--batch-size", "16", "--epochs", "1", "--checkpoint-every", "2",

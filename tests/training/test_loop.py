@@ -8,7 +8,8 @@ from mxnet.gluon import nn
 
 import nin_gluon
 from nin_gluon.data.loader import BatchLoader
-from nin_gluon.training import loop, tally
+from nin_gluon.training import gluon_engine, loop
+from nin_gluon.training.gluon_engine import GluonEngine
 from nin_gluon.training.history import EpochRecord, parse_log
 from nin_gluon.training.hooks import Callback, Hooks
 
@@ -103,7 +104,7 @@ def test_the_host_does_not_wait_within_an_epoch(garments, monkeypatch):
 
 
 def test_queued_batches_do_not_pile_up(garments, monkeypatch):
-    monkeypatch.setitem(loop.MAX_QUEUED_BYTES, "cpu", 3 * 4 * 28 * 28 * 4)
+    monkeypatch.setitem(gluon_engine.MAX_QUEUED_BYTES, "cpu", 3 * 4 * 28 * 28 * 4)
     net = small_net()
     parts = iterators(garments, train=160, batch_size=4)
     with monkeypatch.context() as patch:
@@ -129,14 +130,14 @@ def test_parameters_that_stop_being_finite_are_noticed_though_the_loss_looks_wel
     net(nd.zeros((1, 1, 67, 67)))
     weight = net[4][0].weight
     weight.set_data(weight.data() * float("nan"))
-    tally = loop.Tally()
+    engine, tally = GluonEngine(net, mx.cpu()), loop.Tally()
     y_hat = net(nd.ones((2, 1, 67, 67)))
     y = nd.array([0, 1])
-    tally.add([gluon.loss.SoftmaxCrossEntropyLoss()(y_hat, y)], [y_hat], [y])
-    tally.collect()
+    tally.add(gluon_engine.sums_of([gluon.loss.SoftmaxCrossEntropyLoss()(y_hat, y)], [y_hat], [y]))
+    tally.collect(engine)
     assert tally.loss == pytest.approx(np.log(10), abs=1e-5)  # ReLU has turned NaN into 0
     with pytest.raises(loop.NonFiniteLoss, match="parameter .* epoch 1, by step 1"):
-        tally.collect(net)
+        tally.collect(engine, parameters=True)
 
 
 @pytest.mark.parametrize("bad", [None, 0, 130])
@@ -146,7 +147,7 @@ def test_the_parameters_of_a_large_net_are_all_looked_at(bad):
     net.initialize()
     if bad is not None:
         net[bad].weight.set_data(nd.array([[float("inf")]]))
-    assert tally.parameters_are_finite(net) == (bad is None)
+    assert gluon_engine.parameters_are_finite(net) == (bad is None)
 
 
 def test_with_a_frozen_layer_the_queue_is_kept_short_too(garments, monkeypatch):
@@ -156,7 +157,8 @@ def test_with_a_frozen_layer_the_queue_is_kept_short_too(garments, monkeypatch):
     net[0].collect_params().setattr("grad_req", "null")
     trained = [p.data() for p in net[2].collect_params().values()]
     waited_for = []
-    monkeypatch.setattr(loop.Queue, "add", lambda self, X, result: waited_for.append(result))
+    monkeypatch.setattr(gluon_engine.Queue, "add",
+                        lambda self, X, result: waited_for.append(result))
     train_iter, _ = iterators(garments, train=32)
     loop.train_ch5(net, train_iter, [], 16, trainer_of(net), mx.cpu(), 1)
     assert len(waited_for) == 2

@@ -10,7 +10,7 @@ A checkpoint is a folder ``RUN/checkpoint/epoch-EEEE-step-SSSSSS`` with
   ``optimizer``, its counts of updates and what changes in its schedule.
 
 It is written under another name and renamed, so a folder of that name is complete. Reading one
-runs nothing that is in it: the contents are compared with net and trainer before they are used.
+runs nothing that is in it: the contents are compared with net and optimizer before they are used.
 """
 
 import json
@@ -22,58 +22,35 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
-import mxnet as mx
 import numpy as np
-from mxnet import gluon
 
 from nin_gluon.atomic_files import explained
 from nin_gluon.checked_files import naming, parse_json, read_text
 from nin_gluon.errors import InputError
-from nin_gluon.training.checkpoint import old_checkpoint, trainer_state
-from nin_gluon.training.checkpoint.array_files import Entry, read_safetensors, write_safetensors
-from nin_gluon.training.checkpoint.net_parameters import (
-    entry_of,
-    named_parameters,
-    read_parameters,
-    set_parameters,
-)
+from nin_gluon.training.checkpoint.array_files import write_safetensors
+from nin_gluon.training.engine import Engine
 from nin_gluon.training.history import EpochRecord, parse_history
-from nin_gluon.training.loop import Tally
+from nin_gluon.training.tally import Tally
 
-__all__ = ["complete", "latest", "load", "save", "seed_step"]
+__all__ = ["complete", "latest", "load", "save"]
 
 log = logging.getLogger(__name__)
 
 FORMAT = 2  # version 0.1 of the package had none; its checkpoints count as 1
 LONGEST_STATE = 4 * 2**20  # bytes; an epoch takes 150, and all else 10,000
 
-Device = Any  # mxnet.Context or a list of them
-
-
-def seed_step(seed: int, epoch: int, step: int, rank: int = 0) -> None:
-    """Seed MXNet's random numbers, which draw the dropout masks, for one step of training.
-
-    MXNet can set its random state but not tell it. With a seed for every step the masks do not
-    depend on where a run was stopped; with one for every worker (`rank`) each has its own masks.
-    Seeding is queued like any operation: nothing waits.
-    """
-    entropy = (seed, epoch, step, rank) if rank else (seed, epoch, step)
-    mx.random.seed(int(np.random.SeedSequence(entropy).generate_state(1)[0] % 2**31))
-
 
 # ------------------------------------------------------------------ saving
 
 
-def save(run: Path, net: gluon.Block, trainer: gluon.Trainer, tally: Tally,
-         history: Sequence[EpochRecord], order_state: tuple) -> Path:
+def save(run: Path, engine: Engine, tally: Tally, history: Sequence[EpochRecord],
+         order_state: tuple) -> Path:
     """Write a checkpoint into the run folder and remove the one before; return its path.
 
     Parameters
     ----------
     run : Path
-    net : Block
-    trainer : gluon.Trainer
-        With SGD or Adam, which updates the parameters itself (``update_on_kvstore=False``).
+    engine : Engine
     tally : Tally
         Of the epoch that is under way, collected.
     history : list of EpochRecord
@@ -86,7 +63,7 @@ def save(run: Path, net: gluon.Block, trainer: gluon.Trainer, tally: Tally,
         The operating system refuses; the checkpoint before is still there.
     """
     folder = Path(run, "checkpoint")
-    arrays, numbers = trainer_state.take(trainer, trainer_names(net, trainer))
+    arrays, numbers = engine.optimizer_state()
     name, key, *rest = order_state
     state = {"format": FORMAT, "tally": tally.state(),
              "history": [asdict(record) for record in history],
@@ -100,9 +77,7 @@ def save(run: Path, net: gluon.Block, trainer: gluon.Trainer, tally: Tally,
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as temporary:
             written = Path(temporary, target.name)
             written.mkdir()
-            write_safetensors(written / "net.safetensors", {
-                name: parameter.list_data()[0].asnumpy()
-                for name, parameter in named_parameters(net).items()})
+            write_safetensors(written / "net.safetensors", engine.parameters())
             write_safetensors(written / "optimizer.safetensors", {
                 ".".join(key): array for key, array in arrays.items()})
             (written / "state.json").write_text(json.dumps(state, allow_nan=False), "utf-8")
@@ -140,9 +115,8 @@ def latest(run: Path) -> Path:
 # ------------------------------------------------------------------ loading
 
 
-def load(path: Path, net: gluon.Block, trainer: gluon.Trainer,
-         ctx: Device) -> Tuple[Tally, List[EpochRecord]]:
-    """Put net, trainer and NumPy's random state back to where the checkpoint was taken.
+def load(path: Path, engine: Engine) -> Tuple[Tally, List[EpochRecord]]:
+    """Put net, optimizer and NumPy's random state back to where the checkpoint was taken.
 
     Nothing is changed before all of the checkpoint has been read and found to fit.
 
@@ -159,55 +133,19 @@ def load(path: Path, net: gluon.Block, trainer: gluon.Trainer,
     path = Path(path)
     try:
         state = read_state(path / "state.json")
-        values = read_parameters(path, net)
-        arrays, numbers = read_trainer(path, state, net, trainer)
+        values = engine.read_parameters(path)
+        arrays, numbers = engine.read_optimizer_state(path, state)
     except ValueError as error:
         raise InputError(f"the checkpoint {path} cannot be read ({error}); if there is a copy of "
                          "the run folder use that, else start a new run.") from error
     if state["format"] == 1:
         log.warning("the checkpoint %s has the format of version 0.1; the next one that is saved "
                     "will have today's", path)
-    set_parameters(net, values, ctx)
-    trainer_state.put(trainer, trainer_names(net, trainer), arrays, numbers)
+    engine.put_parameters(values)
+    engine.put_optimizer_state(arrays, numbers)
     name, key, *rest = state["numpy_random"]
     np.random.set_state((name, np.array(key, np.uint32), *rest))
     return Tally(**state["tally"]), parse_history(state["history"])
-
-
-def trainer_names(net: gluon.Block, trainer: gluon.Trainer) -> List[str]:
-    """Our names of the trainer's parameters, in its order, which may be another than the net's."""
-    names = {id(parameter): name for name, parameter in named_parameters(net).items()}
-    return [names[id(parameter)] for parameter in trainer._params]
-
-
-def read_trainer(path: Path, state: Dict[str, Any], net: gluon.Block,
-                 trainer: gluon.Trainer) -> Tuple[trainer_state.Arrays, Dict[str, Any]]:
-    """The checked arrays and numbers of the trainer in a checkpoint's folder."""
-    kinds, names = trainer_state.kinds_of(trainer), trainer_names(net, trainer)
-    parameters = named_parameters(net)
-    expected = {(name, kind): entry_of(f"{name}.{kind}", parameters[name])
-                for name in names for kind in kinds}
-    if state["format"] == 1:
-        arrays, numbers = old_checkpoint.read_trainer(path / "trainer.states", expected, names,
-                                                      kinds)
-    else:
-        keys = {entry.name: key for key, entry in expected.items()}
-        most_bytes = sum(entry.nbytes for entry in expected.values())
-
-        def accept(entries: List[Entry]) -> None:
-            for entry in entries:
-                wanted = expected.get(keys.get(entry.name, ("", "")))
-                if wanted is None or (entry.shape, entry.dtype) != (wanted.shape, wanted.dtype):
-                    raise ValueError("an array's name, shape or type does not fit the net and its "
-                                     "optimizer")
-
-        found = read_safetensors(path / "optimizer.safetensors", most_bytes, accept)
-        arrays, numbers = {keys[name]: array for name, array in found.items()}, state["optimizer"]
-    trainer_state.check_numbers(numbers, trainer, names)
-    if kinds and set(arrays) != {(name, kind) for name in numbers["update_counts"]
-                                 for kind in kinds}:
-        raise ValueError("the optimizer's arrays are not those of the parameters that it updated")
-    return arrays, numbers
 
 
 def read_state(path: Path) -> Dict[str, Any]:

@@ -13,11 +13,11 @@ from mxnet import gluon
 
 from nin_gluon.training.checkpoint.array_files import (
     BFLOAT16,
-    Accept,
     Entry,
     read_params,
     read_safetensors,
 )
+from nin_gluon.training.checkpoint.checks import same, total
 
 __all__ = ["entry_of", "infer_shapes", "named_parameters", "read_exported", "read_parameters",
            "set_parameters"]
@@ -113,28 +113,6 @@ def read_exported(path: Path, net: gluon.Block) -> List[np.ndarray]:
         same(wanted, in_order=True)([Entry(role(e.name), e.shape, e.dtype) for e in entries])
 
     return list(read_params(path, total(wanted), accept).values())
-
-
-def total(entries: List[Entry]) -> int:
-    return sum(entry.nbytes for entry in entries)
-
-
-def same(wanted: List[Entry], in_order: bool = False) -> Accept:
-    """Accepts what is in a file if it is just this, in any order or in this one."""
-
-    def accept(entries: List[Entry]) -> None:
-        if len(entries) != len(wanted):
-            raise ValueError(f"{len(entries)} arrays instead of {len(wanted)}")
-        by_name = {entry.name: entry for entry in entries}
-        for i, mine in enumerate(wanted):
-            found = entries[i] if in_order else by_name.get(mine.name)
-            if found is None or found.name != mine.name:
-                raise ValueError(f"it has no {mine.name} where the net has one")
-            if (found.shape, found.dtype) != (mine.shape, mine.dtype):
-                raise ValueError(f"{mine.name} is not of the net's shape and type, "
-                                 f"{mine.shape} and {mine.dtype.name}")
-
-    return accept
 
 
 def set_parameters(net: gluon.Block, values: List[np.ndarray], ctx: Any) -> None:

@@ -6,16 +6,16 @@ from typing import Any, Dict, List, Tuple
 
 from nin_gluon.checked_files import naming, open_file
 from nin_gluon.training.checkpoint.array_files import Entry, read_entry, scan_ndarray
-from nin_gluon.training.checkpoint.trainer_state import Arrays, merged
+from nin_gluon.training.engine import OptimizerArrays
 from nin_gluon.training.inert_pickle import TRAINER, Made, read_pickle
 
-__all__ = ["read_trainer"]
+__all__ = ["merged", "read_trainer"]
 
 SCHEDULES = ("CosineScheduler", "MultiFactorScheduler")
 
 
 def read_trainer(path: Path, expected: Dict[Tuple[str, str], Entry], names: List[str],
-                 kinds: Tuple[str, ...]) -> Tuple[Arrays, Dict[str, Any]]:
+                 kinds: Tuple[str, ...]) -> Tuple[OptimizerArrays, Dict[str, Any]]:
     """Arrays and numbers, as `trainer_state.take` gives them, from a ``trainer.states``.
 
     Parameters
@@ -43,9 +43,9 @@ def read_trainer(path: Path, expected: Dict[Tuple[str, str], Entry], names: List
 
 
 def arrays_of(states: Dict[Any, Any], expected: Dict[Tuple[str, str], Entry], names: List[str],
-              kinds: Tuple[str, ...]) -> Arrays:
+              kinds: Tuple[str, ...]) -> OptimizerArrays:
     """The arrays of a pickled ``Updater.states``."""
-    arrays: Arrays = {}
+    arrays: OptimizerArrays = {}
     for index, state in states.items():
         values = state if type(state) is tuple else () if state is None else (state,)
         if type(index) is not int or not 0 <= index < len(names) or (
@@ -97,3 +97,15 @@ def numbers_of(optimizer: Any, names: List[str]) -> Dict[str, Any]:
     return {"name": optimizer.name.lower(), "num_update": state.get("num_update"),
             "begin_num_update": state.get("begin_num_update"),
             "update_counts": merged(counts, names), "schedule": schedule, "loss_scale": None}
+
+
+def merged(counts: Dict[int, Dict[int, int]], names: List[str]) -> Dict[str, int]:
+    """How often each parameter was updated, from MXNet's counts by device and index.
+
+    They are alike on the devices in use, and 0 or missing on the others.
+    """
+    most: Dict[str, int] = {}
+    for by_index in counts.values():
+        for index, count in by_index.items():
+            most[names[index]] = max(count, most.get(names[index], 0))
+    return most

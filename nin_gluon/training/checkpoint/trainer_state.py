@@ -4,13 +4,18 @@ Arrays go by names, numbers into a dict for JSON. ``Trainer.save_states`` and ``
 their place, write and run a pickle of the whole optimizer.
 """
 
+from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
 import mxnet as mx
-import numpy as np
 from mxnet import gluon
 
-__all__ = ["KINDS", "check_numbers", "kinds_of", "put", "take"]
+from nin_gluon.training.checkpoint import old_checkpoint
+from nin_gluon.training.checkpoint.array_files import Entry
+from nin_gluon.training.checkpoint.checks import check_completeness, need, read_optimizer_arrays
+from nin_gluon.training.engine import OptimizerArrays
+
+__all__ = ["KINDS", "check_numbers", "kinds_of", "put", "read", "take"]
 
 # The arrays that MXNet's optimizers keep for each parameter, in MXNet's order.
 KINDS = {"sgd": ("momentum",), "adam": ("mean", "variance")}
@@ -20,9 +25,6 @@ SCHEDULE_NUMBERS = {"base_lr": float, "count": int, "cur_step_ind": int}
 
 # The same of AMP's loss scaler, which has them under these names with "_" before them.
 LOSS_SCALE_NUMBERS = {"loss_scale": float, "next_loss_scale": float, "unskipped": int}
-
-# By name and kind: momentum and so on, each of the shape and type of its parameter.
-Arrays = Dict[Tuple[str, str], np.ndarray]
 
 
 def kinds_of(trainer: gluon.Trainer) -> Tuple[str, ...]:
@@ -45,7 +47,7 @@ def optimizer_name(trainer: gluon.Trainer) -> str:
     return type(trainer.optimizer).__name__.lower()
 
 
-def take(trainer: gluon.Trainer, names: List[str]) -> Tuple[Arrays, Dict[str, Any]]:
+def take(trainer: gluon.Trainer, names: List[str]) -> Tuple[OptimizerArrays, Dict[str, Any]]:
     """The trainer's arrays and numbers; `names` are those of its parameters."""
     connect(trainer)
     kinds, optimizer, arrays = kinds_of(trainer), trainer.optimizer, {}
@@ -59,7 +61,7 @@ def take(trainer: gluon.Trainer, names: List[str]) -> Tuple[Arrays, Dict[str, An
         "name": optimizer_name(trainer),
         "num_update": optimizer.num_update,
         "begin_num_update": optimizer.begin_num_update,
-        "update_counts": merged(optimizer._all_index_update_counts, names),
+        "update_counts": old_checkpoint.merged(optimizer._all_index_update_counts, names),
         "schedule": schedule and {"name": type(schedule).__name__,
                                   **numbers_in(schedule, SCHEDULE_NUMBERS)},
         "loss_scale": scaler and {name: kind(getattr(scaler, "_" + name))
@@ -73,18 +75,6 @@ def numbers_in(thing: Any, names: Dict[str, type]) -> Dict[str, Any]:
             if hasattr(thing, name)}
 
 
-def merged(counts: Dict[int, Dict[int, int]], names: List[str]) -> Dict[str, int]:
-    """How often each parameter was updated, from MXNet's counts by device and index.
-
-    They are alike on the devices in use, and 0 or missing on the others.
-    """
-    most: Dict[str, int] = {}
-    for by_index in counts.values():
-        for index, count in by_index.items():
-            most[names[index]] = max(count, most.get(names[index], 0))
-    return most
-
-
 def connect(trainer: gluon.Trainer) -> None:
     """Create the trainer's kvstore if that is still to be done, as MXNet's own functions do."""
     if not trainer._kv_initialized:
@@ -95,7 +85,39 @@ def connect(trainer: gluon.Trainer) -> None:
         raise NotImplementedError("checkpoints are for trainers with update_on_kvstore=False")
 
 
-# ------------------------------------------------------------------ checking
+# ------------------------------------------------------------------ reading and checking
+
+
+def read(folder: Path, state: Dict[str, Any], trainer: gluon.Trainer, names: List[str],
+         expected: Dict[Tuple[str, str], Entry]) -> Tuple[OptimizerArrays, Dict[str, Any]]:
+    """The checked arrays and numbers of the trainer in a checkpoint's folder.
+
+    Parameters
+    ----------
+    folder : Path
+    state : dict
+        Of its ``state.json``.
+    trainer : gluon.Trainer
+    names : list of str
+        Of its parameters.
+    expected : dict
+        The arrays that there may be.
+
+    Raises
+    ------
+    ValueError
+        They are damaged, or those of another optimizer.
+    """
+    kinds = kinds_of(trainer)
+    if state["format"] == 1:
+        arrays, numbers = old_checkpoint.read_trainer(folder / "trainer.states", expected, names,
+                                                      kinds)
+    else:
+        arrays = read_optimizer_arrays(folder / "optimizer.safetensors", expected)
+        numbers = state["optimizer"]
+    check_numbers(numbers, trainer, names)
+    check_completeness(arrays, numbers["update_counts"], kinds)
+    return arrays, numbers
 
 
 def check_numbers(numbers: Any, trainer: gluon.Trainer, names: List[str]) -> None:
@@ -124,24 +146,10 @@ def check_numbers(numbers: Any, trainer: gluon.Trainer, names: List[str]) -> Non
             raise ValueError("loss_scale is 0")
 
 
-def need(value: Any, kinds: Dict[str, Any], what: str) -> None:
-    """Raise ValueError unless it is a dict of just these keys, its numbers from 0 to 2**53."""
-    if not isinstance(value, dict) or set(value) != set(kinds):
-        raise ValueError(f"{what} does not consist of {', '.join(map(str, kinds)) or 'nothing'}")
-    for key, kind in kinds.items():
-        found = value[key]
-        if kind is float and type(found) is int:
-            found = value[key] = float(found)
-        if isinstance(found, bool) or not isinstance(found, kind):
-            raise ValueError(f"{key} in {what} is of the wrong type")
-        if isinstance(found, (int, float)) and not 0 <= found <= 2**53:
-            raise ValueError(f"{key} in {what} is no number from 0 to 2**53")
-
-
 # ------------------------------------------------------------------ putting back
 
 
-def put(trainer: gluon.Trainer, names: List[str], arrays: Arrays,
+def put(trainer: gluon.Trainer, names: List[str], arrays: OptimizerArrays,
         numbers: Dict[str, Any]) -> None:
     """Give the trainer what `take` took, on all its devices; it has been checked."""
     connect(trainer)

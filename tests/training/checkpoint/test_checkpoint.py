@@ -14,9 +14,10 @@ from safetensors.numpy import load_file
 from nin_gluon.errors import InputError, WriteError
 from nin_gluon.training import checkpoint
 from nin_gluon.training.checkpoint.array_files import write_safetensors
+from nin_gluon.training.gluon_engine import seed_step
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.loop import Tally
-from tests.training.small_nets import OPTIMIZERS, net_and_trainer, save, train_steps, values
+from tests.training.small_nets import OPTIMIZERS, engine, net_and_trainer, save, train_steps, values
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def saved(tmp_path):
     train_steps(net, trainer, 0, 3)
     history = [EpochRecord(1, 0.1, 0.2, 0.3, 0.4)]
     tally = Tally(2, step=3, loss_sum=1 / 3, correct=5, images=6, seconds=7.5)
-    checkpoint.save(tmp_path, net, trainer, tally, history, np.random.get_state())
+    checkpoint.save(tmp_path, engine(net, trainer), tally, history, np.random.get_state())
     return tmp_path, history, tally, np.random.rand(4), train_steps(net, trainer, 3, 7)
 
 
@@ -35,7 +36,7 @@ def test_going_on_is_as_never_having_stopped(saved):
     run, history, tally, numbers, parameters = saved
     np.random.seed(99)
     net, trainer = net_and_trainer()
-    loaded, loaded_history = checkpoint.load(checkpoint.latest(run), net, trainer, mx.cpu())
+    loaded, loaded_history = checkpoint.load(checkpoint.latest(run), engine(net, trainer))
     assert loaded_history == history
     assert loaded.state() == tally.state()
     np.testing.assert_array_equal(np.random.rand(4), numbers)
@@ -51,7 +52,7 @@ def test_every_optimizer_and_schedule_goes_on(tmp_path, optimizer, done):
     path = save(tmp_path, net, trainer)
     wanted, rate = train_steps(net, trainer, done, 9), trainer.learning_rate
     net, trainer = net_and_trainer(optimizer=optimizer)
-    checkpoint.load(path, net, trainer, mx.cpu())
+    checkpoint.load(path, engine(net, trainer))
     for mine, expected in zip(train_steps(net, trainer, done, 9), wanted):
         np.testing.assert_array_equal(mine, expected)
     assert trainer.learning_rate == rate
@@ -67,7 +68,7 @@ def test_another_number_of_devices_goes_on(tmp_path, optimizer, first):
     path = save(tmp_path, net, trainer)
     other = devices[: 3 - first]
     net, trainer = net_and_trainer(optimizer=optimizer, ctx=other)
-    checkpoint.load(path, net, trainer, other)
+    checkpoint.load(path, engine(net, trainer))
     (tmp_path / "again").mkdir()
     again = save(tmp_path / "again", net, trainer)
     for name in ("net.safetensors", "optimizer.safetensors", "state.json"):
@@ -89,7 +90,7 @@ def test_another_number_of_devices_goes_on(tmp_path, optimizer, first):
 def test_the_files_are_what_the_safetensors_package_and_json_read(saved):
     path = checkpoint.latest(saved[0])
     net, trainer = net_and_trainer()
-    checkpoint.load(path, net, trainer, mx.cpu())
+    checkpoint.load(path, engine(net, trainer))
     arrays = load_file(path / "net.safetensors")
     assert sorted(arrays) == ["000.weight", "001.bias"]
     for array, parameter in zip((arrays[n] for n in sorted(arrays)), values(net)):
@@ -110,7 +111,7 @@ def test_a_diverging_loss_and_a_clock_set_back_can_be_saved(tmp_path):
     net, trainer = net_and_trainer()
     tally = Tally(1, 2, 1e300, 0, 4, -3600.0)
     path = save(tmp_path, net, trainer, tally)
-    assert checkpoint.load(path, net, trainer, mx.cpu())[0].state() == tally.state()
+    assert checkpoint.load(path, engine(net, trainer))[0].state() == tally.state()
 
 
 def test_the_scale_of_the_loss_is_kept(tmp_path):
@@ -122,7 +123,7 @@ def test_the_scale_of_the_loss_is_kept(tmp_path):
     path = save(tmp_path, net, trainer)
     net, trainer = net_and_trainer()
     trainer._amp_loss_scaler = amp.loss_scaler.LossScaler()
-    checkpoint.load(path, net, trainer, mx.cpu())
+    checkpoint.load(path, engine(net, trainer))
     assert trainer._amp_loss_scaler.loss_scale == 2.0**10
     assert trainer._amp_loss_scaler._unskipped == 3
 
@@ -130,7 +131,7 @@ def test_the_scale_of_the_loss_is_kept(tmp_path):
 def test_only_the_newest_is_kept_and_nothing_half_written(saved):
     run = saved[0]
     net, trainer = net_and_trainer()
-    path = checkpoint.save(run, net, trainer, Tally(3), [], np.random.get_state())
+    path = checkpoint.save(run, engine(net, trainer), Tally(3), [], np.random.get_state())
     assert path == checkpoint.latest(run)
     assert [p.name for p in (run / "checkpoint").iterdir()] == ["epoch-0003-step-000000"]
 
@@ -148,7 +149,7 @@ def test_an_interrupted_save_leaves_the_one_before(saved, monkeypatch):
     monkeypatch.setattr("nin_gluon.training.checkpoint.checkpoint.write_safetensors", full)
     full_disk = "epoch-0003-step-000000 cannot be written: the disk is full"
     with pytest.raises(WriteError, match=full_disk):
-        checkpoint.save(run, net, trainer, Tally(3), [], np.random.get_state())
+        checkpoint.save(run, engine(net, trainer), Tally(3), [], np.random.get_state())
     assert checkpoint.latest(run) == before
     assert len(list((run / "checkpoint").iterdir())) == 1
 
@@ -162,7 +163,7 @@ def test_a_damaged_checkpoint_is_named(saved, name, damage):
     if damage != "missing":
         (path / name).write_bytes(content[:50] if damage == "truncated" else b"")
     with pytest.raises(InputError, match="epoch-0002-step-000003 cannot be read"):
-        checkpoint.load(path, *net_and_trainer(), mx.cpu())
+        checkpoint.load(path, engine(*net_and_trainer()))
 
 
 @pytest.mark.parametrize("name", ["net.safetensors", "optimizer.safetensors", "state.json"])
@@ -177,7 +178,7 @@ def test_what_is_no_ordinary_file_is_named(saved, name, kind):
     said = (f"{name}:? (is a (folder|pipe|device), not a file|it is empty|is empty|is missing|"
             r"cannot be read \(its symbolic links go round in a circle\))")
     with pytest.raises(InputError, match=said):
-        checkpoint.load(path.parent, *net_and_trainer(), mx.cpu())
+        checkpoint.load(path.parent, engine(*net_and_trainer()))
 
 
 def edited(path, change):
@@ -225,7 +226,7 @@ def test_a_wrong_state_is_refused_and_changes_nothing(saved, change):
     net, trainer = net_and_trainer()
     before, random = values(net), np.random.get_state()[1].tolist()
     with pytest.raises(InputError, match="state.json|optimizer|update_counts|schedule|loss_scale"):
-        checkpoint.load(path, net, trainer, mx.cpu())
+        checkpoint.load(path, engine(net, trainer))
     for mine, expected in zip(values(net), before):
         np.testing.assert_array_equal(mine, expected)
     assert np.random.get_state()[1].tolist() == random
@@ -238,26 +239,25 @@ def test_odd_json_is_refused(saved, text):
     path = checkpoint.latest(saved[0])
     (path / "state.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     with pytest.raises(InputError, match="state.json(: | is damaged: it is not UTF-8)"):
-        checkpoint.load(path, *net_and_trainer(), mx.cpu())
+        checkpoint.load(path, engine(*net_and_trainer()))
 
 
 def test_another_optimizers_checkpoint_is_refused(saved):
     for other in ("adam", "plain sgd", "steps"):
         with pytest.raises(InputError, match="cannot be read"):
-            checkpoint.load(checkpoint.latest(saved[0]), *net_and_trainer(optimizer=other),
-                            mx.cpu())
+            checkpoint.load(checkpoint.latest(saved[0]), engine(*net_and_trainer(optimizer=other)))
 
 
 def test_what_a_killed_process_left_is_cleared(saved):
     run = saved[0]
     (run / "checkpoint" / ".saving-dead").mkdir()
-    checkpoint.save(run, *net_and_trainer(), Tally(3), [], np.random.get_state())
+    checkpoint.save(run, engine(*net_and_trainer()), Tally(3), [], np.random.get_state())
     assert [p.name for p in (run / "checkpoint").iterdir()] == ["epoch-0003-step-000000"]
 
 
 def test_another_nets_checkpoint_is_refused(saved):
     with pytest.raises(InputError, match="cannot be read"):
-        checkpoint.load(checkpoint.latest(saved[0]), *net_and_trainer(units=4), mx.cpu())
+        checkpoint.load(checkpoint.latest(saved[0]), engine(*net_and_trainer(units=4)))
 
 
 def test_a_run_without_checkpoint_says_so(tmp_path):
@@ -267,7 +267,7 @@ def test_a_run_without_checkpoint_says_so(tmp_path):
 
 def test_dropout_depends_on_seed_epoch_step_and_worker_alone():
     def mask(*key):
-        checkpoint.seed_step(*key)
+        seed_step(*key)
         with autograd.record():
             return nd.Dropout(nd.ones(100), p=0.5).asnumpy().tolist()
 

@@ -29,7 +29,7 @@ from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.inert_pickle import TRAINER, read_pickle
 from nin_gluon.training.loop import Tally
 from tests.fuzz.cases import survives
-from tests.training.small_nets import OPTIMIZERS, net_and_trainer, train_steps, values
+from tests.training.small_nets import OPTIMIZERS, engine, net_and_trainer, train_steps, values
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 
@@ -66,17 +66,17 @@ def test_old_checkpoints_go_on_and_are_converted(tmp_path, optimizer, done, capl
     path = save_old(tmp_path, net, trainer)
     wanted = train_steps(net, trainer, done, 9)
     net, trainer = net_and_trainer(optimizer=optimizer)
-    tally, history = checkpoint.load(path, net, trainer, mx.cpu())
+    tally, history = checkpoint.load(path, engine(net, trainer))
     assert tally.state() == Tally(2, 3, 1.5, 5, 6, 7.5).state()
     assert history == [EpochRecord(1, 0.1, 0.2, 0.3, 0.4)]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "has the format of version 0.1" in caplog.text
     tally.step += 1
-    new = checkpoint.save(tmp_path, net, trainer, tally, history, np.random.get_state())
+    new = checkpoint.save(tmp_path, engine(net, trainer), tally, history, np.random.get_state())
     for mine, expected in zip(train_steps(net, trainer, done, 9), wanted):
         np.testing.assert_array_equal(mine, expected)
     net, trainer = net_and_trainer(optimizer=optimizer)
-    checkpoint.load(new, net, trainer, mx.cpu())
+    checkpoint.load(new, engine(net, trainer))
     for mine, expected in zip(train_steps(net, trainer, done, 9), wanted):
         np.testing.assert_array_equal(mine, expected)
     assert len(caplog.records) == 1
@@ -184,7 +184,7 @@ def refused(old, tmp_path, monkeypatch):
                              (pickle, "Unpickler")):
             monkeypatch.setattr(module, name, spy(getattr(module, name), called, name))
         with pytest.raises(InputError, match=r"trainer.states: ") as caught:
-            checkpoint.load(old, net, trainer, mx.cpu())
+            checkpoint.load(old, engine(net, trainer))
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
         for mine, expected in zip(values(net), before):
             np.testing.assert_array_equal(mine, expected)
@@ -281,7 +281,7 @@ def test_a_call_anywhere_in_the_states_is_refused(refused, protocol, place):
 def test_bombs_and_nonsense_take_little(old, program):
     (old / "trainer.states").write_bytes(b"\x80\x04" + program)
     net, trainer = net_and_trainer()
-    assert not survives(lambda: checkpoint.load(old, net, trainer, mx.cpu()), 2**20)
+    assert not survives(lambda: checkpoint.load(old, engine(net, trainer)), 2**20)
 
 
 def test_the_reader_agrees_with_pickle_on_data():

@@ -1,4 +1,4 @@
-"""Devices under the names that the project uses."""
+"""PyTorch's devices under the names that the project uses."""
 
 import re
 from typing import Optional
@@ -6,7 +6,7 @@ from typing import Optional
 import torch
 
 from nin_gluon.errors import InputError
-from nin_gluon.runtime import device_capabilities
+from nin_gluon.runtime.cuda import device_capabilities
 
 __all__ = ["parse_device", "try_gpu"]
 

@@ -6,7 +6,7 @@ from nin_gluon import InputError, torch_edition
 
 torch = pytest.importorskip("torch")
 
-from nin_gluon.torch_edition import device  # noqa: E402
+from nin_gluon.runtime import torch_device as device  # noqa: E402
 
 
 def test_devices_by_name(monkeypatch):

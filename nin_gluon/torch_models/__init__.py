@@ -1,0 +1,1 @@
+"""The nets and their initializations in PyTorch; importing them does not import MXNet."""

@@ -1,0 +1,199 @@
+"""The engine of PyTorch: training and test steps, and what checkpoints keep."""
+
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Sequence, Tuple
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
+
+from nin_gluon.atomic_files import replacing
+from nin_gluon.training.checkpoint.array_files import Entry, read_safetensors
+from nin_gluon.training.checkpoint.checks import (
+    check_completeness,
+    need,
+    read_optimizer_arrays,
+    same,
+    total,
+)
+from nin_gluon.training.engine import OptimizerArrays, step_seed
+from nin_gluon.training.torch_optimizers import Optimizer
+
+__all__ = ["TorchEngine"]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class TorchEngine:
+    """A PyTorch net with its optimizer; see `nin_gluon.training.engine.Engine`.
+
+    Conventions are Gluon's: the loss is summed over the images and the gradient divided by the
+    batch size, for the last, smaller batch too.
+
+    Parameters
+    ----------
+    net : nn.Module
+        On `device`, of known shapes. X (batch, channels, height, width) -> scores (batch, classes).
+    device : torch.device
+    optimizer : Optimizer
+    learning_rate : callable
+        Number of an update, from 1 -> its learning rate.
+    batch_size : int
+        Of all workers together.
+    dtype : {"float32", "bfloat16"}
+        Arithmetic of the convolutions. Parameters, loss and sums are float32 in any case.
+    workers : int
+        How many processes train this net together, each on its part of every batch; they have
+        joined a process group of ``torch.distributed``.
+    """
+
+    name = "torch"
+
+    def __init__(self, net: nn.Module, device: torch.device, optimizer: Optimizer,
+                 learning_rate: Callable[[int], float], batch_size: int,
+                 dtype: str = "float32", workers: int = 1) -> None:
+        self.net, self.device, self.optimizer, self.workers = net, device, optimizer, workers
+        # Averages the gradients over the processes during the backward pass.
+        self.model: nn.Module = DistributedDataParallel(net) if workers > 1 else net
+        self.learning_rate, self.batch_size, self.dtype = learning_rate, batch_size, dtype
+        kind = "gpu" if device.type == "cuda" else "cpu"
+        self.devices = [f"{kind}({device.index or 0})"]
+        self.named = {f"{i:03d}.{name.rsplit('.', 1)[-1]}": parameter
+                      for i, (name, parameter) in enumerate(net.named_parameters())}
+
+    # -------------------------------------------------------------- steps
+
+    def seed_step(self, seed: int, epoch: int, step: int, rank: int = 0) -> None:
+        torch.manual_seed(step_seed(seed, epoch, step, rank))
+
+    def train_step(self, X: Tensor, y: Tensor) -> Tensor:
+        self.net.train()
+        self.net.zero_grad()
+        with self.arithmetic():
+            y_hat = self.model(X)
+        l = F.cross_entropy(y_hat.float(), y, reduction="sum")
+        (l / (self.batch_size / self.workers)).backward()
+        gradients = [p.grad for p in self.named.values() if p.grad is not None]
+        self.optimizer.step(gradients, self.learning_rate(self.optimizer.updates + 1))
+        sums = torch.stack([l.detach().double(), count_correct(y_hat, y).double(),
+                            torch.full_like(l, len(y), dtype=torch.float64, requires_grad=False)])
+        if self.workers > 1:
+            distributed.all_reduce(sums)
+        return sums
+
+    def start_evaluation(self) -> Callable[[Tensor, Tensor], Tensor]:
+        self.net.eval()
+
+        def test_step(X: Tensor, y: Tensor) -> Tensor:
+            return count_correct(self.scores(X), y)
+
+        return test_step
+
+    @torch.no_grad()
+    def scores(self, X: Tensor) -> Tensor:
+        """Scores (batch, classes) of the net in the mode that it is in."""
+        with self.arithmetic():
+            y_hat: Tensor = self.net(X)
+            return y_hat
+
+    def arithmetic(self) -> Any:
+        """A context manager: convolutions in `dtype` inside the block."""
+        return torch.autocast(self.device.type, DTYPES[self.dtype],
+                              enabled=self.dtype != "float32")
+
+    def fetch(self, results: Sequence[Tensor]) -> np.ndarray:
+        if not results:
+            return np.empty((0, 1, 1))
+        values: np.ndarray = torch.stack(list(results)).cpu().numpy()  # the only wait
+        return values.reshape(len(results), 1, -1)
+
+    def sum_over_workers(self, numbers: Sequence[int]) -> List[int]:
+        sums = torch.tensor(list(numbers), device=self.device)
+        if self.workers > 1:
+            distributed.all_reduce(sums)
+        return [int(total) for total in sums.tolist()]
+
+    def parameters_are_finite(self) -> bool:
+        with torch.no_grad():
+            return bool(torch.stack([p.isfinite().all() for p in self.named.values()]).all())
+
+    def predict(self, X: Tensor) -> np.ndarray:
+        self.net.eval()
+        return self.to_numpy(self.scores(X.to(self.device)).argmax(dim=1))
+
+    def to_numpy(self, array: Tensor) -> np.ndarray:
+        values: np.ndarray = array.detach().cpu().numpy()
+        return values
+
+    # -------------------------------------------------------------- files
+
+    def parameters(self) -> Dict[str, np.ndarray]:
+        # In C order: on the device the channels of a weight may come last in memory.
+        return {name: np.array(self.to_numpy(p), order="C") for name, p in self.named.items()}
+
+    def put_parameters(self, values: Dict[str, np.ndarray]) -> None:
+        fill(list(self.named.values()), list(values.values()))
+
+    def entries(self) -> Dict[str, Entry]:
+        """What a file should say about each parameter."""
+        return {name: Entry(name, tuple(p.shape), np.dtype(np.float32))
+                for name, p in self.named.items()}
+
+    def read_parameters(self, folder: Path) -> Dict[str, np.ndarray]:
+        wanted = list(self.entries().values())
+        found = read_safetensors(folder / "net.safetensors", total(wanted), same(wanted))
+        return {entry.name: found[entry.name] for entry in wanted}
+
+    def optimizer_state(self) -> Tuple[OptimizerArrays, Dict[str, Any]]:
+        updates, arrays = self.optimizer.updates, {}
+        for kind, tensors in self.optimizer.state.items():
+            for name, tensor in zip(self.named, tensors if updates else ()):
+                arrays[name, kind] = np.array(self.to_numpy(tensor), order="C")
+        return arrays, {"name": self.optimizer.name, "num_update": updates}
+
+    def put_optimizer_state(self, arrays: OptimizerArrays, numbers: Dict[str, Any]) -> None:
+        self.optimizer.updates = numbers["num_update"]
+        for kind, tensors in self.optimizer.state.items():
+            fill(tensors, [arrays[name, kind] if arrays else np.zeros(tensor.shape, np.float32)
+                           for name, tensor in zip(self.named, tensors)])
+
+    def read_optimizer_state(self, folder: Path, state: Dict[str, Any],
+                             ) -> Tuple[OptimizerArrays, Dict[str, Any]]:
+        if state["format"] == 1:
+            raise ValueError("version 0.1, whose format it has, had no such engine")
+        numbers, kinds = state["optimizer"], self.optimizer.kinds
+        need(numbers, {"name": str, "num_update": int}, "optimizer")
+        if numbers["name"] != self.optimizer.name:
+            raise ValueError(f"it is of another optimizer than {self.optimizer.name}")
+        expected = {(name, kind): Entry(f"{name}.{kind}", entry.shape, entry.dtype)
+                    for name, entry in self.entries().items() for kind in kinds}
+        arrays = read_optimizer_arrays(folder / "optimizer.safetensors", expected)
+        check_completeness(arrays, list(self.named) if numbers["num_update"] else [], kinds)
+        return arrays, numbers
+
+    def export(self, folder: Path, epoch: int) -> Path:
+        """Write the net's state_dict as ``model-EEEE.safetensors``."""
+        target = Path(folder, f"model-{epoch:04d}.safetensors")
+        earlier = [path for path in Path(folder).glob("model-*.safetensors") if path != target]
+        packed = {name: values.detach().cpu().contiguous()
+                  for name, values in self.net.state_dict().items()}
+        with replacing(target) as temporary:
+            temporary.write_bytes(safetensors.torch.save(packed, {"format": "pt"}))
+        for path in earlier:
+            path.unlink()
+        return target
+
+
+def count_correct(y_hat: Tensor, y: Tensor) -> Tensor:
+    """How many scores (batch, classes) are highest at the label: an integer of no dimensions."""
+    return (y_hat.argmax(dim=1) == y).sum()
+
+
+@torch.no_grad()
+def fill(tensors: List[Tensor], values: Sequence[np.ndarray]) -> None:
+    """Copy arrays into tensors of their shapes, on whatever device these are."""
+    for tensor, value in zip(tensors, values):
+        tensor.copy_(torch.from_numpy(np.array(value)))

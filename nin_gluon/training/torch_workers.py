@@ -1,0 +1,83 @@
+"""Several processes that train one net in PyTorch, from the view of one of them.
+
+``torchrun`` starts the processes and tells them about one another. Each takes its part of every
+batch; DistributedDataParallel averages their gradients, over NCCL on GPUs and gloo on CPUs.
+"""
+
+import os
+from typing import Optional
+
+import torch
+from torch import distributed
+
+from nin_gluon.errors import InputError
+
+__all__ = ["TorchWorkers", "device_of_worker", "join"]
+
+
+class TorchWorkers:
+    """The processes of a job, as this process sees them; a single process is a job of one.
+
+    Attributes
+    ----------
+    rank : int
+        The number of this process, from 0. Process 0 prints, and writes the run folder.
+    count : int
+    distributed : bool
+        Whether torchrun started this process.
+    launch : str
+        The start of the command line that starts all of them; empty for a single process.
+    """
+
+    def __init__(self) -> None:
+        self.rank, self.count = int(os.environ.get("RANK", 0)), worker_count()
+        self.distributed = started_by_torchrun()
+        here = os.environ.get("LOCAL_WORLD_SIZE", str(self.count))
+        self.launch = (f"torchrun --nproc_per_node {here} --no-python " if self.distributed else "")
+
+    def wait_at_exit(self, wait: bool) -> None:
+        """Leave the job, at its good end."""
+        if self.distributed and wait:
+            distributed.barrier()
+            distributed.destroy_process_group()
+
+
+def started_by_torchrun() -> bool:
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ and "MASTER_ADDR" in os.environ
+
+
+def worker_count() -> int:
+    return int(os.environ["WORLD_SIZE"]) if started_by_torchrun() else 1
+
+
+def device_of_worker(ctx: str) -> str:
+    """``--ctx`` for this process: of several on one machine each takes a GPU of its own."""
+    if started_by_torchrun() and ctx.strip() in ("gpu", "cuda"):
+        return f"gpu({os.environ.get('LOCAL_RANK', '0')})"
+    return ctx
+
+
+def join(device: torch.device, count: Optional[int] = None) -> TorchWorkers:
+    """Become one of the processes. Returns when all of them are there.
+
+    Parameters
+    ----------
+    device : torch.device
+    count : int, optional
+        How many there must be, where a run is resumed.
+
+    Raises
+    ------
+    InputError
+        There is another number of them.
+    """
+    if count and worker_count() != count:
+        start = f"torchrun --nproc_per_node {count} --no-python" if count > 1 else "by itself"
+        raise InputError(f"the run is one of {count} processes, not of {worker_count()}; go on "
+                         f"with it {start}.")
+    workers = TorchWorkers()
+    if workers.distributed:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return workers

@@ -1,0 +1,86 @@
+"""The two engines against each other: the same parameters, images and settings, 20 steps.
+
+Tolerance, float32 on a CPU: the loss within 1e-4, every parameter within 1e-3 of its largest value.
+
+What each start is chosen for: at its kink a ReLU, and between two nearly equal values a pooling,
+let rounding decide which way a gradient goes, and training amplifies that. So the biases lift units
+above zero. Adam besides makes a whole step of a gradient that is all but zero, in a direction that
+rounding decides, as soon as it is well above Adam's epsilon. Among two million parameters there are
+always some. So Adam gets the net without 1x1 convolutions, and a start in which most gradients of
+the lower layers are small.
+"""
+
+import mxnet as mx
+import numpy as np
+import pytest
+
+from nin_gluon.settings import PRESETS
+from nin_gluon.training import gluon_run
+from nin_gluon.training.run_folder import RunConfig
+from nin_gluon.training.workers import Workers
+
+torch = pytest.importorskip("torch")
+
+from nin_gluon.training import torch_run  # noqa: E402
+from nin_gluon.training.torch_workers import TorchWorkers  # noqa: E402
+
+STEPS = 20
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def small(preset):
+    """The preset's net and optimizer, for 20 steps of 8 small images, without chance.
+
+    32x32 for the paper's net. At 28x28 its average pooling gets maps of 14x14, for which MXNet on
+    CPUs (through oneDNN) computes a wrong gradient at the border.
+    """
+    settings = PRESETS[preset].settings
+    net = "nin_variant,inner=0" if settings.optimizer == "adam" else settings.model
+    return settings.but(model=f"{net},dropout=0", batch_size=8, dataset="sample", limit=8 * STEPS,
+                        epochs=1, augment="none", preprocess="none",
+                        resize=32 if net == "cifar_nin" else 67, init="xavier", seed=3)
+
+
+def start(parameters, settings):
+    """Parameters to start from, given Xavier's."""
+    random, last = np.random.RandomState(0), list(parameters)[-2:]
+    adam = settings.optimizer == "adam"
+
+    def value(name, drawn):
+        if name.endswith("weight"):
+            factor = (0.04 if name in last else 2) if adam else 0.5 if settings.momentum else 1
+            return drawn * np.float32(factor)
+        bounds = ((1, 1.5) if name in last else (0.3, 0.5)) if adam else (0, 0.1)
+        return random.uniform(*bounds, drawn.shape).astype(np.float32)
+
+    return {name: value(name, drawn) for name, drawn in parameters.items()}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_twenty_steps_agree(preset):
+    config = RunConfig(preset, small(preset))
+    runs = [gluon_run.prepare(config, [mx.cpu()], Workers("device")),
+            torch_run.prepare(config, torch.device("cpu"), TorchWorkers())]
+    first = start(runs[0].engine.parameters(), config.settings)
+    losses, parameters = [], []
+    for run in runs:
+        run.engine.put_parameters(first)
+        np.random.seed(5)  # the order of the images
+        sums = run.engine.fetch([run.engine.train_step(X, y) for X, y in run.train_iter])
+        assert sums.shape == (STEPS, 1, 3) and (sums[..., 2] == 8).all()
+        losses.append(sums[:, 0, 0] / 8)
+        parameters.append(run.engine.parameters())
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-4)
+    assert list(parameters[0]) == list(parameters[1])
+    for name, value in parameters[0].items():
+        largest = np.abs(value).max()
+        assert np.abs(value - first[name]).max() > 1e-5 * largest, f"{name} was not trained"
+        np.testing.assert_allclose(parameters[1][name], value, rtol=0, atol=1e-3 * largest,
+                                   err_msg=name)

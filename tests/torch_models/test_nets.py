@@ -1,0 +1,94 @@
+"""The PyTorch nets against the Gluon nets: parameters in the same order, the same scores."""
+
+import mxnet as mx
+import numpy as np
+import pytest
+from mxnet import nd
+
+from nin_gluon import models
+from nin_gluon.errors import InputError
+from nin_gluon.models.geometry import smallest_input
+
+torch = pytest.importorskip("torch")
+
+from nin_gluon.torch_models import nets  # noqa: E402
+from nin_gluon.torch_models.initializer import initialize  # noqa: E402
+
+NETS = [("nin", 67, 1), ("nin,head=fc", 70, 1), ("mlpconv_nin,head=fc_dropout,classes=7", 67, 3),
+        ("cifar_nin", 32, 3), ("cifar_nin,head=fc", 28, 1), ("nin_variant,inner=1", 67, 1),
+        ("nin_variant,inner_kernel=3,reduce=96-96-10", 67, 1), ("nin_variant,inner=0", 67, 1)]
+
+
+def twins(name, size, channels):
+    """A net of each framework, with the parameters of the Gluon one."""
+    net, twin = models.get_model(name), nets.get_model(name)
+    net.initialize(mx.init.MSRAPrelu(slope=0))
+    X = np.random.RandomState(0).rand(3, channels, size, size).astype(np.float32)
+    scores = net(nd.array(X)).asnumpy()
+    with torch.no_grad():
+        twin(torch.from_numpy(X))
+    parameters = [p.data().asnumpy() for p in net.collect_params().values()]
+    mine = list(twin.parameters())
+    assert [tuple(p.shape) for p in mine] == [p.shape for p in parameters]
+    with torch.no_grad():
+        for parameter, value in zip(mine, parameters):
+            parameter.copy_(torch.from_numpy(value))
+    return net, twin, X, scores
+
+
+@pytest.mark.parametrize("name, size, channels", NETS)
+def test_scores_are_gluons(name, size, channels):
+    _, twin, X, wanted = twins(name, size, channels)
+    scores = twin.eval()(torch.from_numpy(X)).detach().numpy()
+    np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("name, size, channels", NETS)
+def test_the_smallest_input_is_gluons(name, size, channels):
+    net, twin, *_ = twins(name, size, channels)
+    smallest = nets.smallest_input(twin)
+    assert smallest_input(net) == (smallest, smallest)
+    nets.check_size(twin, smallest)
+    with pytest.raises(InputError, match=f"the smallest is {smallest}x{smallest}"):
+        nets.check_size(twin, smallest - 1)
+
+
+@pytest.mark.parametrize("name, sentence", [
+    ("alexnet", "unknown model 'alexnet'; the models are: cifar_nin, mlpconv_nin, nin"),
+    ("nin,depth=3", "the model nin has no option 'depth'"),
+    ("nin,dropout=much", "dropout is 'much', which is no float"),
+    ("nin,dropout=1", "dropout is 1.0; it is a share"),
+    ("nin,head=mean", "unknown head 'mean'"),
+    ("nin_variant,inner_kernel=2", "of an odd size"),
+    ("nin_variant,reduce=3-4", "should name 3 numbers"),
+])
+def test_what_cannot_be_built_is_said_in_the_same_words(name, sentence):
+    for get_model in (models.get_model, nets.get_model):
+        with pytest.raises(InputError) as caught:
+            get_model(name)
+        assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("init", ["xavier", "he", "identity", "normal"])
+@pytest.mark.parametrize("name, size, channels", [NETS[0], NETS[4], NETS[6]])
+def test_weights_come_from_gluons_ranges(init, name, size, channels):
+    """The fixed ones are equal; the drawn ones have the same deviation, and the same bounds."""
+    net, twin = models.get_model(name), nets.get_model(name)
+    net.initialize(models.initializer(init, net))
+    net(nd.zeros((1, channels, size, size)))
+    with torch.no_grad():
+        twin(torch.zeros(1, channels, size, size))
+    initialize(twin, init)
+    for (key, parameter), theirs in zip(twin.named_parameters(), net.collect_params().values()):
+        mine, wanted = parameter.detach().numpy(), theirs.data().asnumpy()
+        if key.endswith("bias"):
+            assert not mine.any() and not wanted.any()
+        elif len(np.unique(wanted)) < 3:  # identity, or the mean
+            np.testing.assert_allclose(mine, wanted, rtol=1e-6)
+        else:
+            few = 5 / np.sqrt(mine.size)
+            assert mine.std() == pytest.approx(wanted.std(), rel=few)
+            assert abs(mine.mean()) < few * mine.std() + 1e-7
+            if init == "xavier":
+                assert np.abs(mine).max() == pytest.approx(np.abs(wanted).max(), rel=0.2)
+                assert np.abs(mine).max() < 1.74 * mine.std() * (1 + few)  # uniform

@@ -1,0 +1,103 @@
+"""Two processes that torchrun starts train the net of one process with the doubled batch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from nin_gluon.training.history import parse_log, read_history
+
+pytest.importorskip("torch")
+
+# Without dropout, whose masks differ from process to process.
+OPTIONS = ["--engine", "torch", "--model", "cifar_nin,dropout=0", "--preset", "paper-quick",
+           "--resize", "28", "--limit", "42", "--epochs", "2", "--augment", "none", "--init", "he",
+           "--lr", "0.01", "--ctx", "cpu",
+           "--no-progress"]
+ONE = [sys.executable, "-m", "nin_gluon.train"]
+TWO = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0",
+       "--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0", "-m", "nin_gluon.train"]
+
+
+def run(command):
+    return subprocess.run(command, capture_output=True, text=True, timeout=300,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+@pytest.fixture(scope="module")
+def options(pytestconfig):
+    return [*OPTIONS, "--dataset", pytestconfig.dataset]
+
+
+@pytest.fixture(scope="module")
+def one_process(tmp_path_factory, options):
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    done = run([*ONE, *options, "--batch-size", "8", "--out", str(folder)])
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def assert_same_run(one, other):
+    """Up to rounding: the gradients are added up in another order."""
+    log, other_log = (read_history(folder / "history.jsonl") for folder in (one, other))
+    assert len(log) == len(other_log) == 2
+    for record, other_record in zip(log, other_log):
+        assert record.loss == pytest.approx(other_record.loss, rel=1e-4)
+        assert record.train_acc == pytest.approx(other_record.train_acc, abs=0.03)
+    parameters, others = (load_file(folder / "model-0002.safetensors") for folder in (one, other))
+    for name, value in parameters.items():
+        np.testing.assert_allclose(value, others[name], rtol=1e-2,
+                                   atol=1e-3 * np.abs(value).max())
+
+
+def test_two_processes_train_as_one_with_the_doubled_batch(one_process, options, tmp_path):
+    folder = tmp_path / "run"
+    job = run([*TWO, *options, "--batch-size", "4", "--out", str(folder)])
+    assert job.returncode == 0, job.stderr
+    lines = job.stdout.splitlines()
+    assert lines[0] == "training on cpu(0)" and len(parse_log(job.stdout)) == 2  # process 0 speaks
+    assert_same_run(folder, one_process)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["workers"], config["batch_size"]) == (2, 4)
+    alone = run([*ONE, "--resume", str(folder)])
+    assert alone.returncode == 2 and alone.stderr.count("\n") == 1
+    assert "go on with it torchrun --nproc_per_node 2 --no-python" in alone.stderr
+
+
+def process_of(folder, rank):
+    """The process id of a worker of the job that trains in this folder."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if (f"RANK={rank}" in Path(f"/proc/{pid}/environ").read_text().split("\0")
+                    and str(folder) in Path(f"/proc/{pid}/cmdline").read_text().split("\0")):
+                return int(pid)
+        except (OSError, UnicodeDecodeError):
+            continue
+    raise AssertionError(f"no process {rank}")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="looks into Linux's /proc")
+def test_a_killed_process_ends_the_job_and_its_checkpoint_goes_on(one_process, options, tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [*TWO, *options, "--batch-size", "4", "--checkpoint-every", "1", "--out", str(folder)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.time() + 200
+    while not list(folder.glob("checkpoint/epoch-0001-step-00000[2-5]")):
+        assert process.poll() is None and time.time() < deadline
+        time.sleep(0.01)
+    os.kill(process_of(folder, 1), signal.SIGKILL)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert "go on with: torchrun --nproc_per_node 2 --no-python" in error
+    rest = run([*TWO, "--resume", str(folder)])
+    assert rest.returncode == 0, rest.stderr
+    assert_same_run(folder, one_process)
