@@ -87,7 +87,8 @@ def table(report):
     for name, ways in report["seconds"].items():
         slow, fast = (statistics.median(ways[way]) for way in WAYS)
         size = NETS[name].size
-        lines.append(f"| {name} | {size}x{size} | {slow:.1f} | {fast:.1f} | {slow / fast:.2f} x |")
+        gain = f"{slow / fast:.2f} x" if fast else ""  # logs tell tenths of a second
+        lines.append(f"| {name} | {size}x{size} | {slow:.1f} | {fast:.1f} | {gain} |")
     return "\n".join([
         *lines, "", "{images} images to train and to evaluate, on {cpu}, {threads} threads; MXNet "
         "{mxnet}, Python {python}, {date}.".format(images=report["images"], **report["machine"])])

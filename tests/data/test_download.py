@@ -381,7 +381,7 @@ def test_what_appears_while_the_lock_is_waited_for_must_be_a_file(server, tmp_pa
         return real(path)
 
     monkeypatch.setattr(download.filelock, "FileLock", lock)
-    with pytest.raises(InputError, match="pictures.gz is a directory, not a file"):
+    with pytest.raises(InputError, match="pictures.gz is a folder, not a file"):
         load_arrays(image_set, "train", root)
 
 

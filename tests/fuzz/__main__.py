@@ -63,11 +63,14 @@ def main(argv=None):
         print("\n".join(readers))
         return 0
     logging.disable()
-    if args.seed is not None:
-        return repeat(readers, chosen, args.seed)
-    if args.notes:
-        return run_cases(readers[chosen[0]], args)
-    return run_readers(chosen, args)
+    try:
+        if args.seed is not None:
+            return repeat(readers, chosen, args.seed)
+        if args.notes:
+            return run_cases(readers[chosen[0]], args)
+        return run_readers(chosen, args)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 # ------------------------------------------------------------------ in a child
