@@ -1,15 +1,16 @@
 """Images of the user's own, made into what a run's net takes."""
 
+import io
 import logging
 import warnings
-from typing import BinaryIO, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import mxnet as mx
 import numpy as np
 from PIL import Image, ImageOps
 
 from nin_gluon import data
-from nin_gluon.checked_files import BadFile, open_file, reason
+from nin_gluon.checked_files import BadFile, exactly, open_file, reason, size_of
 from nin_gluon.data.loader import BatchLoader
 from nin_gluon.data.preprocess import preprocessor
 from nin_gluon.data.sets import DATASETS
@@ -21,7 +22,7 @@ __all__ = ["SHAPES", "own_images", "read_image"]
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 200 * 10**6
+MOST_BYTES = 100 * 10**6
 MOST_PIXELS = 64 * 10**6  # each takes some 20 bytes for a moment
 
 # Not EPS: Pillow has Ghostscript run the program that such a file is.
@@ -100,7 +101,7 @@ def read_image(path: str, shape: Tuple[int, int, int], invert: bool, title: str)
     height, width, channels = shape
     try:
         with open_file(path, MOST_BYTES) as file:
-            image = decoded(file)
+            image = decoded(exactly(file, size_of(file)))
     except FileNotFoundError:
         raise InputError(f"there is no image {path}.") from None
     except ValueError as error:
@@ -122,8 +123,10 @@ def read_image(path: str, shape: Tuple[int, int, int], invert: bool, title: str)
     return np.asarray(image).reshape(shape)
 
 
-def decoded(file: BinaryIO) -> Image.Image:
+def decoded(content: bytes) -> Image.Image:
     """The image in a file, upright, as RGBA; ValueError if Pillow cannot decode it."""
+    # Not from the file: Pillow reads as much as the file claims, and Python takes memory first.
+    file = io.BytesIO(content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which do not matter
