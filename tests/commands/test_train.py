@@ -31,8 +31,21 @@ def outcome(run):
     return log, list(nd.load(str(run / "model-0002.params")).values())
 
 
+WHOLE = {}  # options -> outcome of the run that nothing stopped; many tests compare with the same
+
+
+def outcome_of_whole_run(options, tmp_path):
+    key = tuple(options)
+    if key not in WHOLE:
+        assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
+        WHOLE[key] = outcome(tmp_path / "whole")
+    return WHOLE[key]
+
+
 def assert_same_outcome(one, other):
-    (log, parameters), (other_log, other_parameters) = outcome(one), outcome(other)
+    """Compare two run folders, or outcomes."""
+    (log, parameters), (other_log, other_parameters) = (
+        run if isinstance(run, tuple) else outcome(run) for run in (one, other))
     assert log == other_log
     assert len(parameters) == len(other_parameters) in (18, 24)
     for value, other_value in zip(parameters, other_parameters):
@@ -113,7 +126,7 @@ def test_one_seed_gives_one_run_and_another_gives_another(few_images, no_picture
 def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_path, stop_at,
                                                  capsys, schedule, step, signum, method):
     options = [*SMALL, "--schedule", schedule]
-    assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
+    whole = outcome_of_whole_run(options, tmp_path)
     capsys.readouterr()
     stop_at(step, signum, method)
     assert train.main([*options, "--out", str(tmp_path / "parts")]) == 128 + signum
@@ -121,7 +134,7 @@ def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_pa
     assert f"--resume {tmp_path / 'parts'}" in error
     assert train.main(["--resume", str(tmp_path / "parts")]) == 0
     assert len(parse_log(capsys.readouterr().out)) == 2  # the log is whole again
-    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+    assert_same_outcome(whole, tmp_path / "parts")
 
 
 @pytest.mark.parametrize("step, method, more", [
@@ -206,19 +219,19 @@ def test_adam_has_no_momentum(few_images, no_pictures, tmp_path, capsys):
 
 
 def test_stopped_after_every_few_steps(few_images, no_pictures, tmp_path, stop_at):
-    assert train.main([*SMALL, "--out", str(tmp_path / "whole")]) == 0
+    whole = outcome_of_whole_run(SMALL, tmp_path)
     stop_at(3)
     status, tries = train.main([*SMALL, "--out", str(tmp_path / "parts")]), 1
     while status and tries < 10:
         stop_at(3)
         status, tries = train.main(["--resume", str(tmp_path / "parts")]), tries + 1
     assert tries > 3
-    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+    assert_same_outcome(whole, tmp_path / "parts")
 
 
 def test_killed_without_warning_goes_on_from_the_last_checkpoint(few_images, no_pictures, tmp_path,
                                                                  monkeypatch):
-    assert train.main([*SMALL, "--out", str(tmp_path / "whole")]) == 0
+    whole = outcome_of_whole_run(SMALL, tmp_path)
 
     class Killed(BaseException):
         pass
@@ -237,15 +250,15 @@ def test_killed_without_warning_goes_on_from_the_last_checkpoint(few_images, no_
     names = [path.name for path in (tmp_path / "parts" / "checkpoint").iterdir()]
     assert names == ["epoch-0002-step-000004"]
     assert train.main(["--resume", str(tmp_path / "parts")]) == 0
-    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+    assert_same_outcome(whole, tmp_path / "parts")
 
 
 def test_a_finished_run_can_be_given_more_epochs(few_images, no_pictures, tmp_path, capsys):
     one = [*SMALL[:4], "--epochs", "1", *SMALL[6:]]
-    assert train.main([*SMALL, "--out", str(tmp_path / "whole")]) == 0
+    whole = outcome_of_whole_run(SMALL, tmp_path)
     assert train.main([*one, "--out", str(tmp_path / "parts")]) == 0
     assert train.main(["--resume", str(tmp_path / "parts"), "--epochs", "2"]) == 0
-    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+    assert_same_outcome(whole, tmp_path / "parts")
     cosine = [*one, "--schedule", "cosine", "--out", str(tmp_path / "cosine")]
     assert train.main(cosine) == 0
     capsys.readouterr()
@@ -305,7 +318,7 @@ def test_a_run_on_several_devices_stops_and_goes_on(few_images, no_pictures, tmp
 
 
 def test_a_run_from_before_there_was_a_setting_goes_on(few_images, no_pictures, tmp_path, stop_at):
-    assert train.main([*SMALL, "--out", str(tmp_path / "whole")]) == 0
+    whole = outcome_of_whole_run(SMALL, tmp_path)
     stop_at(4)
     assert train.main([*SMALL, "--out", str(tmp_path / "parts")]) == 130
     path = tmp_path / "parts" / "config.json"
@@ -313,7 +326,7 @@ def test_a_run_from_before_there_was_a_setting_goes_on(few_images, no_pictures, 
     del config["kvstore"], config["workers"], config["augment"]
     path.write_text(json.dumps(config))
     assert train.main(["--resume", str(tmp_path / "parts")]) == 0
-    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+    assert_same_outcome(whole, tmp_path / "parts")
 
 
 def test_the_presets_keep_what_they_promise():
