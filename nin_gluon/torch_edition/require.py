@@ -10,5 +10,5 @@ __all__ = ["require_torch"]
 def require_torch() -> None:
     """Raise `InputError` unless PyTorch is installed."""
     if importlib.util.find_spec("torch") is None:
-        raise InputError("PyTorch is not installed; run: pip install 'nin_gluon[torch]', or in a "
-                         "checkout of the project: pip install -e '.[torch]'.")
+        raise InputError("PyTorch is not installed; in a checkout of the project, run: "
+                         "pip install -e '.[torch]'.")

@@ -268,4 +268,4 @@ def test_without_pytorch_it_says_how_to_get_it(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(importlib.util, "find_spec",
                         lambda name, *rest: None if name == "torch" else found(name, *rest))
     error = refused(["--engine", "torch", "--out", str(tmp_path / "run")], capsys)
-    assert "PyTorch is not installed; run: pip install 'nin_gluon[torch]'" in error
+    assert "PyTorch is not installed; in a checkout of the project, run: pip install" in error
