@@ -183,7 +183,7 @@ def lock(folder: Path) -> "filelock.AcquireReturnProxy":
 
 def check_places(folder: Path, names: Iterable[str]) -> None:
     """Raise InputError if something else than a file is where a run writes its files."""
-    for name in [*names, *(path.name for path in folder.glob("model-*.params"))]:
+    for name in [*names, *(path.name for path in folder.glob("model-*.*"))]:
         is_file(folder / name)
 
 

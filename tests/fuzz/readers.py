@@ -228,6 +228,24 @@ def torch_net():
     return torch.nn.Linear(INPUTS, UNITS)
 
 
+def torch_engine_checkpoint(name):
+    """A file in a checkpoint of ``train --engine torch``."""
+    def make(folder):
+        from nin_gluon.training.torch_engine import TorchEngine
+        from nin_gluon.training.torch_optimizers import SGD
+
+        net = torch_net()
+        parameters = list(net.parameters())
+        optimizer = SGD(parameters, 0.9)
+        optimizer.step([torch.ones_like(p) for p in parameters], 0.1)
+        engine = TorchEngine(net, torch.device("cpu"), optimizer, lambda update: 0.1, 8)
+        path = checkpoint.save(folder, engine, Tally(2, 3, 1.5, 5, 6, 7.5),
+                               [EpochRecord(1, 0.1, 0.2, 0.3, 0.4)], np.random.get_state())
+        return Sample(path / name, lambda: checkpoint.load(path, engine), 4 * PARAMETERS)
+
+    return make
+
+
 def torch_checkpoint(folder):
     from nin_gluon.torch_edition import checkpoint
     from nin_gluon.torch_edition.loop import Progress
@@ -303,6 +321,8 @@ def torch_config(folder):
 
 
 if torch:
+    for name in ("state.json", "net.safetensors", "optimizer.safetensors"):
+        READERS[f"checkpoint of PyTorch: {name}"] = torch_engine_checkpoint(name)
     READERS["PyTorch: config.json"] = torch_config
     READERS["PyTorch: checkpoint.safetensors"] = torch_safetensors
     READERS["PyTorch of 0.1: checkpoint.pt"] = torch_old
