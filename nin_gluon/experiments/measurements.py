@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
@@ -11,11 +10,10 @@ from nin_gluon.checked_files import check_number, parse_json, read_text, reason,
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import Record
 from nin_gluon.settings import Settings
+from nin_gluon.training.progress_marks import no_better_than_guessing
 
 __all__ = ["Progress", "cost", "count_run_living", "image_counts", "measured",
            "read_progress", "stall_steps"]
-
-LN_10 = math.log(10)
 
 # Enough to see whether a class is alive.
 LOOKED_AT = 500
@@ -98,7 +96,7 @@ def stall_steps(progress: Sequence[Progress], steps: int) -> Optional[int]:
     """
     before, stalled = 0.0, 0.0
     for line in progress:
-        if line.loss > 0.99 * LN_10:
+        if no_better_than_guessing(line.loss):
             stalled += line.epochs - before
         before = line.epochs
     return None if stalled == before else round(stalled * steps)

@@ -8,24 +8,22 @@ versions, the command and, if the run diverged, how; and a list of epochs, in fu
 
 import math
 import re
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from statistics import median
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from nin_gluon.checked_files import (
     check_keys,
-    check_number,
     check_text,
     check_whole,
     shown,
 )
 from nin_gluon.settings import PRESETS, TEXTBOOK, Settings, default_preset
-from nin_gluon.training import history
-from nin_gluon.training.history import EpochRecord
+from nin_gluon.training.history import EpochRecord, parse_history
 
-__all__ = ["Key", "Record", "differences_from", "device_kind", "named_settings", "parse_epoch",
+__all__ = ["Key", "Record", "differences_from", "device_kind", "named_settings",
            "parse_head", "record_from_json", "record_to_json", "slug",
-           "train_command", "train_options", "whole_run", "with_epochs"]
+           "train_command", "train_options", "whole_run"]
 
 # Records have always named the settings in this order, and so have file names and commands. A
 # setting that is not listed follows those that are.
@@ -73,14 +71,8 @@ class Record:
         Steps in which the loss was no better than guessing; None if that was so in all.
     alive : int or None
         Classes with a score above zero for any image, at the end; None if that was not counted.
-    living : tuple or None
-        After each epoch, the numbers of the classes that were alive: a tuple of int, or None for an
-        epoch in which nobody looked.
-    class_acc : tuple or None
-        After each epoch, the test accuracy of each class: a tuple of floats (None for a class
-        without test images), or None.
     escape_step : int or None
-        The step, from 1, at which the loss left ln 10 for good.
+        The step, from 1, at which the loss left ln 10 for good; to a hundredth of an epoch.
     """
 
     settings: Settings
@@ -98,8 +90,6 @@ class Record:
     stall: Optional[int] = None
     train_images: Optional[int] = None
     alive: Optional[int] = None
-    living: Optional[Tuple[Optional[Tuple[int, ...]], ...]] = None
-    class_acc: Optional[Tuple[Optional[Tuple[Optional[float], ...]], ...]] = None
     escape_step: Optional[int] = None
 
     @property
@@ -195,13 +185,8 @@ def record_to_json(record: Record) -> Dict[str, Any]:
     content: Dict[str, Any] = {
         "seed": record.seed, "settings": named_settings(record.settings), "device": record.device,
         "ctx": record.ctx, "machine": record.machine, "command": record.command,
-        "diverged": record.diverged, "history": [], "own_data": record.own_data}
-    for number, epoch in enumerate(record.history):
-        content["history"].append(asdict(epoch))
-        for name in ("living", "class_acc"):
-            values = getattr(record, name)
-            if values is not None and values[number] is not None:
-                content["history"][-1][name] = list(values[number])
+        "diverged": record.diverged, "history": [epoch.to_json() for epoch in record.history],
+        "own_data": record.own_data}
     if record.parameters is not None:
         content.update({name: getattr(record, name) for name in MEASURED})
     if record.escape_step is not None:
@@ -213,10 +198,7 @@ def record_from_json(content: Any) -> Record:
     """The record that `record_to_json` turned into this object; ValueError says what is wrong."""
     check_keys(content, ["history"], content)
     head = parse_head({name: value for name, value in content.items() if name != "history"})
-    if not isinstance(content["history"], list):
-        raise ValueError(f"history is {shown(content['history'])}, not a list")
-    return whole_run(with_epochs(head, [parse_epoch(epoch, number) for number, epoch in
-                                        enumerate(content["history"], 1)]))
+    return whole_run(replace(head, history=tuple(parse_history(content["history"]))))
 
 
 def parse_head(content: Any) -> Record:
@@ -280,45 +262,6 @@ def check_machine(machine: Any) -> None:
             if isinstance(part, (list, dict)) or (isinstance(part, float)
                                                   and not math.isfinite(part)):
                 raise ValueError(f"{shown(name)} of machine is {shown(value)}")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch line: the textbook's figures, and what else may be known after it."""
-
-    figures: EpochRecord
-    living: Optional[Tuple[int, ...]] = None
-    class_acc: Optional[Tuple[Optional[float], ...]] = None
-    escape_step: Optional[int] = None
-
-
-def parse_epoch(content: Any, number: int) -> Epoch:
-    """An epoch from its JSON object; ValueError says why it cannot be the epoch of this number."""
-    figures = history.parse_epoch(content, number, history.FACTS)
-    living, class_acc = content.get("living"), content.get("class_acc")
-    if living is not None:
-        if not isinstance(living, list) or living != sorted({check_whole("living", number)
-                                                             for number in living}):
-            raise ValueError(f"living is {shown(living)}, not a list of class numbers in order")
-        living = tuple(living)
-    if class_acc is not None:
-        if not isinstance(class_acc, list):
-            raise ValueError(f"class_acc is {shown(class_acc)}, not a list")
-        class_acc = tuple(None if value is None else check_number("class_acc", value, 1)
-                          for value in class_acc)
-    return Epoch(figures, living, class_acc, optional_whole(content, "escape_step", 1))
-
-
-def with_epochs(record: Record, epochs: List[Epoch]) -> Record:
-    """A record with its history. The escape is known for good after the last epoch."""
-    known: Dict[str, Any] = {}
-    for name in ("living", "class_acc"):
-        values = tuple(getattr(epoch, name) for epoch in epochs)
-        if any(value is not None for value in values):
-            known[name] = values
-    if epochs and epochs[-1].escape_step is not None:
-        known["escape_step"] = epochs[-1].escape_step
-    return replace(record, history=tuple(epoch.figures for epoch in epochs), **known)
 
 
 def whole_run(record: Record) -> Record:

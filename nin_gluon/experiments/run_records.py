@@ -1,21 +1,21 @@
 """The record of a run folder, as the train command leaves it. Records are made of nothing else."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, List, Mapping, Optional
 
 from nin_gluon.checked_files import parse_json, read_text, reason, shown
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import (
-    Epoch,
     Record,
     check_head,
     device_kind,
-    parse_epoch,
     train_command,
     whole_run,
-    with_epochs,
 )
+from nin_gluon.training.history import EpochRecord, parse_epoch
+from nin_gluon.training.progress_marks import escape_step, read_marks
 from nin_gluon.training.run_folder import RunConfig, read_config
 
 __all__ = ["record_of_run"]
@@ -45,7 +45,8 @@ def record_of_run(folder: Path) -> Record:
         record = Record(config.settings, device, ctx, machine, train_command(config.settings, ctx),
                         divergence_of(folder), (), config.environment.own_data)
         check_head(record)
-        record = with_epochs(record, epochs_of(folder))
+        record = replace(record, history=tuple(epochs_of(folder)),
+                         escape_step=escape_step(read_marks(folder / "progress.jsonl")))
         return record if not record.finished else whole_run(record)
     except InputError:
         raise
@@ -66,7 +67,7 @@ def device_of(config: RunConfig, machine: Mapping[str, Any]) -> str:
     return device_kind(re.findall("cpu|gpu", given))
 
 
-def epochs_of(folder: Path) -> List[Epoch]:
+def epochs_of(folder: Path) -> List[EpochRecord]:
     """The epochs in a run folder; ValueError says what is wrong with its history."""
     try:
         lines = read_text(folder / "history.jsonl").splitlines()

@@ -7,7 +7,7 @@ through untrained nets where the exercise asks for them.
 
 import json
 import os
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
@@ -28,15 +28,14 @@ from nin_gluon.experiments.records import (
     Key,
     Record,
     named_settings,
-    parse_epoch,
     parse_head,
     record_from_json,
     record_to_json,
     slug,
     whole_run,
-    with_epochs,
 )
 from nin_gluon.settings import Settings
+from nin_gluon.training.history import parse_epoch
 
 if TYPE_CHECKING:
     import filelock
@@ -146,7 +145,7 @@ def read_record(path: Path) -> Record:
         record = at_line(1, lambda: parse_head(parse_json(head)))
         epochs = [at_line(number, lambda: parse_epoch(parse_json(line), number - 1))  # noqa: B023
                   for number, line in enumerate(rest, 2)]
-        return at_line(1 + len(rest), lambda: whole_run(with_epochs(record, epochs)))
+        return at_line(1 + len(rest), lambda: whole_run(replace(record, history=tuple(epochs))))
     except FileNotFoundError:
         raise InputError(f"{path} is gone; call again.") from None
     except InputError:

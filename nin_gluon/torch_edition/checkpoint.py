@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
@@ -71,7 +70,7 @@ def save(folder: Path, net: nn.Module, progress: Progress, device: torch.device)
     tensors.update({"random.order": now if order is None else order, "random.now": now})
     if device.type == "cuda":
         tensors["random.cuda"] = torch.cuda.get_rng_state(device)
-    state = {"format": FORMAT, "history": [asdict(record) for record in progress.history],
+    state = {"format": FORMAT, "history": [record.to_json() for record in progress.history],
              **{name: getattr(progress, name) for name in NUMBERS}}
     write_tensors(folder / NAME, tensors, {"state": json.dumps(state, allow_nan=False)})
 

@@ -10,19 +10,19 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional
 
 import numpy as np
 from tqdm import tqdm
 
 from nin_gluon import plots
 from nin_gluon.atomic_files import write_text
-from nin_gluon.checked_files import check_number, is_file, parse_json, read_text
 from nin_gluon.settings import Settings
 from nin_gluon.training import checkpoint
 from nin_gluon.training.engine import Engine
 from nin_gluon.training.history import EpochRecord, write_history
 from nin_gluon.training.hooks import Callback
+from nin_gluon.training.progress_marks import read_marks
 from nin_gluon.training.tally import Tally
 
 __all__ = ["Checkpoints", "Export", "LastFiniteParameters", "Progress", "StepSeeds", "StopOnSignal",
@@ -91,7 +91,8 @@ class Progress(Callback):
     Attributes
     ----------
     marks : list of dict
-        ``epochs`` done with a fraction, mean ``loss`` and ``train_acc`` since the mark before.
+        ``epochs`` done with a fraction, ``step``s done, mean ``loss`` and ``train_acc`` since the
+        mark before.
     """
 
     def __init__(self, engine: Engine, settings: Settings, train_iter: Any, test_iter: Any,
@@ -161,7 +162,9 @@ class Progress(Callback):
             before = Tally(tally.epoch).state()
         images = tally.images - before["images"]
         if images >= self.images / 100:
+            step = tally.step - len(tally.pending)
             self.marks.append({"epochs": tally.epoch - 1 + tally.images / self.images,
+                               "step": (tally.epoch - 1) * len(self.train_iter) + step,
                                "loss": (tally.loss_sum - before["loss_sum"]) / images,
                                "train_acc": (tally.correct - before["correct"]) / images})
             self.marked = tally.state()
@@ -322,26 +325,6 @@ class StopOnSignal(Callback):
     def on_epoch_end(self, history: List[EpochRecord]) -> None:
         if len(history) < self.epochs:
             self.stop_if_asked()
-
-
-def read_marks(path: Path) -> List[Dict[str, float]]:
-    """The marks of a run that goes on; none for a new one, or if the file is damaged.
-
-    They are drawn and nothing more, so a damaged file is no reason to refuse the run.
-
-    Raises
-    ------
-    BadFile
-        It is no file, so that the new marks could not be written either.
-    """
-    if not is_file(path):
-        return []
-    try:
-        marks = [parse_json(line) for line in read_text(path).splitlines()]
-        return [{name: float(check_number(name, mark[name]))
-                 for name in ("epochs", "loss", "train_acc")} for mark in marks]
-    except (ValueError, KeyError, TypeError):
-        return []
 
 
 def duration(seconds: float) -> str:

@@ -45,9 +45,10 @@ class Engine(Protocol):
         """
 
     def start_evaluation(self) -> Callable[[Any, Any], Any]:
-        """A function of (X, y) that tells how many images the present net classifies correctly.
+        """A function of (X, y) that counts how the present net classifies a batch, by class.
 
-        It does not wait; `fetch` makes (parts, 1) of what it returns.
+        It does not wait; `fetch` makes (parts, 3 * classes) of what it returns: for each class, the
+        images classified correctly; the images there were; 1 if any image had a score above zero.
         """
 
     def fetch(self, results: Sequence[Any]) -> np.ndarray:

@@ -87,7 +87,7 @@ class GluonEngine:
         forward, queue = optimize_for_inference(self.net), Queue()
 
         def test_step(X: nd.NDArray, y: nd.NDArray) -> Parts:
-            counts = [count_correct(forward(X_part), y_part) for X_part, y_part in
+            counts = [count_by_class(forward(X_part), y_part) for X_part, y_part in
                       zip(split(X, self.contexts), split(y, self.contexts))]
             queue.add(X, counts[-1])
             return counts
@@ -104,10 +104,11 @@ class GluonEngine:
     def sum_over_workers(self, numbers: Sequence[int]) -> List[int]:
         if not self.all_reduce:
             return list(numbers)
-        # It sums arrays of three.
-        filled = [0] * (3 - len(numbers)) + list(numbers)
-        sums = self.all_reduce([nd.array(filled)]).asnumpy().tolist()
-        return [int(total) for total in sums[-len(numbers):]]
+        sums: List[int] = []
+        for start in range(0, len(numbers), 3):  # it sums arrays of three
+            three = (list(numbers[start : start + 3]) + [0, 0])[:3]
+            sums += map(int, self.all_reduce([nd.array(three)]).asnumpy().tolist())
+        return sums[: len(numbers)]
 
     def parameters_are_finite(self) -> bool:
         return parameters_are_finite(self.net)
@@ -190,6 +191,14 @@ def sums_of(losses: Parts, y_hats: Parts, ys: Parts) -> Parts:
 def count_correct(y_hat: nd.NDArray, y: nd.NDArray) -> nd.NDArray:
     """How many scores (batch, classes) are highest at the label: NDArray of shape (1,)."""
     return (y_hat.argmax(axis=1) == y.reshape((-1,)).astype("float32")).sum()
+
+
+def count_by_class(y_hat: nd.NDArray, y: nd.NDArray) -> nd.NDArray:
+    """The counts that an evaluation makes of scores (batch, classes): NDArray (3 * classes,)."""
+    y_hat, y = y_hat.astype("float32", copy=False), y.reshape((-1,)).astype("float32", copy=False)
+    label = nd.one_hot(y, y_hat.shape[1])
+    correct = nd.dot(y_hat.argmax(axis=1) == y, label)
+    return nd.concat(correct, label.sum(axis=0), y_hat.max(axis=0) > 0, dim=0)
 
 
 def first_parameter(trainer: gluon.Trainer) -> nd.NDArray:

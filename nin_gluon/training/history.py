@@ -2,9 +2,9 @@
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Iterable, List, Union
+from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
 from nin_gluon.atomic_files import write_text
 from nin_gluon.checked_files import (
@@ -19,11 +19,8 @@ from nin_gluon.checked_files import (
 )
 from nin_gluon.errors import InputError
 
-__all__ = ["FACTS", "EpochRecord", "parse_epoch", "parse_history", "parse_log", "read_history",
+__all__ = ["EpochRecord", "parse_epoch", "parse_history", "parse_log", "read_history",
            "write_history"]
-
-# What the line of an epoch may say beside its record; see `nin_gluon.experiments.records.Record`.
-FACTS = ("living", "class_acc", "escape_step")
 
 FLOAT32_MAX = 3.5e38  # of a loss; the mean of finite float32 losses is not above it
 
@@ -37,10 +34,18 @@ class EpochRecord:
     train_acc: float  # fraction of the training images classified right while training
     test_acc: float  # fraction of the test images classified right after the epoch
     seconds: float  # wall clock, training and evaluation
+    # Numbers of the classes that had a score above zero for any test image; None if nobody looked.
+    living: Optional[Tuple[int, ...]] = None
+    # test_acc of each class, None for a class without test images; None if nobody looked.
+    class_acc: Optional[Tuple[Optional[float], ...]] = None
 
     def __str__(self) -> str:
         return (f"epoch {self.epoch}, loss {self.loss:.4f}, train acc {self.train_acc:.3f}, "
                 f"test acc {self.test_acc:.3f}, time {self.seconds:.1f} sec")
+
+    def to_json(self) -> Dict[str, Any]:
+        """As a JSON object; what nobody looked at is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 LINE = re.compile(r"epoch (\d+), loss (\S+), train acc (\S+), test acc (\S+), time (\S+) sec")
@@ -54,11 +59,11 @@ def parse_log(text: str) -> List[EpochRecord]:
 
 def write_history(path: Union[str, Path], records: Iterable[EpochRecord]) -> None:
     """Write the records as JSON lines, in full precision; the file appears whole or not at all."""
-    write_text(path, "".join(json.dumps(asdict(record)) + "\n" for record in records))
+    write_text(path, "".join(json.dumps(record.to_json()) + "\n" for record in records))
 
 
 def read_history(path: Union[str, Path]) -> List[EpochRecord]:
-    """The records that `write_history` wrote; there may be further facts in their lines.
+    """The records that `write_history` wrote.
 
     Raises
     ------
@@ -71,7 +76,7 @@ def read_history(path: Union[str, Path]) -> List[EpochRecord]:
     number = 0
     try:
         for number, line in enumerate(read_text(path).splitlines(), 1):
-            records.append(parse_epoch(parse_json(line), number, FACTS))
+            records.append(parse_epoch(parse_json(line), number))
     except BadFile:
         raise
     except ValueError as error:
@@ -90,16 +95,33 @@ def parse_history(content: Any) -> List[EpochRecord]:
         raise ValueError(f"history: {error}") from None
 
 
-def parse_epoch(content: Any, number: int, optional: Iterable[str] = ()) -> EpochRecord:
-    """A record from its JSON object; ValueError says why it cannot be the epoch of this number.
-
-    Keys of `optional` are left for others to check.
-    """
-    names = [each.name for each in fields(EpochRecord)]
-    check_keys(content, names, optional)
+def parse_epoch(content: Any, number: int) -> EpochRecord:
+    """A record from its JSON object; ValueError says why it cannot be the epoch of this number."""
+    names = ("epoch", "loss", "train_acc", "test_acc", "seconds")
+    check_keys(content, names, ["living", "class_acc"])
     if check_whole("epoch", content["epoch"], 1) != number:
         raise ValueError(f"epoch {content['epoch']} where epoch {number} belongs")
     for name, highest in (("loss", FLOAT32_MAX), ("train_acc", 1), ("test_acc", 1)):
         check_number(name, content[name], highest)
     check_number("seconds", content["seconds"], 1e9, lowest=-1e9)  # clocks are set back
-    return EpochRecord(**{name: content[name] for name in names})
+    return EpochRecord(**{name: content[name] for name in names},
+                       living=parse_living(content.get("living")),
+                       class_acc=parse_class_acc(content.get("class_acc")))
+
+
+def parse_living(content: Any) -> Optional[Tuple[int, ...]]:
+    if content is None:
+        return None
+    if not isinstance(content, list) or content != sorted({check_whole("living", number)
+                                                           for number in content}):
+        raise ValueError(f"living is {shown(content)}, not a list of class numbers in order")
+    return tuple(content)
+
+
+def parse_class_acc(content: Any) -> Optional[Tuple[Optional[float], ...]]:
+    if content is None:
+        return None
+    if not isinstance(content, list):
+        raise ValueError(f"class_acc is {shown(content)}, not a list")
+    return tuple(None if value is None else check_number("class_acc", value, 1)
+                 for value in content)

@@ -4,7 +4,10 @@
 steps.
 """
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Tuple
+
+import numpy as np
 
 from nin_gluon.training.engine import Engine
 from nin_gluon.training.history import EpochRecord
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
 
     from nin_gluon.training.gluon_engine import Devices
 
-__all__ = ["NonFiniteLoss", "Tally", "evaluate", "evaluate_accuracy", "fit", "train_ch5"]
+__all__ = ["Evaluation", "NonFiniteLoss", "Tally", "evaluate", "evaluate_accuracy", "fit",
+           "train_ch5"]
 
 Batches = Iterable[Tuple[Any, Any]]
 
@@ -55,19 +59,29 @@ def fit(engine: Engine, train_iter: Batches, test_iter: Batches, num_epochs: int
             tally.add(engine.train_step(X, y))
             hooks.on_train_batch_end(tally)
         tally.collect(engine, parameters=True)
-        test_acc = evaluate(engine, test_iter, hooks)
-        history.append(EpochRecord(epoch, tally.loss, tally.accuracy, test_acc, tally.seconds))
+        test = evaluate(engine, test_iter, hooks)
+        history.append(EpochRecord(epoch, tally.loss, tally.accuracy, test.accuracy, tally.seconds,
+                                   test.living, test.class_acc))
         tally = None
         print(history[-1], flush=True)
         hooks.on_epoch_end(history)
     return history
 
 
-def evaluate(engine: Engine, data_iter: Batches, hooks: Optional[Hooks] = None) -> float:
-    """Fraction of the images in `data_iter` that the engine's net classifies correctly.
+@dataclass(frozen=True)
+class Evaluation:
+    """How a net does on some images."""
 
-    With several workers `data_iter` yields this worker's part of the images, and the fraction is
-    that of all.
+    accuracy: float  # fraction that it classifies correctly, 0 if there are no images
+    class_acc: Tuple[Optional[float], ...]  # the same of each class, None where it has no image
+    living: Tuple[int, ...]  # classes with a score above zero for any image
+
+
+def evaluate(engine: Engine, data_iter: Batches, hooks: Optional[Hooks] = None) -> Evaluation:
+    """Let the engine's net classify the images in `data_iter`.
+
+    With several workers `data_iter` yields this worker's part of the images, and the result is that
+    of all.
     """
     hooks = hooks or Hooks()
     test_step, counts, images = engine.start_evaluation(), [], 0
@@ -75,8 +89,16 @@ def evaluate(engine: Engine, data_iter: Batches, hooks: Optional[Hooks] = None) 
         counts.append(test_step(X, y))
         images += len(X)
         hooks.on_test_batch_end()
-    correct, images = engine.sum_over_workers([int(engine.fetch(counts).sum()), images])
-    return correct / images if images else 0.0
+    if not counts:
+        return Evaluation(0.0, (), ())
+    here = engine.fetch(counts).sum(axis=(0, 1)).astype(int).tolist()
+    images, *everywhere = engine.sum_over_workers([images, *here])
+    correct, of_class, above_zero = np.reshape(everywhere, (3, -1)).tolist()
+    return Evaluation(
+        accuracy=sum(correct) / images,
+        class_acc=tuple(right / total if total else None
+                        for right, total in zip(correct, of_class)),
+        living=tuple(number for number, count in enumerate(above_zero) if count))
 
 
 def train_ch5(net: "Block", train_iter: Batches, test_iter: Batches, batch_size: int,
@@ -133,4 +155,4 @@ def evaluate_accuracy(data_iter: Batches, net: "Block", ctx: "Optional[Devices]"
 
     from nin_gluon.training.gluon_engine import GluonEngine
 
-    return evaluate(GluonEngine(net, ctx or mx.cpu()), data_iter, hooks)
+    return evaluate(GluonEngine(net, ctx or mx.cpu()), data_iter, hooks).accuracy

@@ -88,7 +88,7 @@ class TorchEngine:
         self.net.eval()
 
         def test_step(X: Tensor, y: Tensor) -> Tensor:
-            return count_correct(self.scores(X), y)
+            return count_by_class(self.scores(X), y)
 
         return test_step
 
@@ -190,6 +190,13 @@ class TorchEngine:
 def count_correct(y_hat: Tensor, y: Tensor) -> Tensor:
     """How many scores (batch, classes) are highest at the label: an integer of no dimensions."""
     return (y_hat.argmax(dim=1) == y).sum()
+
+
+def count_by_class(y_hat: Tensor, y: Tensor) -> Tensor:
+    """The counts that an evaluation makes of scores (batch, classes): float32 (3 * classes,)."""
+    label = F.one_hot(y, y_hat.shape[1]).float()
+    correct = (y_hat.argmax(dim=1) == y).float() @ label
+    return torch.cat([correct, label.sum(dim=0), (y_hat.amax(dim=0) > 0).float()])
 
 
 @torch.no_grad()

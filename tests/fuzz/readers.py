@@ -36,11 +36,11 @@ from nin_gluon.experiments.seed_groups import groups_of
 from nin_gluon.experiments.stores import ExerciseFile, read_record, write_record
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import checkpoint
-from nin_gluon.training.callbacks import read_marks
 from nin_gluon.training.checkpoint import net_parameters
 from nin_gluon.training.gluon_engine import GluonEngine
 from nin_gluon.training.history import EpochRecord, read_history
 from nin_gluon.training.hosts import read_hosts
+from nin_gluon.training.progress_marks import read_marks
 from nin_gluon.training.run_folder import read_config
 from nin_gluon.training.tally import Tally
 from tests.data.small_cifar import OFFICIAL, packed, records
@@ -110,7 +110,7 @@ def progress(folder):
 def run_as_record(folder, name):
     run = make_book_run(folder / "run", 0)
     lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
-    lines[1].update(living=[0, 2, 9], class_acc=[0.5, 0.0, 1, None], escape_step=None)
+    lines[1].update(living=[0, 2, 9], class_acc=[0.5, 0.0, 1, None])
     (run / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def read():
@@ -334,9 +334,9 @@ if torch:
 @reader("a record (.jsonl)")
 def record(folder):
     file, others = folder / "0.jsonl", book_records(0.0, 0.1, -0.1)
-    write_record(file, replace(
-        others.pop(Path("0.jsonl")), living=(None, (1, 2), (1,), (1,), ()),
-        class_acc=(None, *((0.5,) * 10,) * 4), escape_step=9))
+    first = others.pop(Path("0.jsonl"))
+    write_record(file, replace(first, escape_step=9, history=tuple(
+        replace(epoch, living=(1, 2), class_acc=(0.5,) * 10) for epoch in first.history)))
 
     def read():
         for group in groups_of(BOOK, {**others, file: read_record(file)}):

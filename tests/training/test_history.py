@@ -54,10 +54,14 @@ def test_a_damaged_history_is_named_with_the_line(tmp_path, line, words):
     assert "\n" not in message and len(message) < 500
 
 
-def test_a_history_may_say_more(tmp_path):
+def test_a_history_may_say_how_the_classes_did(tmp_path):
     path = tmp_path / "history.jsonl"
-    path.write_text(json.dumps({**GOOD, "epoch": 1, "living": [1, 2], "escape_step": None}))
-    assert read_history(path) == [EpochRecord(**{**GOOD, "epoch": 1})]
+    records = [EpochRecord(**{**GOOD, "epoch": 1}),
+               EpochRecord(**{**GOOD, "epoch": 2}, living=(), class_acc=(None, 0.0)),
+               EpochRecord(**{**GOOD, "epoch": 3}, living=(0, 9), class_acc=(0.5, 1.0))]
+    write_history(path, records)
+    assert read_history(path) == records
+    assert "living" not in path.read_text().splitlines()[0]  # as version 0.1 wrote it
 
 
 def test_a_clock_that_was_set_back_is_no_damage(tmp_path):

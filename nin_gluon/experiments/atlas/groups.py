@@ -156,8 +156,8 @@ def own_runs(records: Iterable[Any]) -> List[Run]:
 
 def counted_living(record: Any) -> Optional[int]:
     """How many classes were alive after the last epoch, if the record says so."""
-    if record.living and record.living[-1] is not None:
-        return len(record.living[-1])
+    if record.history and record.history[-1].living is not None:
+        return len(record.history[-1].living)
     alive: Optional[int] = record.alive
     return alive
 

@@ -18,7 +18,6 @@ import logging
 import os
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
@@ -66,7 +65,7 @@ def save(run: Path, engine: Engine, tally: Tally, history: Sequence[EpochRecord]
     arrays, numbers = engine.optimizer_state()
     name, key, *rest = order_state
     state = {"format": FORMAT, "tally": tally.state(),
-             "history": [asdict(record) for record in history],
+             "history": [record.to_json() for record in history],
              "numpy_random": [name, key.tolist(), *rest], "optimizer": numbers}
     target = folder / f"epoch-{tally.epoch:04d}-step-{tally.step:06d}"
     with explained(target):

@@ -1,0 +1,38 @@
+import json
+
+import pytest
+
+from nin_gluon.training.progress_marks import escape_step, read_marks
+
+
+def marks(*losses, step=5):
+    return [{"epochs": n / 100, "step": n * step, "loss": loss, "train_acc": 0.1}
+            for n, loss in enumerate(losses, 1)]
+
+
+@pytest.mark.parametrize("losses, step", [
+    ((2.3026, 2.3025, 2.1, 1.5), 11),  # two marks of five steps, then better
+    ((2.3026, 2.0, 2.3026, 1.5), 16),  # it fell back once
+    ((2.0, 1.5), 1),  # never there
+    ((2.1, 2.3026), None),  # still there
+    ((2.28, 2.279), 6),  # 1 % below ln 10 is 2.2796
+])
+def test_the_escape_is_the_step_after_the_last_mark_at_ln_10(losses, step):
+    assert escape_step(marks(*losses)) == step
+
+
+def test_without_steps_nobody_knows_the_escape():
+    old = [{name: value for name, value in mark.items() if name != "step"}
+           for mark in marks(2.3, 1.0)]
+    assert escape_step(old) is None
+    assert escape_step([]) is None
+
+
+def test_marks_are_read_with_and_without_steps(tmp_path):
+    path, written = tmp_path / "progress.jsonl", marks(2.3, 1.0)
+    del written[0]["step"]
+    path.write_text("".join(json.dumps(mark) + "\n" for mark in written))
+    assert read_marks(path) == written
+    path.write_text('{"epochs": 1, "loss": 2, "train_acc": 0.1, "step": "x"}\n')
+    assert read_marks(path) == []
+    assert read_marks(tmp_path / "missing") == []
