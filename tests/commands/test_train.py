@@ -598,6 +598,15 @@ def test_batches_too_small_for_the_devices_are_refused(few_images, tmp_path, cap
     assert "a batch of 2 images cannot be split over 3 devices" in error
 
 
+@pytest.mark.parametrize("engine", ["gluon", "torch"])
+def test_images_larger_than_the_memory_are_refused(few_images, tmp_path, capsys, engine):
+    if engine == "torch":
+        pytest.importorskip("torch")
+    options = ["--engine", engine, "--resize", "1000000", "--batch-size", "2"]
+    error = refused([*SMALL, *options, "--out", str(tmp_path / "run")], capsys)
+    assert "a batch of 2 images of 1000000x1000000 takes 8,000 GB, and this machine" in error
+
+
 def test_fewer_epochs_than_were_run_are_refused(few_images, no_pictures, tmp_path, capsys, stop_at):
     assert train.main([*SMALL, "--out", str(tmp_path / "done")]) == 0
     stop_at(8)  # in the second epoch
