@@ -46,6 +46,16 @@ def few_images(garments, monkeypatch):
     monkeypatch.setattr(nin_gluon.data, "load_image_set", load)
 
 
+@pytest.fixture(scope="module")
+def slim():
+    """Give the chapter's net an eighth of its channels; see `tests.slim_nin`."""
+    from tests import slim_nin
+
+    with pytest.MonkeyPatch.context() as patch:
+        slim_nin.slim(patch.setattr)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def same_random_numbers():
     """Each test starts from the same random state, whatever ran before it."""

@@ -156,6 +156,8 @@ class Watch:
                                                  checkpoint_every)
         self.last_finite = callbacks.LastFiniteParameters(engine, tally)
         self.export = callbacks.Export(folder, engine, settings, self.progress)
+        if history and not tally.step:  # a kill may have come between the checkpoint and this
+            self.export.on_epoch_end(history)
         self.stop = callbacks.StopOnSignal(settings.epochs)
         self.run, self.hooks = run, Hooks(history, tally, [
             self.seeds, self.progress, self.last_finite, self.checkpoints, self.export, self.stop])

@@ -20,6 +20,8 @@ from nin_gluon.training.gluon_run import optimizer_options
 from nin_gluon.training.history import parse_log, read_history
 from nin_gluon.training.run import Run
 
+pytestmark = pytest.mark.usefixtures("slim")
+
 # The smallest input, so that a step takes milliseconds.
 SMALL = ["--resize", "67", "--batch-size", "8", "--epochs", "2", "--init", "he", "--lr", "0.01",
          "--momentum", "0.9", "--dataset", "fashion-mnist"]
@@ -251,6 +253,24 @@ def test_killed_without_warning_goes_on_from_the_last_checkpoint(few_images, no_
     assert names == ["epoch-0002-step-000004"]
     assert train.main(["--resume", str(tmp_path / "parts")]) == 0
     assert_same_outcome(whole, tmp_path / "parts")
+
+
+def test_killed_between_the_last_checkpoint_and_the_model(few_images, no_pictures, tmp_path,
+                                                          monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(self, history):
+        if len(history) == 2:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Export, "on_epoch_end", killed)
+        with pytest.raises(Killed):
+            train.main([*SMALL, "--out", str(tmp_path / "run")])
+    assert not list((tmp_path / "run").glob("model-*"))
+    assert train.main(["--resume", str(tmp_path / "run")]) == 0
+    assert_same_outcome(outcome_of_whole_run(SMALL, tmp_path), tmp_path / "run")
 
 
 def test_a_finished_run_can_be_given_more_epochs(few_images, no_pictures, tmp_path, capsys):

