@@ -7,14 +7,11 @@ Layers, parameters' names and the smallest input stay the same; a step takes a f
 
 import importlib
 import sys
-from importlib.util import find_spec
 
 CHANNELS = {96: 12, 256: 32, 384: 48}
 
-# Modules that build the net. (`nin_gluon.models.nin` as an attribute is the function.)
-MODULES = [importlib.import_module(name)
-           for name, needs in (("nin_gluon.models.nin", "mxnet"),
-                               ("nin_gluon.torch_models.nets", "torch")) if find_spec(needs)]
+# Modules that build the net, by framework. (As an attribute, `nin_gluon.models.nin` is a function.)
+MODULES = {"mxnet": "nin_gluon.models.nin", "torch": "nin_gluon.torch_models.nets"}
 
 
 def slimmed(nin_block):
@@ -26,12 +23,13 @@ def slimmed(nin_block):
     return slim_block
 
 
-def slim(setattr=setattr):
-    """From now on `nin` is slim, in both frameworks; pytest's monkeypatch.setattr ends it."""
-    for module in MODULES:
+def slim(*frameworks, setattr=setattr):
+    """From now on `nin` is slim in these frameworks; pytest's monkeypatch.setattr ends it."""
+    for framework in frameworks:
+        module = importlib.import_module(MODULES[framework])
         setattr(module, "nin_block", slimmed(module.nin_block))
 
 
 if __name__ == "__main__":
-    slim()
+    slim("torch" if "torch" in sys.argv else "mxnet")
     sys.exit(importlib.import_module(f"nin_gluon.{sys.argv[1]}").main(sys.argv[2:]))

@@ -102,7 +102,7 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     args = parser.parse_args(argv)
 
-    slim_nin.slim()
+    slim_nin.slim("mxnet")
     # What a child would import or draw first, so that it trains at once.
     import mxnet  # noqa: F401
 

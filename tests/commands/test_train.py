@@ -515,7 +515,7 @@ def test_without_data_and_network_it_trains_on_the_sample_and_says_so(tmp_path):
                             "http://127.0.0.1:9")
     environment = {**os.environ, **offline, "MXNET_HOME": str(tmp_path / "mxnet")}
     environment.pop("NIN_GLUON_DATA", None)
-    command = [sys.executable, "-m", "nin_gluon.train", "--limit", "64", "--epochs", "1",
+    command = [sys.executable, "-m", "nin_gluon.train", "--limit", "8", "--epochs", "1",
                "--resize", "67"]
     run = subprocess.run([*command, "--out", "run"], cwd=tmp_path, env=environment, text=True,
                          capture_output=True)
@@ -594,7 +594,7 @@ def test_a_signal_that_comes_again_changes_nothing(few_images, no_pictures, tmp_
 def test_a_reader_that_goes_away_stops_the_run_and_loses_nothing(tmp_path):
     """As in `... | head -1`, for real."""
     command = [sys.executable, "-m", "nin_gluon.train", "--dataset", "sample", "--resize", "67",
-               "--limit", "32", "--epochs", "3", "--out", str(tmp_path / "run")]
+               "--limit", "16", "--epochs", "3", "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "training on cpu(0)\n"
     process.stdout.close()
