@@ -84,6 +84,27 @@ def test_a_record_is_a_line_for_the_run_and_one_for_each_epoch(tmp_path):
     assert first["machine"] == MACHINE and len(epochs) == 5
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts processes by fork")
+def test_two_processes_add_to_one_folder(tmp_path):
+    """Each adds ten records, one of which both have; none is lost, and none is there twice."""
+    children = []
+    for first in (0, 9):
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                for seed in range(first, first + 10):
+                    record, = book_records(0.1, limit=seed + 1).values()
+                    RecordFolder(tmp_path, BOOK.recipe).add(record, Path("run"))
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    records = RecordFolder(tmp_path, BOOK.recipe).read().values()
+    assert sorted(record.settings.limit for record in records) == list(range(1, 20))
+
+
 def test_a_record_that_is_there_is_not_changed(tmp_path):
     folder = RecordFolder(tmp_path, BOOK.recipe)
     record, = book_records(0.1).values()
