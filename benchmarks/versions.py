@@ -252,6 +252,12 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.out and os.path.exists(args.out):
         parser.error(f"{args.out} is there already; choose another name")
+    for python in args.python:
+        try:
+            subprocess.run([python, "-c", "import numpy; numpy.bool = bool; import mxnet"],
+                           check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            parser.error(f"{python} is no interpreter that has MXNet: {error}")
     images, labels = (part[: STEPS * BATCH] for part in load_image_set("fashion-mnist", "train"))
     given, ours = make_given(images, labels)
     comparisons = []
