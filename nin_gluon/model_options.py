@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from nin_gluon.errors import InputError
 
-__all__ = ["HEADS", "check_inner", "check_options", "choose", "last_channels"]
+__all__ = ["HEADS", "check_inner", "check_last", "check_options", "choose", "last_channels"]
 
 HEADS = ("gap", "fc", "fc_dropout")
 
@@ -17,6 +17,7 @@ HEADS = ("gap", "fc", "fc_dropout")
 MAX_CLASSES = 10**4
 MAX_INNER = 100
 MAX_INNER_KERNEL = 99
+MAX_BIAS = 1000
 
 
 def choose(name: str, models: Mapping[str, Callable[..., Any]],
@@ -81,6 +82,15 @@ def check_inner(inner: int, inner_kernel: int) -> None:
             or inner_kernel % 2 == 0):
         raise InputError(f"inner={inner} convolutions of inner_kernel={inner_kernel} cannot be "
                          f"built; use 0 to {MAX_INNER}, of an odd size up to {MAX_INNER_KERNEL}.")
+
+
+def check_last(last_relu: int, last_bias: float) -> None:
+    """Raise `InputError` unless the last convolution of a variant can be like this."""
+    if last_relu not in (0, 1):
+        raise InputError(f"last_relu is {last_relu}; it is 1, or 0 to leave the last ReLU out.")
+    if not -MAX_BIAS <= last_bias <= MAX_BIAS:  # not so for NaN either
+        raise InputError(f"last_bias is {last_bias}; it is a number from -{MAX_BIAS} to "
+                         f"{MAX_BIAS}.")
 
 
 def last_channels(classes: int, inner: int, reduce: str) -> List[int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
+from nin_gluon.analysis.initial_state import measure_start
 from nin_gluon.checked_files import check_number, parse_json, read_text, reason, shown
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import Record
@@ -19,8 +20,12 @@ __all__ = ["Progress", "cost", "count_run_living", "image_counts", "measured",
 LOOKED_AT = 500
 
 
-def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool) -> Record:
-    """A run's record with what is measured of it; `alive`: count its living classes, too."""
+def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool,
+             start: bool = False) -> Record:
+    """A run's record with what is measured of it.
+
+    `alive`: count its living classes, too. `start`: look at the net that it started from, too.
+    """
     channels, train_images, test_images = image_counts(record.settings, data_dir)
     parameters, macs = cost(record.settings, channels)
     steps = -(-train_images // record.settings.batch_size)  # in an epoch
@@ -28,7 +33,8 @@ def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool)
         record, parameters=parameters, macs=macs, train_images=train_images,
         test_images=test_images, steps=steps * record.settings.epochs,
         stall=stall_steps(read_progress(folder), steps),
-        alive=count_run_living(record, folder, data_dir) if alive and not record.diverged else None)
+        alive=count_run_living(record, folder, data_dir) if alive and not record.diverged else None,
+        start=measure_start(record.settings, data_dir) if start else None)
 
 
 # ------------------------------------------------------------------ before a run

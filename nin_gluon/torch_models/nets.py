@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 from torch import nn
 
 from nin_gluon.errors import InputError
-from nin_gluon.model_options import check_inner, check_options, choose, last_channels
+from nin_gluon.model_options import check_inner, check_last, check_options, choose, last_channels
 
 __all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "mlpconv", "mlpconv_nin", "nin",
            "nin_block", "nin_variant", "smallest_input"]
@@ -87,13 +87,18 @@ def mlpconv_nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> n
 
 
 def chain(channels: Sequence[int], kernel_size: int, strides: int = 1, padding: int = 0,
-          inner_kernel: int = 1) -> nn.Sequential:
-    """A convolution, then others that keep the size; a ReLU after each."""
+          inner_kernel: int = 1, bias: float = 0.0, last_relu: int = 1) -> nn.Sequential:
+    """A convolution, then others that keep the size; a ReLU after each.
+
+    `nin_gluon.torch_models.initializer` starts the biases from `bias`.
+    """
     first, *rest = channels
     layers: List[nn.Module] = [nn.LazyConv2d(first, kernel_size, strides, padding), nn.ReLU()]
     for number in rest:
         layers += [nn.LazyConv2d(number, inner_kernel, padding=inner_kernel // 2), nn.ReLU()]
-    return nn.Sequential(*layers)
+    for layer in layers[::2]:
+        layer.first_bias = bias  # type: ignore[assignment]
+    return nn.Sequential(*layers if last_relu else layers[:-1])
 
 
 def cifar_nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> nn.Sequential:
@@ -113,10 +118,12 @@ def cifar_nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> nn.
 
 
 def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inner: int = 2,
-                inner_kernel: int = 1, reduce: str = "") -> nn.Sequential:
+                inner_kernel: int = 1, reduce: str = "", last_relu: int = 1,
+                last_bias: float = 0.0) -> nn.Sequential:
     """A variant of the chapter's net; see `nin_gluon.models.variants.nin_variant`."""
     check_options(classes, dropout, head)
     check_inner(inner, inner_kernel)
+    check_last(last_relu, last_bias)
     last = last_channels(classes, inner, reduce)
     return nn.Sequential(
         chain([96] * (1 + inner), 11, strides=4, padding=0, inner_kernel=inner_kernel),
@@ -126,7 +133,7 @@ def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inne
         chain([384] * (1 + inner), 3, padding=1, inner_kernel=inner_kernel),
         nn.MaxPool2d(kernel_size=3, stride=2),
         nn.Dropout(dropout),
-        chain(last, 3, padding=1, inner_kernel=inner_kernel),
+        chain(last, 3, padding=1, inner_kernel=inner_kernel, bias=last_bias, last_relu=last_relu),
         *head_layers(head, classes),
     )
 

@@ -77,6 +77,9 @@ def optimizer_options(settings: Settings, steps: int) -> Dict[str, Any]:
     if settings.schedule == "cosine":
         options["lr_scheduler"] = mx.lr_scheduler.CosineScheduler(
             steps, base_lr=settings.lr, final_lr=0, warmup_steps=steps // 10)
+    if settings.schedule == "warmup":
+        options["lr_scheduler"] = mx.lr_scheduler.MultiFactorScheduler(
+            [steps + 1], factor=1, base_lr=settings.lr, warmup_steps=steps // 10)
     if settings.schedule == "step":
         first = max(1, steps * 5 // 6)
         options["lr_scheduler"] = mx.lr_scheduler.MultiFactorScheduler(

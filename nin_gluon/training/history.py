@@ -19,7 +19,8 @@ from nin_gluon.checked_files import (
 )
 from nin_gluon.errors import InputError
 
-__all__ = ["EpochRecord", "parse_epoch", "parse_history", "parse_log", "read_history",
+__all__ = ["EpochRecord", "parse_epoch", "parse_history",
+           "parse_living", "parse_log", "read_history",
            "write_history"]
 
 FLOAT32_MAX = 3.5e38  # of a loss; the mean of finite float32 losses is not above it
@@ -45,7 +46,8 @@ class EpochRecord:
 
     def to_json(self) -> Dict[str, Any]:
         """As a JSON object; what nobody looked at is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(self).items() if value is not None}
 
 
 LINE = re.compile(r"epoch (\d+), loss (\S+), train acc (\S+), test acc (\S+), time (\S+) sec")
@@ -110,6 +112,7 @@ def parse_epoch(content: Any, number: int) -> EpochRecord:
 
 
 def parse_living(content: Any) -> Optional[Tuple[int, ...]]:
+    """Class numbers in order, or None; ValueError says what is wrong."""
     if content is None:
         return None
     if not isinstance(content, list) or content != sorted({check_whole("living", number)

@@ -16,7 +16,8 @@ from nin_gluon.torch_models.initializer import initialize  # noqa: E402
 
 NETS = [("nin", 67, 1), ("nin,head=fc", 70, 1), ("mlpconv_nin,head=fc_dropout,classes=7", 67, 3),
         ("cifar_nin", 32, 3), ("cifar_nin,head=fc", 28, 1), ("nin_variant,inner=1", 67, 1),
-        ("nin_variant,inner_kernel=3,reduce=96-96-10", 67, 1), ("nin_variant,inner=0", 67, 1)]
+        ("nin_variant,inner_kernel=3,reduce=96-96-10", 67, 1), ("nin_variant,inner=0", 67, 1),
+        ("nin_variant,last_relu=0,last_bias=0.5", 67, 1)]
 
 
 def twins(name, size, channels):
@@ -92,3 +93,13 @@ def test_weights_come_from_gluons_ranges(init, name, size, channels):
             if init == "xavier":
                 assert np.abs(mine).max() == pytest.approx(np.abs(wanted).max(), rel=0.2)
                 assert np.abs(mine).max() < 1.74 * mine.std() * (1 + few)  # uniform
+
+
+@pytest.mark.parametrize("init", ["xavier", "identity"])
+def test_the_last_biases_start_from_what_the_net_names(init):
+    net = nets.get_model("nin_variant,last_bias=0.25")
+    with torch.no_grad():
+        net(torch.zeros(1, 1, 67, 67))
+    initialize(net, init)
+    biases = [set(p.tolist()) for name, p in net.named_parameters() if name.endswith("bias")]
+    assert biases == [{0.0}] * 9 + [{0.25}] * 3
