@@ -17,10 +17,10 @@ FLOORS = [
      {"experiments", "programs", "torch_edition"}),
     ("analysis", {"analysis"}),
     ("training", {"training"}),
-    ("models, data and plots", {"models", "torch_models", "data", "plots"}),
+    ("models, data and plots", {"models", "torch_models", "data", "plots", "pretrained"}),
     ("runtime", {"runtime"}),
-    ("foundations", {"settings", "model_options", "checked_files", "atomic_files", "text_tables",
-                     "errors"}),
+    ("foundations", {"settings", "model_options", "checked_files", "array_files", "atomic_files",
+                     "text_tables", "errors"}),
 ]
 
 

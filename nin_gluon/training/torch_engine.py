@@ -10,14 +10,12 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
+from nin_gluon.array_files import Entry, read_safetensors, same, total
 from nin_gluon.atomic_files import replacing
-from nin_gluon.training.checkpoint.array_files import Entry, read_safetensors
 from nin_gluon.training.checkpoint.checks import (
     check_completeness,
     need,
     read_optimizer_arrays,
-    same,
-    total,
 )
 from nin_gluon.training.engine import OptimizerArrays, step_seed
 from nin_gluon.training.torch_optimizers import Optimizer

@@ -11,13 +11,14 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
-from nin_gluon.training.checkpoint.array_files import (
+from nin_gluon.array_files import (
     BFLOAT16,
     Entry,
     read_params,
     read_safetensors,
+    same,
+    total,
 )
-from nin_gluon.training.checkpoint.checks import same, total
 
 __all__ = ["entry_of", "infer_shapes", "named_parameters", "read_exported", "read_parameters",
            "set_parameters"]
