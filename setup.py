@@ -32,7 +32,8 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["nin_gluon", "nin_gluon.*"]),
-    package_data={"nin_gluon": ["experiments/templates/*", "experiments/atlas/atlas.json"]},
+    package_data={"nin_gluon": ["experiments/templates/*", "experiments/atlas/atlas.json",
+                                "pretrained/*.safetensors"]},
     # 3.13 has no NumPy below 2, which MXNet needs.
     python_requires=">=3.8,<3.13",
     install_requires=[

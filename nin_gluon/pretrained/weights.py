@@ -61,7 +61,7 @@ LARGEST_IMAGE = 4096  # pixels along an edge
 # Names the folder with the trained nets, in place of this one.
 VARIABLE = "NIN_GLUON_PRETRAINED"
 
-DTYPES = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+DTYPES: Dict[str, np.dtype] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,38 @@ learns how many input channels it has from the first batch.
 
 from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 
+import torch
 from torch import nn
 
 from nin_gluon.errors import InputError
 from nin_gluon.model_options import check_inner, check_options, choose, last_channels
+from nin_gluon.pretrained import Weights, read_packaged
 
-__all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "mlpconv", "mlpconv_nin", "nin",
-           "nin_block", "nin_variant", "smallest_input"]
+__all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "give_weights", "maps_and_head",
+           "mlpconv", "mlpconv_nin", "nin", "nin_block", "nin_variant", "receptive_field",
+           "smallest_input"]
 
 Size = Union[int, Tuple[int, int]]  # in pixels: one number for both axes, or (height, width)
 
 
-def get_model(name: str, **options: Any) -> nn.Sequential:
+def get_model(name: str, *, pretrained: bool = False, **options: Any) -> nn.Sequential:
     """Build a net by its name, as `nin_gluon.models.get_model` does."""
     build, chosen = choose(name, MODELS, options)
     net: nn.Sequential = build(**chosen)
+    return give_weights(net, read_packaged(name.split(",")[0].strip())) if pretrained else net
+
+
+@torch.no_grad()
+def give_weights(net: nn.Sequential, weights: Weights) -> nn.Sequential:
+    """Give a net the parameters of a trained net; return it in evaluation mode (dropout off)."""
+    made_of, size = weights.preprocessing, weights.preprocessing.resize
+    check_size(net, size)
+    net.eval()
+    net(torch.zeros(1, made_of.channels, size, size))  # settles the shapes
+    parameters = list(net.parameters())
+    for parameter, value in zip(parameters,
+                                weights.for_net([tuple(p.shape) for p in parameters])):
+        parameter.copy_(torch.from_numpy(value))
     return net
 
 
@@ -137,6 +154,34 @@ MODELS: Dict[str, Callable[..., nn.Sequential]] = {
     "cifar_nin": cifar_nin,
     "nin_variant": nin_variant,
 }
+
+
+# ------------------------------------------------------------------ the maps of the classes
+
+
+def maps_and_head(net: nn.Sequential) -> Tuple[nn.Sequential, nn.Sequential]:
+    """Split a net in two: up to the maps of the classes, and the head.
+
+    See `nin_gluon.models.head.maps_and_head`.
+    """
+    end = 1 + max(i for i, layer in enumerate(net)
+                  if any(isinstance(leaf, nn.Conv2d) for leaf in layer.modules()))
+    return nn.Sequential(*net[:end]), nn.Sequential(*net[end:])
+
+
+def receptive_field(net: nn.Module) -> List[Tuple[float, int, int]]:
+    """Which pixels of the image the values of a net's maps depend on, along each axis.
+
+    Of nets whose windows are square; see `nin_gluon.models.geometry.receptive_field`.
+    """
+    centre, step, seen = 0.5, 1, 1
+    for layer in net.modules():
+        if hasattr(layer, "kernel_size"):
+            k, s, p = (first(getattr(layer, name)) for name in ("kernel_size", "stride", "padding"))
+            centre += ((k - 1) / 2 - p) * step
+            seen += (k - 1) * step
+            step *= s
+    return [(centre, step, seen)] * 2
 
 
 # ------------------------------------------------------------------ what a net can take
