@@ -3,19 +3,18 @@
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from nin_gluon.atomic_files import write_text
-from nin_gluon.cli import ArgumentParser, command, number
+from nin_gluon.cli import ArgumentParser, add_net_options, command, load_net, number
 from nin_gluon.errors import InputError
 from nin_gluon.resources import new_picture
-from nin_gluon.settings import DTYPES, Settings, at_least_0, positive
+from nin_gluon.settings import Settings, at_least_0, positive
 from nin_gluon.text_tables import columns
-from nin_gluon.training.run_folder import RunConfig, read_config
+from nin_gluon.training.run_folder import read_config
 
 if TYPE_CHECKING:
     from nin_gluon.analysis.trained_net import TrainedNet
@@ -53,9 +52,7 @@ def build_parser() -> ArgumentParser:
     add("--limit", type=number(int, positive), metavar="N",
         help="take the numbers from the first N test images only")
     add("--out", metavar="PICTURE", help="the picture (png, pdf or svg); the numbers go beside it")
-    add("--ctx", metavar="DEVICE", default="auto", help="auto, cpu, gpu or gpu(1) (default: auto)")
-    add("--dtype", choices=DTYPES, help="default: the run's")
-    add("--data-dir", metavar="DIR", help="folder with the data set's files (default: the run's)")
+    add_net_options(parser)
     add("--no-progress", action="store_true", help="no progress bar")
     return parser
 
@@ -68,10 +65,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     check_options(args)
     picture, numbers = outputs(run, args.out)
 
-    environment = replace(config.environment,
-                          data_dir=args.data_dir or config.environment.data_dir)
-    settings = config.settings.but(dtype=args.dtype or config.settings.dtype)
-    shown = show(run, replace(config, settings=settings, environment=environment), args, picture)
+    shown = show(load_net(args.run, args), args, picture)
 
     from nin_gluon.experiments.records import train_command
 
@@ -106,14 +100,13 @@ def outputs(run: Path, out: Optional[str]) -> Tuple[Path, Path]:
     return picture, numbers
 
 
-def show(run: Path, config: RunConfig, args: argparse.Namespace, picture: Path) -> Dict[str, Any]:
+def show(net: "TrainedNet", args: argparse.Namespace, picture: Path) -> Dict[str, Any]:
     """Compute, print and draw; return what goes into the report."""
     from nin_gluon import plots
     from nin_gluon.analysis import class_maps
     from nin_gluon.analysis.own_images import read_image
-    from nin_gluon.analysis.trained_net import judged_images, load_run
+    from nin_gluon.analysis.trained_net import judged_images
 
-    net = load_run(run, config, args.ctx)
     settings, labels = net.settings, None
     if args.images:
         called = list(args.images)

@@ -50,10 +50,10 @@ def engine_for_trained(trained_by: str, ctx: str) -> str:
     """
     if trained_by == "gluon":
         return choose_engine(ctx, "using PyTorch")
-    if not is_installed("torch") and is_installed("mxnet"):
-        log.warning("PyTorch is not installed: using MXNet")
-        return "gluon"
-    return "torch"
+    if is_installed("torch"):
+        return "torch"
+    log.warning("PyTorch is not installed: using MXNet")
+    return "gluon"
 
 
 def why_not_gluon(ctx: str) -> Optional[str]:

@@ -164,9 +164,10 @@ def maps_and_head(net: nn.Sequential) -> Tuple[nn.Sequential, nn.Sequential]:
 
     See `nin_gluon.models.head.maps_and_head`.
     """
-    end = 1 + max(i for i, layer in enumerate(net)
+    layers = list(net)
+    end = 1 + max(i for i, layer in enumerate(layers)
                   if any(isinstance(leaf, nn.Conv2d) for leaf in layer.modules()))
-    return nn.Sequential(*net[:end]), nn.Sequential(*net[end:])
+    return nn.Sequential(*layers[:end]), nn.Sequential(*layers[end:])
 
 
 def receptive_field(net: nn.Module) -> List[Tuple[float, int, int]]:
