@@ -17,7 +17,7 @@ from nin_gluon.data.choose import compare_own_data
 from nin_gluon.data.sets import DATASETS
 from nin_gluon.data.whitening import standardized
 from nin_gluon.errors import InputError
-from nin_gluon.pretrained import read_packaged
+from nin_gluon.pretrained import Weights, read_packaged
 from nin_gluon.runtime import choose_engine
 from nin_gluon.runtime.engine_choice import engine_for_trained
 from nin_gluon.settings import Settings
@@ -28,7 +28,7 @@ from nin_gluon.training.saved_parameters import (
     warn_unless_finished,
 )
 
-__all__ = ["TrainedNet", "load_pretrained", "load_run", "judged_images"]
+__all__ = ["TrainedNet", "judged_images", "load_pretrained", "load_run", "load_weights"]
 
 @dataclass(frozen=True)
 class TrainedNet:
@@ -145,7 +145,12 @@ def load_pretrained(name: str = "nin", ctx: str = "auto", engine: Optional[str] 
     InputError
         There is no such trained net, or its file is damaged.
     """
-    weights = read_packaged(name)
+    return load_weights(read_packaged(name), ctx, engine, dtype, data_dir)
+
+
+def load_weights(weights: Weights, ctx: str = "auto", engine: Optional[str] = None,
+                 dtype: str = "float32", data_dir: Optional[str] = None) -> TrainedNet:
+    """The same of a file that has been read."""
     made_of = weights.preprocessing
     settings = weights.settings.but(
         engine=engine or choose_engine(ctx, "using PyTorch"), dtype=dtype, resize=made_of.resize,
@@ -155,8 +160,8 @@ def load_pretrained(name: str = "nin", ctx: str = "auto", engine: Optional[str] 
                     made_of.levels, np.empty((0, *shape), np.uint8))
     respond, field = build(recipe, ctx)
     config = RunConfig("pretrained", settings, Environment(ctx, data_dir))
-    return TrainedNet(f"the trained {name} of the package", f"{name}.safetensors", config,
-                      weights.classes, shape, field, respond)
+    return TrainedNet(f"the trained {weights.name} of the package", f"{weights.name}.safetensors",
+                      config, weights.classes, shape, field, respond)
 
 
 def build(recipe: Recipe, ctx: str) -> Tuple[Responses, Field]:

@@ -78,24 +78,32 @@ def draw_row(row: Sequence[Axes], picture: OwnPicture, names: Sequence[str],
     original, given, seen, bars = row
     for axes in (original, given, seen):
         axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
+        axes.spines[:].set(color="#cccccc", linewidth=0.8)
     original.imshow(picture.thumbnail)
     original.set_xlabel(shortened(picture.name), fontsize=8)
     draw_image(given, picture.pixels)
     given.set_xlabel("light and dark swapped" if picture.inverted else "", fontsize=8)
-    best = picture.top[0][0]
-    the_map = picture.maps[best]
+    draw_map(seen, picture, names[picture.top[0][0]], field, size)
+    draw_bars(bars, picture.top, names)
+
+
+def draw_map(axes: Axes, picture: OwnPicture, name: str,
+             field: Sequence[Tuple[float, float, int]], size: Tuple[int, int]) -> None:
+    """The map of the predicted class over what the net was given."""
+    the_map = picture.maps[picture.top[0][0]]
+    axes.set_facecolor("black")
+    draw_image(axes, picture.pixels // 3)
+    if the_map.size == 1:
+        axes.set_xlabel("one value: no telling where", fontsize=8)
+        return
     norm = Normalize(0, float(the_map.max()) or 1.0)
-    seen.set_facecolor("black")
-    draw_image(seen, picture.pixels // 3)
     # Weak values are transparent, so that the image shows through.
-    seen.imshow(the_map, "inferno", norm, alpha=0.85 * norm(the_map) ** 0.5,
+    axes.imshow(the_map, "inferno", norm, alpha=0.85 * norm(the_map) ** 0.5,
                 extent=map_extent(field, the_map.shape, size, picture.pixels.shape[:2]),
                 interpolation="nearest")
     height, width = picture.pixels.shape[:2]
-    seen.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-    seen.set_xlabel(f"the map of {names[best]}", fontsize=8)
-    draw_bars(bars, picture.top, names)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    axes.set_xlabel(f"the map of {name}", fontsize=8)
 
 
 def draw_bars(axes: Axes, top: Sequence[Tuple[int, float]], names: Sequence[str]) -> None:
