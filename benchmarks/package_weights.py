@@ -58,6 +58,7 @@ def build_parser():
 def main(argv=None):
     args = build_parser().parse_args(argv)
     card = read_text(args.card)
+    check_card(card)
     weights = weights_of_run(Path(args.run), args.data_dir)
     weights, result = with_storage(weights, args.engine, args.data_dir)
     path = Path(args.out, f"{weights.name}.safetensors")
@@ -140,10 +141,20 @@ def scores_of(weights, engine, data_dir):
 # ------------------------------------------------------------------ the model card
 
 
+# Lines between which the figures go, in the front matter and in the text.
+MARKS = (("# figures", "# end of figures"), ("<!-- figures -->", "<!-- end of figures -->"))
+
+
+def check_card(card):
+    """Raise `InputError` unless a model card has a place for the figures."""
+    for begin, end in MARKS:
+        between(card, begin, end, "")
+
+
 def filled(card, weights, result):
     """A model card with the figures between its marks."""
-    card = between(card, "# figures", "# end of figures", front_matter(weights, result))
-    return between(card, "<!-- figures -->", "<!-- end of figures -->", figures(weights, result))
+    card = between(card, *MARKS[0], front_matter(weights, result))
+    return between(card, *MARKS[1], figures(weights, result))
 
 
 def between(text, begin, end, content):
