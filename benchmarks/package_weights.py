@@ -12,13 +12,12 @@ from tqdm import tqdm
 import nin_gluon
 from nin_gluon import data
 from nin_gluon.analysis.evaluation import evaluation_of
-from nin_gluon.analysis.own_images import SHAPES
 from nin_gluon.analysis.trained_net import judged_images, load_weights
 from nin_gluon.array_files import read_safetensors
 from nin_gluon.atomic_files import write_text
 from nin_gluon.checked_files import read_text, reason
 from nin_gluon.cli import ArgumentParser, command
-from nin_gluon.data.sets import DATASETS, own_data
+from nin_gluon.data.sets import DATASETS, SHAPES, own_data
 from nin_gluon.data.whitening import standardization
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import train_command

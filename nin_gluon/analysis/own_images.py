@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from nin_gluon.checked_files import BadFile, exactly, open_file, reason, size_of
 from nin_gluon.errors import InputError
 
-__all__ = ["MOST_BYTES", "SHAPES", "OwnImage", "decode", "files_of", "fit", "read_file",
+__all__ = ["MOST_BYTES", "OwnImage", "decode", "files_of", "fit", "read_file",
            "read_image", "read_stream"]
 
 log = logging.getLogger(__name__)
@@ -27,9 +27,6 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000")
 # What the names of such files end in; of a folder, only these are taken.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
             ".jp2")
-
-# (height, width, channels) of a data set's images.
-SHAPES = {"fashion-mnist": (28, 28, 1), "cifar10": (32, 32, 3), "sample": (28, 28, 1)}
 
 
 class OwnImage(NamedTuple):

@@ -1,6 +1,5 @@
 """A trained net computed by PyTorch; see `nin_gluon.analysis.trained_net`."""
 
-import warnings
 from typing import Iterator, Tuple
 
 import numpy as np
@@ -25,13 +24,9 @@ def build(recipe: Recipe, ctx: str) -> Tuple[Responses, Field]:
     if settings.dtype not in DTYPES:
         raise InputError(f"--dtype {settings.dtype} is for --engine gluon; with PyTorch use "
                          f"{' or '.join(DTYPES)}.")
-    device, size = parse_device(ctx.split(",")[0]), int(settings.resize or 0)
+    device = parse_device(ctx.split(",")[0])
     use_exact_float32()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # that PyTorch's lazy layers are new
-        net = nets.get_model(settings.model).eval()
-        nets.check_size(net, size)
-        net(torch.zeros(1, channels, size, size))  # settles the shapes
+    net = nets.known_net(settings.model, channels, int(settings.resize or 0)).eval()
     wanted = [Entry(name, tuple(p.shape), np.dtype(np.float32))
               for name, p in net.named_parameters()]
     fill(list(net.parameters()), recipe.read(wanted))

@@ -11,22 +11,18 @@ import numpy as np
 
 from nin_gluon import data
 from nin_gluon.analysis.net_recipe import Field, Recipe, Responses
-from nin_gluon.analysis.own_images import SHAPES
 from nin_gluon.array_files import Entry
 from nin_gluon.data.choose import compare_own_data
-from nin_gluon.data.sets import DATASETS
+from nin_gluon.data.sets import DATASETS, SHAPES
 from nin_gluon.data.whitening import standardized
 from nin_gluon.errors import InputError
 from nin_gluon.pretrained import Weights, read_packaged
 from nin_gluon.runtime import choose_engine
 from nin_gluon.runtime.engine_choice import engine_for_trained
 from nin_gluon.settings import Settings
+from nin_gluon.training.history import warn_unless_finished
 from nin_gluon.training.run_folder import Environment, RunConfig
-from nin_gluon.training.saved_parameters import (
-    newest_parameters,
-    read_in_net_order,
-    warn_unless_finished,
-)
+from nin_gluon.training.saved_parameters import newest_parameters, read_in_net_order
 
 __all__ = ["TrainedNet", "judged_images", "load_pretrained", "load_run", "load_weights"]
 

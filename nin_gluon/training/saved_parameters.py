@@ -1,6 +1,5 @@
 """The parameters that a run has saved, whichever engine saved them."""
 
-import logging
 import os
 import re
 from pathlib import Path
@@ -11,11 +10,8 @@ import numpy as np
 from nin_gluon.array_files import Entry, read_params, read_safetensors, same, total
 from nin_gluon.errors import InputError
 from nin_gluon.training import checkpoint
-from nin_gluon.training.history import read_history
 
-__all__ = ["newest_parameters", "read_in_net_order", "warn_unless_finished"]
-
-log = logging.getLogger(__name__)
+__all__ = ["newest_parameters", "read_in_net_order"]
 
 
 def newest_parameters(run: Path) -> Tuple[Path, str]:
@@ -86,16 +82,3 @@ def in_net_order(entries: List[Entry], path: Path) -> List[Entry]:
             role(entry.name) != "weight")
 
     return sorted(entries, key=place)
-
-
-def warn_unless_finished(run: Path, epochs: int, path: Path) -> None:
-    """Say so if these parameters are not those of a finished run."""
-    try:
-        done = len(read_history(run / "history.jsonl"))
-    except FileNotFoundError:
-        done = 0
-    if (run / "diverged.txt").exists():
-        log.warning("the run has diverged; these are its last saved parameters, %s", path)
-    elif done < epochs:
-        log.warning("the run is unfinished (%d of %d epochs); these are its last saved "
-                    "parameters, %s", done, epochs, path)

@@ -8,15 +8,8 @@ import pytest
 from PIL import Image
 
 from nin_gluon.analysis import own_images
-from nin_gluon.analysis.own_images import (
-    SHAPES,
-    files_of,
-    fit,
-    read_file,
-    read_image,
-    read_stream,
-)
-from nin_gluon.data.sets import load_image_set
+from nin_gluon.analysis.own_images import files_of, fit, read_file, read_image, read_stream
+from nin_gluon.data.sets import SHAPES, load_image_set
 from nin_gluon.errors import InputError
 
 
