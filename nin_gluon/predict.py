@@ -28,10 +28,11 @@ are. The pictures may be PNG, JPEG, WebP, GIF and others, in colour or grey, of 
 
 EPILOG = """\
 A picture is turned upright, laid on white where it is transparent (on black, if what can be seen is
-light), made grey if the net's data set is, and fitted into that set's size. Fashion-MNIST's garments
-are light on black, so a picture whose border is lighter than its mean is inverted; the table says
-so, and --invert yes or no decides otherwise. The net knows the set's classes only: whatever it is
-shown, it takes for one of them. It does best with a single garment that fills the picture.
+light), made grey if the net's data set is, and fitted into that set's size. Fashion-MNIST's
+garments are light on black, so a picture whose border is lighter than its mean is inverted; the
+table says so, and --invert yes or no decides otherwise. The net knows the set's classes only:
+whatever it is shown, it takes for one of them. It does best with a single garment that fills the
+picture.
 
 A picture that cannot be read is named, and the others go on. Exit status: 0 done, 2 wrong request,
 or some pictures could not be read.

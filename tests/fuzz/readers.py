@@ -44,6 +44,7 @@ from nin_gluon.training.history import EpochRecord, read_history
 from nin_gluon.training.hosts import read_hosts
 from nin_gluon.training.progress_marks import read_marks
 from nin_gluon.training.run_folder import read_config
+from nin_gluon.training.saved_parameters import read_in_net_order
 from nin_gluon.training.tally import Tally
 from tests.data.small_cifar import OFFICIAL, packed, records
 from tests.experiments.made_runs import BOOK, book_records, make_book_run, make_record
@@ -214,10 +215,12 @@ def exported(folder):
     net(nd.ones((1, INPUTS)))
     net.export(str(folder / "model"), 3)
     file = folder / "model-0003.params"
+    wanted = [net_parameters.entry_of(name, parameter)
+              for name, parameter in net_parameters.named_parameters(net).items()]
 
     def read():
         try:
-            net_parameters.set_parameters(net, net_parameters.read_exported(file, net), mx.cpu())
+            net_parameters.set_parameters(net, read_in_net_order(file, wanted), mx.cpu())
         except ValueError as error:
             raise InputError(str(error)) from None
 
