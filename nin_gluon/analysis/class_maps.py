@@ -1,7 +1,6 @@
 """The maps that a trained net's last block makes, one for each class, and the scores from them."""
 
 import copy
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -20,11 +19,9 @@ from nin_gluon.runtime import describe_machine
 from nin_gluon.settings import Settings
 from nin_gluon.training import checkpoint
 from nin_gluon.training.checkpoint import net_parameters
-from nin_gluon.training.history import read_history
+from nin_gluon.training.history import warn_unless_finished
 
 __all__ = ["ClassMaps", "RunNet", "load_net", "load_parameters", "maps_of", "report"]
-
-log = logging.getLogger(__name__)
 
 
 class RunNet(NamedTuple):
@@ -87,19 +84,6 @@ def load_parameters(run: Path, settings: Settings, net: Block, ctx: mx.Context) 
                          ) from None
     warn_unless_finished(run, settings.epochs, path)
     return saved[-1].name if saved else path.name
-
-
-def warn_unless_finished(run: Path, epochs: int, path: Path) -> None:
-    """Say so if these parameters are not those of a finished run."""
-    try:
-        done = len(read_history(run / "history.jsonl"))
-    except FileNotFoundError:
-        done = 0
-    if (run / "diverged.txt").exists():
-        log.warning("the run has diverged; these are its last saved parameters, %s", path)
-    elif done < epochs:
-        log.warning("the run is unfinished (%d of %d epochs); these are its last saved "
-                    "parameters, %s", done, epochs, path)
 
 
 # ------------------------------------------------------------------ what it says of images

@@ -13,7 +13,7 @@ from nin_gluon import data
 from nin_gluon.checked_files import BadFile, exactly, open_file, reason, size_of
 from nin_gluon.data.loader import BatchLoader
 from nin_gluon.data.preprocess import preprocessor
-from nin_gluon.data.sets import DATASETS
+from nin_gluon.data.sets import DATASETS, SHAPES
 from nin_gluon.data.whitening import standardized
 from nin_gluon.errors import InputError
 from nin_gluon.training.run_folder import RunConfig
@@ -27,9 +27,6 @@ MOST_PIXELS = 64 * 10**6  # each takes some 20 bytes for a moment
 
 # Not EPS: Pillow has Ghostscript run the program that such a file is.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000")
-
-# (height, width, channels) of a data set's images.
-SHAPES = {"fashion-mnist": (28, 28, 1), "cifar10": (32, 32, 3), "sample": (28, 28, 1)}
 
 
 def own_images(paths: Sequence[str], config: RunConfig, ctx: mx.Context, invert: bool = False,

@@ -4,15 +4,17 @@ The sources are those of the Gluon nets, which the files beside this one name. A
 learns how many input channels it has from the first batch.
 """
 
+import warnings
 from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 
+import torch
 from torch import nn
 
 from nin_gluon.errors import InputError
 from nin_gluon.model_options import check_inner, check_options, choose, last_channels
 
-__all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "mlpconv", "mlpconv_nin", "nin",
-           "nin_block", "nin_variant", "smallest_input"]
+__all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "known_net", "mlpconv",
+           "mlpconv_nin", "nin", "nin_block", "nin_variant", "smallest_input"]
 
 Size = Union[int, Tuple[int, int]]  # in pixels: one number for both axes, or (height, width)
 
@@ -21,6 +23,23 @@ def get_model(name: str, **options: Any) -> nn.Sequential:
     """Build a net by its name, as `nin_gluon.models.get_model` does."""
     build, chosen = choose(name, MODELS, options)
     net: nn.Sequential = build(**chosen)
+    return net
+
+
+def known_net(name: str, channels: int, size: int) -> nn.Sequential:
+    """A net whose parameters have the shapes for images of size x size pixels.
+
+    Raises
+    ------
+    InputError
+        The name or an option is unknown, or the net cannot take such images.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that PyTorch's lazy layers are new
+        net = get_model(name)
+    check_size(net, size)
+    with torch.no_grad():
+        net(torch.zeros(1, channels, size, size))
     return net
 
 

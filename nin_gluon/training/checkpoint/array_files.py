@@ -10,7 +10,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 import safetensors
@@ -77,12 +77,17 @@ def opened(path: Path, most_bytes: int) -> Iterator[BinaryIO]:
 # ------------------------------------------------------------------ safetensors
 
 
-def write_safetensors(path: Path, arrays: Dict[str, np.ndarray]) -> None:
-    """Write arrays of float64, float32, float16 or `BFLOAT16` as a safetensors file, to the bit."""
+def write_safetensors(path: Path, arrays: Dict[str, np.ndarray],
+                      metadata: Optional[Dict[str, str]] = None) -> None:
+    """Write arrays of float64, float32, float16 or `BFLOAT16` as a safetensors file, to the bit.
+
+    `metadata` goes into the file's header.
+    """
     kinds = {dtype: WRITTEN_DTYPES[name] for name, dtype in SAFETENSORS_DTYPES.items()}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     Path(path).write_bytes(safetensors.serialize(
-        {name: tensor_spec(kinds[array.dtype], array) for name, array in arrays.items()}))
+        {name: tensor_spec(kinds[array.dtype], array) for name, array in arrays.items()},
+        metadata))
 
 
 def tensor_spec(dtype: str, array: np.ndarray) -> Any:
