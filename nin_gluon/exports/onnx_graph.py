@@ -118,7 +118,8 @@ def add_layers(graph: Graph, x: str, layers: Sequence[Layer],
     arrays = iter(parameters.items())
     flat = False
     for layer in layers:
-        window = {"kernel_shape": layer.kernel, "strides": layer.stride, "pads": layer.pad * 2}
+        window: Dict[str, Any] = {"kernel_shape": layer.kernel, "strides": layer.stride,
+                                  "pads": layer.pad * 2}
         if layer.kind in ("convolution", "dense"):
             given = [graph.constant(name, array) for name, array in (next(arrays), next(arrays))]
         if layer.kind == "convolution":
@@ -165,7 +166,7 @@ def prepare(graph: Graph, x: str, preparation: Preparation, channels: int) -> st
 
 def contrast_normalized(graph: Graph, x: str) -> str:
     """`nin_gluon.data.preprocess.contrast_normalize`."""
-    axes = {"axes": [1, 2, 3], "keepdims": 1}
+    axes: Dict[str, Any] = {"axes": [1, 2, 3], "keepdims": 1}
     x = graph.add("Sub", x, graph.add("ReduceMean", x, **axes))
     norm = graph.add("ReduceL2", x, **axes)
     is_zero = graph.add("Cast", graph.add("Equal", norm, graph.constant("zero", 0)), to=1)

@@ -13,8 +13,9 @@ from torch import nn
 from nin_gluon.errors import InputError
 from nin_gluon.model_options import check_inner, check_options, choose, last_channels
 
-__all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "known_net", "mlpconv",
-           "mlpconv_nin", "nin", "nin_block", "nin_variant", "smallest_input"]
+__all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "known_net", "maps_and_head",
+           "mlpconv", "mlpconv_nin", "nin", "nin_block", "nin_variant", "receptive_field",
+           "smallest_input"]
 
 Size = Union[int, Tuple[int, int]]  # in pixels: one number for both axes, or (height, width)
 
@@ -184,6 +185,30 @@ def smallest_input(net: nn.Module) -> int:
             up = getattr(layer, "ceil_mode", False)
             size = max(1, (size - 1) * s + k - 2 * p - (s - 1) * (up and size > 1))
     return size
+
+
+def receptive_field(net: nn.Module) -> List[Tuple[float, int, int]]:
+    """Which pixels the values of a net's maps depend on, for height and for width.
+
+    Of nets whose windows are square; see `nin_gluon.models.geometry.receptive_field`.
+    """
+    centre, step, seen = 0.5, 1, 1
+    for layer in net.modules():
+        if hasattr(layer, "kernel_size"):
+            k, s, p = (first(getattr(layer, name)) for name in ("kernel_size", "stride", "padding"))
+            centre, step, seen = centre + ((k - 1) / 2 - p) * step, s * step, seen + (k - 1) * step
+    return [(centre, step, seen)] * 2
+
+
+def maps_and_head(net: nn.Module) -> Tuple[nn.Sequential, nn.Sequential]:
+    """Split a net in two: up to the maps of the classes, and the head.
+
+    See `nin_gluon.models.head.maps_and_head`.
+    """
+    layers = list(net.children())
+    end = 1 + max(i for i, layer in enumerate(layers)
+                  if any(isinstance(inner, nn.Conv2d) for inner in layer.modules()))
+    return nn.Sequential(*layers[:end]), nn.Sequential(*layers[end:])
 
 
 def first(value: Any) -> int:

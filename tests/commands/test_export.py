@@ -35,6 +35,7 @@ def test_nothing_is_overwritten_unasked(run, capsys, tmp_path):
     assert len(mine.read_bytes()) > 3_800_000
     assert capsys.readouterr().out == f"{mine}\n"
     assert main([str(run), *SAFETENSORS]) == 0
+    capsys.readouterr()
     assert "exported.safetensors is there already" in refused([run, *SAFETENSORS], capsys)
     (run / "exported-symbol.json").write_text("mine")  # one of a pair
     assert "exported-symbol.json is there already" in refused([run, "--to", "gluon"], capsys)
