@@ -29,6 +29,7 @@ VERBS = {
     "shapes": ("nin_gluon.shapes", "print the output shape of each layer of a net"),
     "resources": ("nin_gluon.resources", "count parameters, multiply-adds and memory of a net"),
     "confidence": ("nin_gluon.confidence", "show where in an image a run's net finds each class"),
+    "compare": ("nin_gluon.compare", "put runs side by side: settings, results, curves"),
     "export": ("nin_gluon.export", "write a run's net for other programs: ONNX, safetensors ..."),
     "run": ("nin_gluon.run", "run any MXNet 1.x script, module or notebook, unchanged"),
     "kernel": ("nin_gluon.kernel", "add a Jupyter kernel for MXNet notebooks, or take it away"),

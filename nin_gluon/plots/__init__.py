@@ -11,9 +11,10 @@ from nin_gluon.plots.curves import draw_curves
 from nin_gluon.plots.images import draw_image, show_fashion_mnist
 from nin_gluon.plots.predictions import draw_predictions
 from nin_gluon.plots.resources import draw_resources
+from nin_gluon.plots.run_curves import draw_run_curves
 from nin_gluon.plots.runs import draw_band
 from nin_gluon.plots.style import LN_10, png, save
 
 __all__ = ["LN_10", "Figure", "draw_band", "draw_class_maps", "draw_comparisons", "draw_curves",
-           "draw_image", "draw_predictions", "draw_resources", "png", "save",
+           "draw_image", "draw_predictions", "draw_resources", "draw_run_curves", "png", "save",
            "show_fashion_mnist"]

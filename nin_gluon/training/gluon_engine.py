@@ -129,7 +129,7 @@ class GluonEngine:
     def norms(self) -> Dict[str, Tuple[float, float]]:
         trained = {name: p for name, p in net_parameters.named_parameters(self.net).items()
                    if p.grad_req != "null"}
-        arrays = [array.norm() for p in trained.values()
+        arrays = [norm(array) for p in trained.values()
                   for array in (p.list_data()[0], p.list_grad()[0])]
         values = nd.concat(*arrays, dim=0).asnumpy().reshape((-1, 2)).tolist()
         # The trainer divides by the batch size, and by the scale of the loss in float16.
@@ -227,6 +227,14 @@ def count_by_class(y_hat: nd.NDArray, y: nd.NDArray) -> nd.NDArray:
     label = nd.one_hot(y, y_hat.shape[1])
     correct = nd.dot(y_hat.argmax(axis=1) == y, label)
     return nd.concat(correct, label.sum(axis=0), y_hat.max(axis=0) > 0, dim=0)
+
+
+def norm(array: nd.NDArray) -> nd.NDArray:
+    """The Euclidean norm, of shape (1,).
+
+    By rows first, because MXNet sums the squares one after the other in float32.
+    """
+    return array.reshape((array.shape[0], -1)).norm(axis=1).norm()
 
 
 def first_parameter(trainer: gluon.Trainer) -> nd.NDArray:
