@@ -134,7 +134,7 @@ def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name):
             pytest.skip(f"{needed} is not installed")
     if variant.dtype == "bfloat16" and not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         pytest.skip("this CPU has no bfloat16 arithmetic")
-    figures = compare.run(name, {"train": 32, "test": 24, "batch_size": 16, "resize": 67,
+    figures = compare.run(name, {"train": 16, "test": 12, "batch_size": 8, "resize": 67,
                                  "data_dir": None})
     assert "failed" not in figures, figures
     assert all(value > 0 for value in figures.values())

@@ -10,7 +10,7 @@ from mxnet.contrib import amp
 from nin_gluon import models
 from nin_gluon.settings import Settings
 from nin_gluon.training.gluon_engine import GluonEngine
-from nin_gluon.training.run import Run, check_batches, check_classes
+from nin_gluon.training.run import Run, check_batches, check_classes, check_memory
 from nin_gluon.training.run_data import load_run_data
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.workers import Workers
@@ -42,6 +42,7 @@ def prepare(config: RunConfig, contexts: "List[mx.Context]", workers: Workers) -
     for data_iter in (train_iter, test_iter):
         check_batches(len(data_iter.labels), batch_size, devices)
     channels = train_iter.images.shape[3]
+    check_memory(settings, channels)
     initialize(net, settings, channels, contexts)
     # A list, in the net's order: gluon.Trainer would sort a dict by names that depend on what else
     # this process has built (conv10 before conv9), and a resumed run would mix up its momenta.

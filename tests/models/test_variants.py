@@ -59,7 +59,8 @@ def test_reducing_in_steps():
 
 
 @pytest.mark.parametrize("options, complaint", [
-    ("inner=-1", "inner=-1"), ("inner_kernel=2", "inner_kernel=2"), ("inner_kernel=0", "odd"),
+    ("inner=-1", "inner=-1"), ("inner=101", "0 to 100"), ("inner_kernel=101", "up to 99"),
+    ("inner_kernel=2", "inner_kernel=2"), ("inner_kernel=0", "odd"),
     ("reduce=96", "3 numbers"), ("reduce=96-96-11", "the 10 classes"), ("reduce=a", "no list"),
     ("reduce=0-0-10", "no list"), ("inner=1,reduce=96-96-10", "2 numbers"), ("inner=x", "no int"),
 ])
