@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -147,3 +149,10 @@ def test_bad_requests_are_one_line(runs, tmp_path, capsys):
     (runs[0] / "history.jsonl").write_text('{"epoch": 1')
     error = refused(runs, capsys)
     assert "history.jsonl is damaged (line 1" in error
+
+
+def test_no_framework_is_needed(runs, tmp_path):
+    options = [*map(str, runs), "--html", str(tmp_path / "runs.html")]
+    code = (f"import sys; from nin_gluon.compare import main; status = main({options!r})\n"
+            "assert not {'mxnet', 'torch'} & set(sys.modules), status\nsys.exit(status)")
+    subprocess.run([sys.executable, "-c", code], check=True)

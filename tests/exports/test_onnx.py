@@ -152,7 +152,7 @@ def test_a_thousand_test_images(engine, garments, tmp_path, request):
     from nin_gluon import train
 
     folder = tmp_path / "run"
-    assert train.main(["--preset", "quick", "--engine", engine, "--limit", "2000", "--epochs", "1",
+    assert train.main(["--preset", "quick", "--engine", engine, "--limit", "1000", "--epochs", "1",
                        "--resize", "224", "--dataset",
                        request.config.dataset, "--out", str(folder), "--no-progress"]) == 0
     trained = read_run(folder)
@@ -162,7 +162,7 @@ def test_a_thousand_test_images(engine, garments, tmp_path, request):
     from nin_gluon.data import load_data
 
     settings = trained.settings
-    _, test_iter = load_data(settings.dataset, 50, 224, limit=2000, preprocess="standardize")
+    _, test_iter = load_data(settings.dataset, 50, 224, limit=1000, preprocess="standardize")
     images, _ = garments("test", 1000)
     found, expected = [], []
     for start, (X, _) in zip(range(0, 1000, 50), test_iter):
