@@ -102,7 +102,10 @@ def opened(path: Path, most_bytes: int) -> Iterator[BinaryIO]:
 
 def write_safetensors(path: Path, arrays: Dict[str, np.ndarray],
                       metadata: Optional[Dict[str, str]] = None) -> None:
-    """Write arrays of float64, float32, float16 or `BFLOAT16` as a safetensors file, to the bit."""
+    """Write arrays of float64, float32, float16 or `BFLOAT16` as a safetensors file, to the bit.
+
+    `metadata` goes into the file's header.
+    """
     kinds = {dtype: WRITTEN_DTYPES[name] for name, dtype in SAFETENSORS_DTYPES.items()}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     Path(path).write_bytes(safetensors.serialize(

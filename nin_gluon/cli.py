@@ -35,6 +35,8 @@ VERBS = {
     "confidence": ("nin_gluon.confidence", "show where in an image a run's net finds each class"),
     "predict": ("nin_gluon.predict", "say what pictures of your own show"),
     "evaluate": ("nin_gluon.evaluate", "measure a trained net on the test images"),
+    "compare": ("nin_gluon.compare", "put runs side by side: settings, results, curves"),
+    "export": ("nin_gluon.export", "write a run's net for other programs: ONNX, safetensors ..."),
     "run": ("nin_gluon.run", "run any MXNet 1.x script, module or notebook, unchanged"),
     "kernel": ("nin_gluon.kernel", "add a Jupyter kernel for MXNet notebooks, or take it away"),
     "torch_edition": ("nin_gluon.torch_edition.__main__", "train the chapter's net in PyTorch"),

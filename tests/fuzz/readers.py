@@ -276,6 +276,20 @@ def torch_engine_checkpoint(name):
     return make
 
 
+def torch_run(folder):
+    """The net of a run of ``--engine torch``, as export reads it where there is no checkpoint."""
+    from nin_gluon.exports.trained import read_run
+    from nin_gluon.torch_models.nets import known_net
+    from nin_gluon.training.torch_engine import TorchEngine
+
+    run = make_book_run(folder / "run", 0, engine="torch", model="cifar_nin", resize=28,
+                        dataset="fashion-mnist")
+    (run / "checkpoint" / "epoch-0006-step-000000").rmdir()
+    net = known_net("cifar_nin", 1, 28)
+    TorchEngine(net, torch.device("cpu"), None, None, 8).export(run, 5)
+    return Sample(run / "model-0005.safetensors", lambda: read_run(run), 8 * 10**6)
+
+
 def torch_checkpoint(folder):
     from nin_gluon.torch_edition import checkpoint
     from nin_gluon.torch_edition.loop import Progress
@@ -354,6 +368,7 @@ if torch:
     for name in ("state.json", "net.safetensors", "optimizer.safetensors"):
         READERS[f"checkpoint of PyTorch: {name}"] = torch_engine_checkpoint(name)
     READERS["PyTorch: config.json"] = torch_config
+    READERS["PyTorch: model-NNNN.safetensors"] = torch_run
     READERS["PyTorch: checkpoint.safetensors"] = torch_safetensors
     READERS["PyTorch of 0.1: checkpoint.pt"] = torch_old
 

@@ -7,7 +7,7 @@ from mxnet import nd
 
 from nin_gluon import models
 from nin_gluon.errors import InputError
-from nin_gluon.models.geometry import smallest_input
+from nin_gluon.models.geometry import receptive_field, smallest_input
 
 torch = pytest.importorskip("torch")
 
@@ -92,3 +92,16 @@ def test_weights_come_from_gluons_ranges(init, name, size, channels):
             if init == "xavier":
                 assert np.abs(mine).max() == pytest.approx(np.abs(wanted).max(), rel=0.2)
                 assert np.abs(mine).max() < 1.74 * mine.std() * (1 + few)  # uniform
+
+
+@pytest.mark.parametrize("model, size", [("nin", 90), ("mlpconv_nin", 90), ("cifar_nin", 32),
+                                         ("nin_variant,inner_kernel=3", 90), ("nin,head=fc", 67)])
+def test_maps_and_their_places_are_those_of_gluon(model, size):
+    net = nets.known_net(model, 1, size).eval()
+    maps, head = nets.maps_and_head(net)
+    assert nets.receptive_field(maps) == receptive_field(
+        models.maps_and_head(models.get_model(model))[0])
+    X = torch.rand(2, 1, size, size)
+    with torch.no_grad():
+        assert maps(X).shape[:2] == (2, 10)
+        torch.testing.assert_close(head(maps(X)), net(X))
