@@ -41,7 +41,10 @@ def choose(name: str, models: Mapping[str, Callable[..., Any]],
     name, *words = (word.strip() for word in name.split(","))
     if name not in models:
         raise InputError(f"unknown model {name!r}; the models are: {', '.join(sorted(models))}.")
-    known = inspect.signature(models[name]).parameters
+    # Those after a star are not for the command line: training would draw new parameters.
+    known = {option: parameter for option, parameter in
+             inspect.signature(models[name]).parameters.items()
+             if parameter.kind is not inspect.Parameter.KEYWORD_ONLY}
     chosen = {**parse_options(name, words, known), **options}
     for option in chosen:
         if option not in known:

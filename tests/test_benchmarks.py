@@ -34,7 +34,7 @@ def turn(train, evaluation, megabytes, **more):
 
 @pytest.fixture
 def report():
-    """Two invented turns of four variants."""
+    """Two invented turns of five variants."""
     share = {"share_waiting_for_data": 0.01}
     return {
         "settings": {"resize": 224}, "rounds": 2, "machine": compare.machine(),
@@ -44,6 +44,7 @@ def report():
             "torch": [turn(20, 50, 1000), turn(20, 50, 1000)],
             "torch-cl": [turn(30, 60, 2000), {"failed": "no memory"}],
             "ours": [turn(60, 200, 1500, **share), turn(60, 200, 1500, **share)],
+            "onnxruntime": [{"eval_images_per_s": 100.0}, {"eval_images_per_s": 150.0}],
         },
     }
 
@@ -56,7 +57,10 @@ def test_the_table_holds_medians_ratios_and_shares(report):
     # 60 images of 4.506 GFLOP: 0.6 of 450.6 GFLOP/s.
     assert rows["nin_gluon"][2:] == ["60.0 (60.0-60.0)", "4.00", "200.0 (200.0-200.0)", "1500",
                                      "270", "0.60"]
+    assert rows["ONNX Runtime, on the exported net"][1:] == [
+        "float32", "", "", "125.0 (100.0-150.0)", "", "", ""]
     text = "\n".join(table)
+    assert "evaluation is 1.60 x onnxruntime" in text
     assert "2.00 x the best PyTorch (torch-cl), with 1.50 x the memory of the thriftiest" in text
     assert "training is 4.00 x and evaluation 5.00 x d2lzh-threads" in text
     assert "1.0% of a training step goes into making the batch" in text
@@ -91,7 +95,7 @@ def test_what_cannot_run_here_is_left_out_and_named(monkeypatch, capsys):
     monkeypatch.setattr(compare.importlib.util, "find_spec",
                         lambda name: None if name == "torch" else object())
     chosen = compare.choose(compare.build_parser().parse_args([]))
-    assert chosen == [compare.CEILINGS, "d2lzh", "d2lzh-threads", "ours"]
+    assert chosen == [compare.CEILINGS, "d2lzh", "d2lzh-threads", "ours", "onnxruntime", "openvino"]
     told = capsys.readouterr().err
     assert "torch-cl: left out, for torch is not installed" in told
     assert "ours-bf16: left out, for this CPU has no bfloat16 arithmetic" in told
@@ -121,11 +125,12 @@ def test_scaling_wants_a_turn(capsys):
 
 @REAL
 @pytest.mark.parametrize("name", ["d2lzh-threads", "torch-cl", "torch-edition", "ours",
-                                  "ours-bf16"])
+                                  "ours-bf16", "onnxruntime", "openvino", "openvino-bf16"])
 def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name):
     variant = VARIANTS[name]
-    if variant.needs and importlib.util.find_spec(variant.needs) is None:
-        pytest.skip(f"{variant.needs} is not installed")
+    for needed in variant.needs:
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed")
     if variant.dtype == "bfloat16" and not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         pytest.skip("this CPU has no bfloat16 arithmetic")
     figures = compare.run(name, {"train": 16, "test": 12, "batch_size": 8, "resize": 67,

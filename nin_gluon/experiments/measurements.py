@@ -1,7 +1,6 @@
 """What an exercise measures of a finished run: its size, its stall at ln 10, its living classes."""
 
 import functools
-import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
@@ -137,15 +136,13 @@ def read_progress(folder: Path) -> List[Progress]:
 def count_run_living(record: Record, folder: Path, data_dir: Optional[str]) -> int:
     """For how many classes the run's net has a score above zero, for any of some 500 test images.
     """
-    import mxnet as mx
-
-    from nin_gluon.analysis.class_maps import load_net
-    from nin_gluon.analysis.dead_channels import living_classes
-    from nin_gluon.training.run_data import load_run_data
+    from nin_gluon.analysis.class_maps import maps_of
+    from nin_gluon.analysis.trained_net import judged_images, load_run
     from nin_gluon.training.run_folder import Environment, RunConfig
 
-    net = load_net(folder, record.settings, mx.cpu())
     config = RunConfig("", record.settings, Environment(data_dir=data_dir))
-    _, test_iter, _ = load_run_data(config, [mx.cpu()])
-    batches = itertools.islice(test_iter, -(-LOOKED_AT // record.settings.batch_size))
-    return living_classes(lambda X: net.maps_and_scores(X)[1], batches)
+    net = load_run(folder, config, "cpu")
+    batch_size = record.settings.batch_size
+    images, _ = judged_images(config)
+    found = maps_of(net, images[: -(-LOOKED_AT // batch_size) * batch_size])
+    return int((found.scores.max(axis=0) > 0).sum())

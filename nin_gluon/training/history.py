@@ -1,6 +1,7 @@
 """The record of an epoch, and the textbook's line for it, both ways."""
 
 import json
+import logging
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,9 +20,10 @@ from nin_gluon.checked_files import (
 )
 from nin_gluon.errors import InputError
 
-__all__ = ["EpochRecord", "parse_epoch", "parse_history",
-           "parse_living", "parse_log", "read_history",
-           "write_history"]
+__all__ = ["EpochRecord", "parse_epoch", "parse_history", "parse_living", "parse_log",
+           "read_history", "warn_unless_finished", "write_history"]
+
+log = logging.getLogger(__name__)
 
 FLOAT32_MAX = 3.5e38  # of a loss; the mean of finite float32 losses is not above it
 
@@ -128,3 +130,16 @@ def parse_class_acc(content: Any) -> Optional[Tuple[Optional[float], ...]]:
         raise ValueError(f"class_acc is {shown(content)}, not a list")
     return tuple(None if value is None else check_number("class_acc", value, 1)
                  for value in content)
+
+
+def warn_unless_finished(run: Path, epochs: int, path: Path) -> None:
+    """Say so if these parameters are not those of a finished run."""
+    try:
+        done = len(read_history(run / "history.jsonl"))
+    except FileNotFoundError:
+        done = 0
+    if (run / "diverged.txt").exists():
+        log.warning("the run has diverged; these are its last saved parameters, %s", path)
+    elif done < epochs:
+        log.warning("the run is unfinished (%d of %d epochs); these are its last saved "
+                    "parameters, %s", done, epochs, path)

@@ -18,6 +18,7 @@ from nin_gluon.training.initial_parameters import read_initial
 from nin_gluon.training.loop import fit
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.tally import Tally
+from nin_gluon.training.tensorboard import TensorBoard
 
 __all__ = ["Run", "Watch", "check_batches", "check_classes", "check_memory"]
 
@@ -144,10 +145,13 @@ class Watch:
         Steps between checkpoints; by default one every two minutes.
     show_progress : bool
         Whether to show progress bars if stderr is a terminal.
+    tensorboard : bool
+        Whether to write event files into ``tensorboard`` in the run folder.
     """
 
     def __init__(self, run: Run, folder: Path, history: List[EpochRecord], tally: Tally,
-                 checkpoint_every: Optional[int] = None, show_progress: bool = True) -> None:
+                 checkpoint_every: Optional[int] = None, show_progress: bool = True,
+                 tensorboard: bool = False) -> None:
         settings, engine = run.settings, run.engine
         self.seeds = callbacks.StepSeeds(engine, settings.seed, tally)
         self.progress = callbacks.Progress(engine, settings, run.train_iter, run.test_iter, tally,
@@ -159,8 +163,12 @@ class Watch:
         if history and not tally.step:  # a kill may have come between the checkpoint and this
             self.export.on_epoch_end(history)
         self.stop = callbacks.StopOnSignal(settings.epochs)
+        self.tensorboard = [TensorBoard(
+            folder / "tensorboard", engine, settings, self.progress.marks, run.train_iter,
+            run.test_iter, history, tally)] if tensorboard else []
         self.run, self.hooks = run, Hooks(history, tally, [
-            self.seeds, self.progress, self.last_finite, self.checkpoints, self.export, self.stop])
+            self.seeds, self.progress, *self.tensorboard, self.last_finite, self.checkpoints,
+            self.export, self.stop])
 
     def train(self) -> List[EpochRecord]:
         """Train; if something stops the run between two steps, save it and pass that on."""
@@ -173,3 +181,5 @@ class Watch:
                     raise
         finally:
             self.progress.close()
+            for callback in self.tensorboard:
+                callback.close()

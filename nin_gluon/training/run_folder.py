@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mxnet.gluon import Block
 
 __all__ = ["Environment", "RunConfig", "check_places", "claim", "export_net", "lock",
-           "new_folder", "read_config", "write_config"]
+           "new_folder", "read_config", "write_config", "write_export"]
 
 LONGEST_CONFIG = 2**20  # bytes
 LONGEST_NAME = 500  # characters of a preset, a device, a fingerprint

@@ -7,7 +7,7 @@ from mxnet import nd
 
 from nin_gluon import models
 from nin_gluon.errors import InputError
-from nin_gluon.models.geometry import smallest_input
+from nin_gluon.models.geometry import receptive_field, smallest_input
 
 torch = pytest.importorskip("torch")
 
@@ -103,3 +103,16 @@ def test_the_last_biases_start_from_what_the_net_names(init):
     initialize(net, init)
     biases = [set(p.tolist()) for name, p in net.named_parameters() if name.endswith("bias")]
     assert biases == [{0.0}] * 9 + [{0.25}] * 3
+
+
+@pytest.mark.parametrize("model, size", [("nin", 90), ("mlpconv_nin", 90), ("cifar_nin", 32),
+                                         ("nin_variant,inner_kernel=3", 90), ("nin,head=fc", 67)])
+def test_maps_and_their_places_are_those_of_gluon(model, size):
+    net = nets.known_net(model, 1, size).eval()
+    maps, head = nets.maps_and_head(net)
+    assert nets.receptive_field(maps) == receptive_field(
+        models.maps_and_head(models.get_model(model))[0])
+    X = torch.rand(2, 1, size, size)
+    with torch.no_grad():
+        assert maps(X).shape[:2] == (2, 10)
+        torch.testing.assert_close(head(maps(X)), net(X))
