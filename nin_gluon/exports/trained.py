@@ -56,18 +56,34 @@ def read_run(folder: Path) -> Trained:
         raise InputError(f"the settings of {folder} lack the data set or the size of its images; "
                          "the run has not started yet.")
     path, source = newest_parameters(folder)
-    wanted = (torch_entries if settings.engine == "torch" else gluon_entries)(settings)
     try:
+        wanted = entries_of(settings)
         values = read_in_net_order(path, wanted)
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{path} cannot be read as parameters of {settings.model} ({error})."
                          ) from None
     warn_unless_finished(folder, settings.epochs, path)
-    return Trained(config, dict(zip((entry.name for entry in wanted), values)), source)
+    return Trained(config, {entry.name: value for entry, value in zip(wanted, values)}, source)
 
 
-def gluon_entries(settings: Settings) -> List[Entry]:
-    """What parameters a net has, by position and role; asks MXNet."""
+def entries_of(settings: Settings) -> List[Entry]:
+    """The parameters of the net that these settings name, in its order, by position and role.
+
+    Raises
+    ------
+    ValueError
+        The net is unknown, or cannot take the images.
+    """
+    channels, edge = SHAPES[str(settings.dataset)][2], int(settings.resize or 0)
+    if settings.engine == "torch":
+        from nin_gluon.torch_models.nets import known_net
+
+        net = known_net(settings.model, channels, edge)
+        return [Entry(f"{i:03d}.{name.rsplit('.', 1)[-1]}", tuple(p.shape), np.dtype(np.float32))
+                for i, (name, p) in enumerate(net.named_parameters())]
+
     from nin_gluon import models
     from nin_gluon.training.checkpoint.net_parameters import (
         entry_of,
@@ -75,18 +91,6 @@ def gluon_entries(settings: Settings) -> List[Entry]:
         named_parameters,
     )
 
-    net, edge = models.get_model(settings.model), int(settings.resize or 0)
-    try:
-        infer_shapes(net, (SHAPES[str(settings.dataset)][2], edge, edge))
-    except ValueError as error:
-        raise InputError(f"the run's settings do not fit together: {error}.") from None
+    net = models.get_model(settings.model)
+    infer_shapes(net, (channels, edge, edge))
     return [entry_of(name, parameter) for name, parameter in named_parameters(net).items()]
-
-
-def torch_entries(settings: Settings) -> List[Entry]:
-    """The same; asks PyTorch."""
-    from nin_gluon.torch_models.nets import known_net
-
-    net = known_net(settings.model, SHAPES[str(settings.dataset)][2], int(settings.resize or 0))
-    return [Entry(f"{i:03d}.{name.rsplit('.', 1)[-1]}", tuple(p.shape), np.dtype(np.float32))
-            for i, (name, p) in enumerate(net.named_parameters())]

@@ -22,7 +22,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxr
 
 NETS = [("nin", 67), ("nin,head=fc", 67), ("nin,head=fc_dropout", 67), ("mlpconv_nin", 67),
         ("mlpconv_nin,head=fc", 67), ("cifar_nin", 32), ("cifar_nin,head=fc", 29),
-        ("nin_variant,inner=1,inner_kernel=3,reduce=96-10", 67)]
+        ("nin_variant,inner=1,inner_kernel=3,reduce=96-10,last_relu=0", 67)]
 
 ENGINES = ["gluon", "torch"]
 
