@@ -35,6 +35,7 @@ VERBS = {
     "confidence": ("nin_gluon.confidence", "show where in an image a run's net finds each class"),
     "predict": ("nin_gluon.predict", "say what pictures of your own show"),
     "evaluate": ("nin_gluon.evaluate", "measure a trained net on the test images"),
+    "demo": ("nin_gluon.demo", "open a page in the browser that shows a trained net at work"),
     "compare": ("nin_gluon.compare", "put runs side by side: settings, results, curves"),
     "export": ("nin_gluon.export", "write a run's net for other programs: ONNX, safetensors ..."),
     "run": ("nin_gluon.run", "run any MXNet 1.x script, module or notebook, unchanged"),

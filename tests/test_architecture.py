@@ -13,8 +13,8 @@ PACKAGE = Path(nin_gluon.__file__).parent
 # Top floor first. A file may import from its own floor and from those below.
 FLOORS = [
     ("commands", {"cli", *(module.split(".", 1)[1] for module, _ in VERBS.values())}),
-    ("experiments, other people's programs and the PyTorch edition",
-     {"experiments", "programs", "torch_edition"}),
+    ("experiments, other people's programs, the PyTorch edition and the demo's page",
+     {"experiments", "programs", "torch_edition", "playground"}),
     ("analysis and exports", {"analysis", "exports"}),
     ("training", {"training"}),
     ("models, data and plots", {"models", "torch_models", "data", "plots", "pretrained"}),

@@ -1,15 +1,16 @@
 """A trained net computed by PyTorch; see `nin_gluon.analysis.trained_net`."""
 
-from typing import Iterator, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
 
-from nin_gluon.analysis.net_recipe import Field, Recipe, Responses
+from nin_gluon.analysis.net_recipe import Built, LayerOutput, Recipe
 from nin_gluon.array_files import Entry
 from nin_gluon.data.torch_loader import BatchLoader
 from nin_gluon.data.torch_preprocess import preprocessor
 from nin_gluon.errors import InputError
+from nin_gluon.exports.layers import torch_layers
 from nin_gluon.runtime.torch_device import parse_device
 from nin_gluon.torch_models import nets
 from nin_gluon.training.torch_engine import DTYPES, fill
@@ -18,8 +19,8 @@ from nin_gluon.training.torch_run import use_exact_float32
 __all__ = ["build"]
 
 
-def build(recipe: Recipe, ctx: str) -> Tuple[Responses, Field]:
-    """The responses of a net, and where its maps' squares lie."""
+def build(recipe: Recipe, ctx: str) -> Built:
+    """Build a trained net."""
     settings, (_, _, channels) = recipe.settings, recipe.shape
     if settings.dtype not in DTYPES:
         raise InputError(f"--dtype {settings.dtype} is for --engine gluon; with PyTorch use "
@@ -34,15 +35,29 @@ def build(recipe: Recipe, ctx: str) -> Tuple[Responses, Field]:
     features, head = nets.maps_and_head(net)
     preprocess = preprocessor(settings.preprocess, recipe.training_images)
 
+    def batches(images: np.ndarray, size: Optional[int]) -> BatchLoader:
+        return BatchLoader(images, np.zeros(len(images)), settings.batch_size, size,
+                           device=device, levels=recipe.levels, preprocess=preprocess,
+                           interpolation=settings.interpolation)
+
+    def autocast() -> torch.autocast:
+        return torch.autocast(device.type, DTYPES[settings.dtype],
+                              enabled=settings.dtype != "float32")
+
     def respond(images: np.ndarray) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
-        loader = BatchLoader(images, np.zeros(len(images)), settings.batch_size, settings.resize,
-                             device=device, levels=recipe.levels, preprocess=preprocess,
-                             interpolation=settings.interpolation)
-        for X, _ in loader:
-            with torch.no_grad(), torch.autocast(device.type, DTYPES[settings.dtype],
-                                                 enabled=settings.dtype != "float32"):
+        for X, _ in batches(images, settings.resize):
+            with torch.no_grad(), autocast():
                 maps = features(X)
                 scores = head(maps)
             yield maps.float().cpu().numpy(), scores.float().cpu().numpy()
 
-    return respond, nets.receptive_field(features)
+    def walk(image: np.ndarray, size: int) -> List[LayerOutput]:
+        ((X, _),) = batches(image[np.newaxis], size)
+        outputs = []
+        with torch.no_grad(), autocast():
+            for layer in net:
+                X = layer(X)
+                outputs.append(LayerOutput(torch_layers(layer), X[0].float().cpu().numpy()))
+        return outputs
+
+    return Built(respond, nets.receptive_field(features), walk, nets.smallest_input(net))

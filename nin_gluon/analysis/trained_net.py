@@ -10,7 +10,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 
 from nin_gluon import data
-from nin_gluon.analysis.net_recipe import Field, Recipe, Responses
+from nin_gluon.analysis.net_recipe import Built, Field, Recipe, Responses, Walk
 from nin_gluon.array_files import Entry
 from nin_gluon.data.choose import compare_own_data
 from nin_gluon.data.sets import DATASETS, SHAPES
@@ -47,6 +47,11 @@ class TrainedNet:
     respond : callable
         Images (n, height, width, channels) uint8 -> for each batch of them maps
         (batch, classes, height', width') and scores (batch, classes), float32.
+    walk : callable
+        One image (height, width, channels) uint8 and the edge in pixels to which it is resized ->
+        a list with what each layer makes of it, `LayerOutput`.
+    smallest : int
+        The smallest edge in pixels that leaves something for every layer.
     """
 
     name: str
@@ -56,6 +61,8 @@ class TrainedNet:
     shape: Tuple[int, int, int]
     field: Field
     respond: Responses
+    walk: Walk
+    smallest: int
 
     @property
     def settings(self) -> Settings:
@@ -116,10 +123,10 @@ def load_run(run: Path, config: RunConfig, ctx: str = "auto",
 
     fitted_to = training_images(config)
     levels = standardized(fitted_to) if settings.preprocess == "standardize" else None
-    respond, field = build(Recipe(settings, SHAPES[name], read, levels, fitted_to), ctx)
+    built = build(Recipe(settings, SHAPES[name], read, levels, fitted_to), ctx)
     warn_unless_finished(run, settings.epochs, path)
     return TrainedNet(str(run), source, replace(config, settings=settings), tuple(classes),
-                      SHAPES[name], field, respond)
+                      SHAPES[name], built.field, built.respond, built.walk, built.smallest)
 
 
 def load_pretrained(name: str = "nin", ctx: str = "auto", engine: Optional[str] = None,
@@ -154,14 +161,15 @@ def load_weights(weights: Weights, ctx: str = "auto", engine: Optional[str] = No
     shape = (made_of.height, made_of.width, made_of.channels)
     recipe = Recipe(settings, shape, lambda wanted: weights.for_net([e.shape for e in wanted]),
                     made_of.levels, np.empty((0, *shape), np.uint8))
-    respond, field = build(recipe, ctx)
+    built = build(recipe, ctx)
     config = RunConfig("pretrained", settings, Environment(ctx, data_dir))
     return TrainedNet(f"the trained {weights.name} of the package", f"{weights.name}.safetensors",
-                      config, weights.classes, shape, field, respond)
+                      config, weights.classes, shape, built.field, built.respond, built.walk,
+                      built.smallest)
 
 
-def build(recipe: Recipe, ctx: str) -> Tuple[Responses, Field]:
-    """The net's responses and its field, from the engine that the settings name."""
+def build(recipe: Recipe, ctx: str) -> Built:
+    """The net, from the engine that the settings name."""
     if recipe.settings.engine == "torch":
         from nin_gluon.analysis import torch_net
 

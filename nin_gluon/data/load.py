@@ -16,7 +16,7 @@ from nin_gluon.data.image_set import Arrays, DataFile, ImageSet
 from nin_gluon.data.own_set import own_files
 from nin_gluon.data.regular_files import bad_file
 
-__all__ = ["load_arrays", "locate"]
+__all__ = ["is_at_hand", "load_arrays", "locate"]
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,14 @@ def load_arrays(image_set: ImageSet, split: str, root: Root = None) -> Arrays:
             raise bad_file(path, f"has the form of a file of {image_set.title} but not its content",
                            f"checksum {file.checksums[0]}")
     return images, labels
+
+
+def is_at_hand(image_set: ImageSet, split: str, root: Root = None) -> bool:
+    """Whether `load_arrays` finds the files of a split without a download."""
+    places = list(data_folders(image_set, root))
+    archive = image_set.archive and find_file(image_set, image_set.archive, places)
+    return bool(archive) or all(find_file(image_set, file, places)
+                                for file in image_set.splits[split])
 
 
 def locate(image_set: ImageSet, files: Sequence[DataFile], root: Root = None) -> List[Path]:

@@ -11,13 +11,13 @@ from nin_gluon.data.cifar_records import RECORD, read_records
 from nin_gluon.data.folders import Root
 from nin_gluon.data.idx import read_idx
 from nin_gluon.data.image_set import Arrays, DataFile, ImageSet
-from nin_gluon.data.load import load_arrays
+from nin_gluon.data.load import is_at_hand, load_arrays
 from nin_gluon.data.own_set import fingerprint
 from nin_gluon.data.sample import draw_sample
 from nin_gluon.errors import InputError
 
 __all__ = ["ALIASES", "CIFAR10", "DATASETS", "FASHION_MNIST", "SHAPES", "Dataset",
-           "get_fashion_mnist_labels", "load_image_set", "own_data"]
+           "get_fashion_mnist_labels", "has_image_set", "load_image_set", "own_data"]
 
 # d2lzh's English names, in the order of the labels.
 GARMENTS = ("t-shirt", "trouser", "pullover", "dress", "coat",
@@ -171,6 +171,17 @@ def load_image_set(name: str, split: str, root: Root = None) -> Arrays:
     if name not in DATASETS:
         raise InputError(f"unknown data set {name!r}; the data sets are: {', '.join(DATASETS)}.")
     return DATASETS[name].load(split, root)
+
+
+def has_image_set(name: str, split: str, root: Root = None) -> bool:
+    """Whether `load_image_set` needs no download for a split of a known set.
+
+    Raises
+    ------
+    InputError
+        As `load_image_set`, for a folder that cannot be looked into.
+    """
+    return name not in PUBLISHED or is_at_hand(PUBLISHED[name], split, root)
 
 
 def own_data(name: str, root: Root = None) -> Optional[str]:

@@ -107,7 +107,7 @@ def test_localize_goes_over_the_images_in_batches(objects):
             yield np.concatenate([maps, 1 - maps], axis=1), maps.mean(axis=(2, 3))
 
     net = TrainedNet("", "", RunConfig("", TEXTBOOK.but(resize=6)), ("a", "b"), (6, 6, 1),
-                     [(0.5, 1, 1)] * 2, respond)
+                     [(0.5, 1, 1)] * 2, respond, lambda image, size: [], 1)
     result = localize(net, images[:20], labels[:20], counted.append)
     assert counted == [16, 4] and result["images"] == 20
     assert result["right"] == 1 and result["wrong"] == 0

@@ -1,0 +1,90 @@
+"""``python -m nin_gluon.demo``: a page on which a trained net can be played with."""
+
+import importlib.util
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import List, Optional
+
+from nin_gluon.cli import ArgumentParser, command, number, whole_path
+from nin_gluon.errors import InputError
+from nin_gluon.settings import ENGINES, Range
+from nin_gluon.training.run_folder import read_config
+
+PORTS = Range(lambda value: 1 <= value <= 65535, "from 1 to 65535")
+
+DESCRIPTION = """\
+Open a page in the browser that shows a trained net at work: draw a garment, drop a picture or take
+a test image, and see the map of each class light up, its average become the score, and the scores
+become probabilities. The page is in English and Chinese and needs no network.
+
+  python -m nin_gluon.demo                      the package's trained net, and the runs in runs/
+  python -m nin_gluon.demo elsewhere/my-run     this run, too
+  python -m nin_gluon.demo --no-browser         only print the address
+"""
+
+EPILOG = """\
+Only this machine can reach the page: it is served on 127.0.0.1. Pictures stay on this machine.
+Ctrl-C ends it. It needs the extra demo: pip install -e '.[demo]'.
+"""
+
+
+def build_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m nin_gluon.demo", description=DESCRIPTION,
+                            epilog=EPILOG)
+    add = parser.add_argument
+    add("runs", nargs="*", metavar="RUN", help="run folders to choose from, besides those in runs/")
+    add("--port", type=number(int, PORTS), metavar="N",
+        help="of the address (default: a free one)")
+    add("--no-browser", action="store_true", help="do not open the browser")
+    add("--ctx", metavar="DEVICE", default="auto",
+        help="auto, cpu, gpu or gpu(1) (default: auto)")
+    add("--engine", choices=ENGINES,
+        help="what computes: MXNet Gluon, or PyTorch (default: what trained the net, or the other "
+             "where that cannot compute here)")
+    add("--data-dir", metavar="DIR", type=whole_path,
+        help="folder with the data set's files (default: the run's)")
+    return parser
+
+
+@command
+def main(argv: Optional[List[str]] = None) -> int:
+    args = build_parser().parse_args(argv)
+    require_server()
+    if args.engine == "torch":
+        from nin_gluon.torch_edition.require import require_torch
+
+        require_torch()
+    for run in args.runs:
+        read_config(Path(run))
+
+    from nin_gluon.playground.nets import Nets
+    from nin_gluon.playground.server import LOOPBACK, make_app, open_socket, serve
+
+    nets = Nets(args.runs, Path("runs"), args.ctx, args.engine, args.data_dir)
+    if not nets.ids():
+        raise InputError("there is no net to show: no trained net in the package, and no run in "
+                         "runs/ here. Train one with python -m nin_gluon.train --preset quick, or "
+                         "name a run folder.")
+    listening, port = open_socket(args.port or 0)
+    address = f"http://{LOOPBACK}:{port}/"
+    print(f"{address} (Ctrl-C ends it)", flush=True)
+    if not args.no_browser:
+        # In a thread, because a browser in the terminal would hold up the server.
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    serve(make_app(nets, port), listening)
+    print("the demo has ended", file=sys.stderr)
+    return 0
+
+
+def require_server() -> None:
+    """Raise `InputError` unless Starlette and uvicorn are installed."""
+    missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} not installed; "
+                         "in a checkout of the project, run: pip install -e '.[demo]'.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
