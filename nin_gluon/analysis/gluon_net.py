@@ -58,7 +58,7 @@ def build(recipe: Recipe, ctx: str) -> Built:
         outputs = []
         for layer in net:
             X = layer(X)
-            outputs.append(LayerOutput(gluon_layers(layer), X[0].astype("float32").asnumpy()))
+            outputs.append(LayerOutput(gluon_layers(layer), X.astype("float32").asnumpy()[0]))
         return outputs
 
     return Built(respond, field, walk, max(smallest_input(net)))

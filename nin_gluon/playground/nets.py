@@ -144,7 +144,7 @@ def sizes_of(net: TrainedNet) -> List[int]:
         return [size]
     largest = max(2 * size, 3 * net.smallest)
     step = max(1, round((largest - net.smallest) / POSITIONS))
-    step = step if step < 8 else 8 * round(step / 8)
+    step = step if step < 6 else 8 * max(1, round(step / 8))
     steps = range(step * (net.smallest // step + 1), largest + 1, step)
     return sorted({net.smallest, size, SHAPES[str(net.settings.dataset)][0], *steps}
                   - set(range(net.smallest)))

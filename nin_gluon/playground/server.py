@@ -8,7 +8,6 @@ from typing import Any, Callable, Tuple
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -42,8 +41,8 @@ class Refused(Exception):
         self.status, self.code, self.sentence = status, code, sentence
 
 
-def make_app(nets: Nets, port: int) -> Starlette:
-    """The application.
+def make_app(nets: Nets, port: int) -> Guard:
+    """The application, behind its guard.
 
     ========================  ==================================================================
     ``/``, ``/page/NAME``     the page and what belongs to it
@@ -85,12 +84,12 @@ def make_app(nets: Nets, port: int) -> Starlette:
         assert isinstance(error, Refused)
         return JSONResponse({"error": error.code, "sentence": error.sentence}, error.status)
 
-    return Starlette(
+    app = Starlette(
         routes=[Route("/", page_file), Route("/page/{name}", page_file),
                 Route("/api/nets", all_nets), Route("/api/net", one_net),
                 Route("/api/images", images), Route("/api/look", one_look, methods=["POST"])],
-        middleware=[Middleware(Guard, hosts=[f"{LOOPBACK}:{port}", f"localhost:{port}"])],
         exception_handlers={Refused: refused})
+    return Guard(app, [f"{LOOPBACK}:{port}", f"localhost:{port}"])
 
 
 def page_file(request: Request) -> Response:
@@ -177,7 +176,7 @@ def open_socket(port: int) -> Tuple[socket.socket, int]:
     return listening, listening.getsockname()[1]
 
 
-def serve(app: Starlette, listening: socket.socket) -> None:
+def serve(app: Guard, listening: socket.socket) -> None:
     """Answer requests until Ctrl-C."""
     config = uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_level="warning",
                             access_log=False, server_header=False, timeout_graceful_shutdown=1,

@@ -53,7 +53,7 @@ async function chooseNet(id) {
     by("size").disabled = sizes.length === 1;
     by("colour-label").hidden = net.shape[2] === 1;
     [found, chosen] = [null, null];
-    await chooseImages(Math.floor(Math.random() * 1000));
+    await chooseImages(0);
     if (!picture || picture.source === "test") takeImage(images.images[0]);
     else look();
   } catch (problem) {
@@ -244,8 +244,9 @@ function writeResult(fresh) {
   found.best = probabilities.indexOf(Math.max(...probabilities));
   const largest = Math.max(...maps.flat(2).map(Math.abs));
   const scale = largest || 1;
-  by("verdict").textContent = say.verdict(className(net.classes[found.best]),
-    probabilities[found.best]);
+  const verdict = say.verdict(className(net.classes[found.best]), probabilities[found.best]);
+  by("verdict").textContent = by("short").textContent = verdict;
+  announce(verdict);
   by("notes").replaceChildren(...notesOf(largest).map(text => element("li", { text })));
   by("score-title").textContent = net.fixed === "dense" ? say.dense : say.average;
   by("classes").replaceChildren(...net.classes.map((_, k) => row(k, scale)));
@@ -258,6 +259,14 @@ function writeResult(fresh) {
   drawRamp(by("ramp"));
   writeOverlay(scale);
   writeLayers();
+}
+
+// For screen readers, which would otherwise be told at every stroke.
+let later = 0;
+
+function announce(text) {
+  clearTimeout(later);
+  later = setTimeout(() => { by("said").textContent = text; }, 700);
 }
 
 function row(k, scale) {
@@ -329,7 +338,7 @@ function writeLayers() {
     item(say.input, "", [channels, found.size, found.size], "", input),
     ...layers.map((layer, i) => {
       const [name, about] = layerWords(layer, i === last);
-      if (!layer.channels || !layer.windows.length || layer.shape[1] * layer.shape[2] === 1) {
+      if (!layer.channels || !layer.windows.length) {
         return item(name, about, layer.shape);
       }
       const canvas = element("canvas", { role: "img",

@@ -50,16 +50,18 @@ export function drawMap(canvas, map, largest) {
     (values, i) => colour(values[i] / largest)));
 }
 
-// The map over the picture, each value where its receptive field has its centre.
+// The map over the picture, each value where its receptive field has its centre. The picture is
+// mostly black in both themes, so the values glow on it.
 export function drawOverlay(canvas, given, map, largest, field, size) {
-  const context = canvas.getContext("2d"), colour = ramp();
+  const context = canvas.getContext("2d");
+  const [above, below] = ["--glow", "--below"].map(name => colourOf(name).join(" "));
   draw(canvas, givenPixels(given));
   const scale = canvas.width / size;
   map.forEach((row, i) => row.forEach((value, j) => {
     const share = Math.min(1, Math.abs(value) / largest);
     const [y, x] = [i, j].map((k, axis) => (field[axis][0] + (k - 0.5) * field[axis][1]) * scale);
     const edges = field.map(axis => axis[1] * scale - 1);
-    context.fillStyle = `rgb(${colour(value / largest).map(Math.round)} / ${0.75 * share})`;
+    context.fillStyle = `rgb(${value < 0 ? below : above} / ${0.8 * share})`;
     context.fillRect(x, y, edges[1], edges[0]);
     context.strokeStyle = "rgb(128 128 128 / .35)";
     context.strokeRect(x + 0.5, y + 0.5, edges[1], edges[0]);

@@ -2,7 +2,7 @@
 
 const count = number => number.toLocaleString("en-US");
 const square = edge => `${edge}×${edge}`;
-const percent = share => `${(100 * share).toFixed(share > 0.0995 && share < 0.9995 ? 1 : 2)} %`;
+const percent = share => `${(100 * share).toFixed(1)} %`;
 
 const windowName = {
   en: w => `${w.kernel.join("×")}${w.stride[0] > 1 ? ` (stride ${w.stride[0]})` : ""}`,

@@ -1,0 +1,276 @@
+"""The demo's page in a real Chromium, served by the command itself."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nin_gluon.pretrained import write_weights
+from tests.exports.made_runs import make_run
+from tests.pretrained.made_weights import made_weights
+
+pytest.importorskip("uvicorn", reason="the extra demo is not installed")
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+ROOT = Path(__file__).parent.parent.parent
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+                None)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: "
+                                                         "apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The running command and its address."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_weights(folder / "nin.safetensors", made_weights())
+    make_run(folder / "runs" / "drawn", model="cifar_nin", dataset="sample", resize=28, epochs=3)
+    make_run(folder / "runs" / "dense", model="cifar_nin,head=fc", dataset="sample", resize=28)
+    environment = {**os.environ, "NIN_GLUON_PRETRAINED": str(folder), "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen([sys.executable, "-m", "nin_gluon.demo", "--no-browser"],
+                               cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    try:
+        yield process, process.stdout.readline().split()[0]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium has none for root
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(demo, browser, request):
+    """The page, loaded, with the first test image looked at; nothing may go wrong in it."""
+    context = browser.new_context(**getattr(request, "param", {"locale": "en-US"}),
+                                  reduced_motion="reduce")
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("request", lambda sent: sent.url.startswith(("data:", demo[1]))
+            or errors.append(f"asks {sent.url}"))
+    page.on("console", lambda message: "Content Security Policy" in message.text
+            and errors.append(message.text))
+    page.set_default_timeout(10000)
+    page.goto(demo[1])
+    page.wait_for_selector("#classes tr")
+    yield page
+    context.close()
+    assert not errors
+
+
+def verdict_after(page, act):
+    """What the net sees after something that changes the picture, the net or the size."""
+    with page.expect_response(re.compile("/api/look")) as reply:
+        act()
+    assert reply.value.ok
+    page.wait_for_timeout(50)
+    return page.inner_text("#verdict")
+
+
+def shares(page):
+    return [float(cell.split()[0]) for cell in
+            page.locator("#classes .chance").all_inner_texts()]
+
+
+def scores(page):
+    return page.locator("#classes .average").all_inner_texts()
+
+
+def test_it_loads_with_a_test_image(page):
+    assert page.locator("#classes tr").count() == 10 == len(shares(page))
+    assert abs(sum(shares(page)) - 100) < 1
+    assert re.fullmatch(r"The net sees: .+ \(\d+\.\d %\)", page.inner_text("#verdict"))
+    layers = page.locator("#layers .shape").all_inner_texts()
+    assert layers[:2] == ["1 channel of 67×67", "96 channels of 15×15"]
+    assert layers[-2:] == ["10 channels of 1×1", "10 numbers"]
+
+
+def test_drawing(page):
+    page.click("#clear")
+    box = page.locator("#pad").bounding_box()
+
+    def draw():
+        page.mouse.move(box["x"] + 60, box["y"] + 60)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 200, box["y"] + 220, steps=3)
+        page.mouse.up()
+
+    before = scores(page)
+    verdict_after(page, draw)
+    page.wait_for_timeout(200)
+    assert scores(page) != before
+    assert "not on drawings" in page.inner_text("#notes")
+    assert "knows 10 classes only" in page.inner_text("#notes")
+
+
+def test_drawing_by_keyboard(page):
+    page.click("#clear")
+    page.focus("#pad")
+    before = scores(page)
+
+    def draw():
+        page.keyboard.press("Space")
+        for _ in range(6):
+            page.keyboard.press("ArrowDown")
+
+    verdict_after(page, draw)
+    page.wait_for_timeout(200)
+    assert page.inner_text("#pad-state") == "brush down" and scores(page) != before
+    page.keyboard.press("Space")
+    assert page.inner_text("#pad-state") == "brush up"
+
+
+DROP = """([base64, type]) => {
+    const data = new DataTransfer();
+    const bytes = Uint8Array.from(atob(base64), letter => letter.charCodeAt(0));
+    data.items.add(new File([bytes], "dropped", { type }));
+    document.body.dispatchEvent(new DragEvent("drop",
+        { dataTransfer: data, bubbles: true, cancelable: true }));
+}"""
+
+
+def base64_of(path):
+    import base64
+
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def test_dropping_a_picture(page, tmp_path):
+    pixels = np.full((120, 80), 250, np.uint8)
+    pixels[30:90, 20:60] = 40
+    Image.fromarray(pixels).save(tmp_path / "dark.jpg")
+    content = [base64_of(tmp_path / "dark.jpg"), "image/jpeg"]
+    verdict_after(page, lambda: page.evaluate(DROP, content))
+    notes = page.inner_text("#notes")
+    assert "dark on light" in notes and "shop photographs" in notes
+    # The pad shows what the net was given: light on black.
+    corner, middle = page.evaluate("""() => [[5, 5], [140, 140]].map(([x, y]) =>
+        document.getElementById("pad").getContext("2d").getImageData(x, y, 1, 1).data[0])""")
+    assert corner < 30 and middle > 180
+
+
+def test_a_bad_file(page, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"nonsense")
+    before = page.inner_text("#verdict")
+    page.set_input_files("#file", tmp_path / "bad.png")
+    page.wait_for_selector("#error:visible")
+    assert "cannot be read as an image" in page.inner_text("#error")
+    page.click("[data-language=zh]")
+    assert "读不出来" in page.inner_text("#error")
+    page.click("[data-language=en]")
+    assert page.inner_text("#verdict") == before  # the last answer stays
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(20 * 10**6 + 1)
+    page.set_input_files("#file", tmp_path / "large.png")
+    playwright.expect(page.locator("#error")).to_contain_text("20 million")
+    verdict_after(page, lambda: page.click("#images button >> nth=1"))
+    assert page.is_hidden("#error")
+
+
+def test_the_slider_changes_the_maps(page):
+    def move(to):
+        page.focus("#size")
+        page.keyboard.press(to)
+
+    verdict_after(page, lambda: move("End"))
+    page.wait_for_timeout(100)
+    assert page.inner_text("#size-text") == "200×200 pixels"
+    assert "never seen images of 200×200" in page.inner_text("#notes")
+    assert page.evaluate("document.querySelector('td.map canvas').width") == 5
+    verdict_after(page, lambda: move("Home"))
+    assert page.evaluate("document.querySelector('td.map canvas').width") == 1
+
+
+def test_choosing_a_class_lays_its_map_over_the_picture(page):
+    page.click("#classes tr:nth-child(7) button")
+    assert page.inner_text("#overlay-text").startswith("The map of shirt over the picture.")
+    assert page.get_attribute("#classes tr:nth-child(7) button", "aria-pressed") == "true"
+
+
+def test_ones_own_runs(page):
+    verdict_after(page, lambda: page.select_option("#net", "runs/drawn"))
+    assert "the built-in sample of drawn garments" in page.inner_text("#facts")
+    assert "1 of 3 epochs" in page.inner_text("#notes")
+    page.click("#clear")
+    playwright.expect(page.locator("#notes")).to_contain_text("only ever seen the drawn")
+    page.select_option("#net", "runs/dense")
+    playwright.expect(page.locator("#size")).to_be_disabled()
+    assert "dense layer" in page.inner_text("#size-help")
+    assert page.inner_text("#score-title") == "Score"
+
+
+@pytest.mark.parametrize("page", [{"locale": "zh-CN"}], indirect=True)
+def test_chinese(page):
+    assert page.get_attribute("html", "lang") == "zh-CN"
+    assert page.inner_text("h1") == "看 NiN 怎样认图"
+    assert page.inner_text("#verdict").startswith("网络认为是：")
+    assert "连衣裙" in page.inner_text("#classes")
+    visible = page.inner_text("main")
+    assert not re.search(r"[a-z]{3,} [a-z]{3,} [a-z]{3,}", visible)  # no English sentence is left
+    page.click("[data-language=en]")
+    page.reload()
+    page.wait_for_selector("#classes tr")
+    assert page.inner_text("h1") == "Network in Network at work"  # remembered
+
+
+def test_both_languages_say_everything(page):
+    left = page.evaluate("""async () => {
+        const { words } = await import("/page/words.js");
+        const paths = (part, path) => part && typeof part === "object"
+            ? Object.entries(part).flatMap(([key, value]) => paths(value, `${path}.${key}`))
+            : [`${path}:${typeof part}`];
+        const [en, zh] = [words.en, words.zh].map(each => paths(each, ""));
+        const differ = [...en.filter(key => !zh.includes(key)),
+                        ...zh.filter(key => !en.includes(key))];
+        const used = [...document.querySelectorAll("[data-word]")].map(each => each.dataset.word);
+        return [...differ, ...used.filter(key => !(key in words.en))];
+    }""")
+    # The server's own sentences are English, and so are the names of the classes.
+    assert not [path for path in left if not path.startswith((".errors.", ".classes."))]
+
+
+@pytest.mark.parametrize("page", [
+    {"locale": "en-US", "viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
+    {"locale": "zh-CN", "viewport": {"width": 360, "height": 740}}], indirect=True)
+def test_a_phone(page):
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(re.findall(r"\d+", ground)[0]) < 60) == dark
+
+
+def test_everything_has_a_name(page):
+    """What a screen reader says of each control and picture."""
+    unnamed = page.evaluate("""() => {
+        const named = each => (each.getAttribute("aria-label") || each.textContent.trim()
+            || each.getAttribute("alt") || each.querySelector("img")?.alt
+            || [...(each.labels || [])].map(label => label.textContent.trim()).join(""));
+        return [...document.querySelectorAll("button, input, select, img, canvas")]
+            .filter(each => each.getAttribute("aria-hidden") !== "true"
+                && !each.closest("[hidden]") && !named(each)).map(each => each.outerHTML);
+    }""")
+    assert not unnamed
+
+
+def test_ctrl_c_ends_it_in_one_line(demo):
+    """The last test: the page is gone after it."""
+    process, _ = demo
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err.splitlines()[-1]) == (0, "", "the demo has ended")
+    assert "Traceback" not in err
