@@ -54,22 +54,34 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def tab(demo, browser):
+    """Function of a context's options: an empty page, and what has gone wrong in it."""
+    made = {}
+
+    def open_tab(**options):
+        name = str(options)
+        if name not in made:
+            page, errors = browser.new_context(**options, reduced_motion="reduce").new_page(), []
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("request", lambda sent: sent.url.startswith(("data:", demo[1]))
+                    or errors.append(f"asks {sent.url}"))
+            page.on("console", lambda message: "Content Security Policy" in message.text
+                    and errors.append(message.text))
+            page.set_default_timeout(10000)
+            made[name] = page, errors
+        return made[name]
+
+    return open_tab
+
+
 @pytest.fixture
-def page(demo, browser, request):
+def page(demo, tab, request):
     """The page, loaded, with the first test image looked at; nothing may go wrong in it."""
-    context = browser.new_context(**getattr(request, "param", {"locale": "en-US"}),
-                                  reduced_motion="reduce")
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("request", lambda sent: sent.url.startswith(("data:", demo[1]))
-            or errors.append(f"asks {sent.url}"))
-    page.on("console", lambda message: "Content Security Policy" in message.text
-            and errors.append(message.text))
-    page.set_default_timeout(10000)
+    page, errors = tab(**getattr(request, "param", {"locale": "en-US"}))
     page.goto(demo[1])
     page.wait_for_selector("#classes tr")
     yield page
-    context.close()
     assert not errors
 
 
@@ -209,9 +221,9 @@ def test_ones_own_runs(page):
     page.click("#clear")
     playwright.expect(page.locator("#notes")).to_contain_text("only ever seen the drawn")
     page.select_option("#net", "runs/dense")
-    playwright.expect(page.locator("#size")).to_be_disabled()
-    assert "dense layer" in page.inner_text("#size-help")
-    assert page.inner_text("#score-title") == "Score"
+    playwright.expect(page.locator("#size-help")).to_contain_text("dense layer")
+    playwright.expect(page.locator("#score-title")).to_have_text("Score")
+    assert page.is_disabled("#size")
 
 
 @pytest.mark.parametrize("page", [{"locale": "zh-CN"}], indirect=True)
@@ -224,7 +236,6 @@ def test_chinese(page):
     assert not re.search(r"[a-z]{3,} [a-z]{3,} [a-z]{3,}", visible)  # no English sentence is left
     page.click("[data-language=en]")
     page.reload()
-    page.wait_for_selector("#classes tr")
     assert page.inner_text("h1") == "Network in Network at work"  # remembered
 
 
