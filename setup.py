@@ -25,6 +25,7 @@ CUDA_11_WHEELS = [
 NOTEBOOKS = ["d2lzh==1.0.0", "jupyterlab>=4", "ipykernel>=6", "nbclient>=0.8"]
 ONNX = ["onnx>=1.13"]
 TENSORBOARD = ["tensorboard>=2.10"]
+DEMO = ["starlette>=0.27", "uvicorn>=0.22"]
 
 setup(
     name="nin_gluon",
@@ -35,7 +36,7 @@ setup(
     license="MIT",
     packages=find_packages(include=["nin_gluon", "nin_gluon.*"]),
     package_data={"nin_gluon": ["experiments/templates/*", "experiments/atlas/atlas.json",
-                                "pretrained/*.safetensors"]},
+                                "pretrained/*.safetensors", "playground/page/*"]},
     # 3.13 has no NumPy below 2, which MXNet needs.
     python_requires=">=3.8,<3.13",
     install_requires=[
@@ -56,8 +57,10 @@ setup(
         "torch": ["torch>=2.0"],
         "onnx": ONNX,
         "tensorboard": TENSORBOARD,
-        "test": [*NOTEBOOKS, *ONNX, *TENSORBOARD, "onnxruntime>=1.14", "pytest>=7",
-                 "pytest-xdist>=3", "pyyaml>=5", "ruff==0.17.6", "mypy>=1.14"],
+        "demo": DEMO,
+        "test": [*NOTEBOOKS, *ONNX, *TENSORBOARD, *DEMO, "onnxruntime>=1.14", "pytest>=7",
+                 "pytest-xdist>=3", "pyyaml>=5", "ruff==0.17.6", "mypy>=1.14", "httpx>=0.24",
+                 "playwright>=1.30"],
     },
     entry_points={"console_scripts": ["nin-gluon = nin_gluon.cli:main"]},
     classifiers=[

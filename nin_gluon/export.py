@@ -1,4 +1,4 @@
-"""``python -m nin_gluon.export``: a run's net in a format that other programs read."""
+"""``python -m nin_gluon.export``: a trained net in a format that other programs read."""
 
 import argparse
 import sys
@@ -18,13 +18,13 @@ from nin_gluon.exports.files import (
 )
 from nin_gluon.exports.onnx_graph import require_onnx
 from nin_gluon.exports.preparation import Preparation, preparation_of
-from nin_gluon.exports.trained import Trained, read_run
+from nin_gluon.exports.trained import Trained, read_pretrained, read_run
 from nin_gluon.torch_edition.require import require_torch
 from nin_gluon.training.run_folder import read_config
 
 DESCRIPTION = """\
-Write the net of a run, with its newest parameters, for other programs. Runs of both engines can be
-exported to all formats.
+Write the net of a run, with its newest parameters, or the trained net of the package for other
+programs. Runs of both engines can be exported to all formats.
 
   python -m nin_gluon.export runs/... --to onnx           one file that ONNX Runtime, OpenVINO and
                                                           others run; it takes raw pixels
@@ -32,6 +32,7 @@ exported to all formats.
   python -m nin_gluon.export runs/... --to safetensors    the parameters and what they are
   python -m nin_gluon.export runs/... --to gluon          symbol and parameters, for SymbolBlock
   python -m nin_gluon.export runs/... --to torch          a state_dict for nin_gluon.torch_models
+  python -m nin_gluon.export --pretrained --to onnx       the package's net, into this folder
 """
 
 EPILOG = """\
@@ -40,8 +41,8 @@ its images before the net sees them is in the graph. Any number of images goes. 
 size that the net takes, except with a head of dense layers or with whitening, which take the run's.
 The outputs are scores and probabilities. The file's metadata has the class names and the settings.
 
-The file goes into the run folder unless --out names another. Nothing is overwritten without
---force. docs/use.md shows how each format is read.
+The file goes into the run folder, that of the package's net into the working folder, unless --out
+names another. Nothing is overwritten without --force. docs/use.md shows how each format is read.
 """
 
 
@@ -49,11 +50,12 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m nin_gluon.export", description=DESCRIPTION,
                             epilog=EPILOG)
     add = parser.add_argument
-    add("run", metavar="RUN", help="run folder of the train command")
+    add("run", nargs="?", metavar="RUN", help="run folder of the train command")
+    add("--pretrained", action="store_true", help="the trained net of the package")
     add("--to", required=True, choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
     add("--out", metavar="FILE",
-        help="the file to write (default: exported.* in the run folder); of Gluon's pair what both "
-             "names begin with")
+        help="the file to write (default: exported.* in the run folder, or in the working folder "
+             "with --pretrained); of Gluon's pair what both names begin with")
     add("--force", action="store_true", help="replace the file if it is there")
     add("--resize-inside", action="store_true",
         help="onnx: resize within the graph, from the data set's own size to the run's and to the "
@@ -68,12 +70,12 @@ def build_parser() -> ArgumentParser:
 def main(argv: Optional[List[str]] = None) -> int:
     args = build_parser().parse_args(argv)
     check_options(args)
-    run = Path(args.run)
+    run = Path(args.run or "")
     path = Path(args.out) if args.out else run / FORMATS[args.to]
     check_targets(targets(args.to, path), args.force)
-    if "torch" in (args.to, read_config(run).settings.engine):
+    if args.to == "torch" or args.run and read_config(run).settings.engine == "torch":
         require_torch()
-    export(read_run(run), args, path)
+    export(read_pretrained() if args.pretrained else read_run(run), args, path)
     for written in targets(args.to, path):
         print(written)
     return 0
@@ -81,6 +83,10 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 def check_options(args: argparse.Namespace) -> None:
     """Raise `InputError` if the options do not go together, or onnx is missing."""
+    if bool(args.run) == args.pretrained:
+        raise InputError("name a run folder, or give --pretrained: one of the two.")
+    if args.pretrained and args.data_dir:
+        raise InputError("--data-dir is for runs; the package's net needs no images.")
     for name in ("resize_inside", "data_dir"):
         if getattr(args, name) and args.to != "onnx":
             raise InputError(f"--{name.replace('_', '-')} is for --to onnx; leave it out.")
@@ -116,7 +122,8 @@ def prepared(trained: Trained, args: argparse.Namespace) -> Preparation:
                          "first.")
     environment = replace(config.environment,
                           data_dir=args.data_dir or config.environment.data_dir)
-    return preparation_of(replace(config, environment=environment), args.resize_inside)
+    return preparation_of(replace(config, environment=environment), args.resize_inside,
+                          trained.line)
 
 
 if __name__ == "__main__":

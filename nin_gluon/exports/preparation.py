@@ -50,7 +50,8 @@ class Preparation:
         }[self.name]
 
 
-def preparation_of(config: RunConfig, with_resize: bool = False) -> Preparation:
+def preparation_of(config: RunConfig, with_resize: bool = False,
+                   line: Optional[Tuple[float, float]] = None) -> Preparation:
     """How a run prepares its images; reads the training images where that has to be fitted.
 
     Parameters
@@ -59,6 +60,8 @@ def preparation_of(config: RunConfig, with_resize: bool = False) -> Preparation:
         Of a run that has started.
     with_resize : bool
         Include the resizing from the data set's own size.
+    line : (float, float), optional
+        As in `Preparation`, where it is settled; then the training images are not read.
 
     Raises
     ------
@@ -72,6 +75,8 @@ def preparation_of(config: RunConfig, with_resize: bool = False) -> Preparation:
     name = settings.preprocess
     if name in ("none", "gcn"):
         return Preparation(name, resize=resize)
+    if line:
+        return Preparation(name, line, resize=resize)
     dataset, environment = str(settings.dataset), config.environment
     compare_own_data(dataset, environment.data_dir, True, environment.own_data)
     images = select_images(dataset, environment.data_dir, settings.limit, settings.validation)[0]

@@ -1,20 +1,22 @@
-"""What an export starts from: a run's settings and its parameters as NumPy arrays."""
+"""What an export starts from: a trained net's settings and its parameters as NumPy arrays."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 
 from nin_gluon.array_files import Entry
 from nin_gluon.data.sets import SHAPES
 from nin_gluon.errors import InputError
+from nin_gluon.pretrained import read_packaged
+from nin_gluon.runtime import choose_engine
 from nin_gluon.settings import Settings
 from nin_gluon.training.history import warn_unless_finished
-from nin_gluon.training.run_folder import RunConfig, read_config
+from nin_gluon.training.run_folder import Environment, RunConfig, read_config
 from nin_gluon.training.saved_parameters import newest_parameters, read_in_net_order
 
-__all__ = ["Trained", "read_run"]
+__all__ = ["Trained", "read_pretrained", "read_run"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,14 @@ class Trained:
         In the net's order, by position and role: ``000.weight``, ``001.bias``. float32.
     source : str
         Which parameters these are: the name of a checkpoint or of a file.
+    line : (float, float), optional
+        Where it is settled how a pixel x is standardized: it becomes ``line[0] + line[1] * x``.
     """
 
     config: RunConfig
     parameters: Dict[str, np.ndarray]
     source: str
+    line: Optional[Tuple[float, float]] = None
 
     @property
     def settings(self) -> Settings:
@@ -66,6 +71,27 @@ def read_run(folder: Path) -> Trained:
                          ) from None
     warn_unless_finished(folder, settings.epochs, path)
     return Trained(config, {entry.name: value for entry, value in zip(wanted, values)}, source)
+
+
+def read_pretrained(name: str = "nin") -> Trained:
+    """A trained net that comes with the package; no images are needed.
+
+    Raises
+    ------
+    InputError
+        There is no such trained net, or its file is damaged.
+    """
+    weights = read_packaged(name)
+    made_of = weights.preprocessing
+    settings = weights.settings.but(
+        engine=choose_engine("cpu", "using PyTorch"), resize=made_of.resize,
+        interpolation=made_of.interpolation, limit=None, validation=None, preprocess="standardize")
+    wanted = entries_of(settings)
+    values = weights.for_net([entry.shape for entry in wanted])
+    line = (-made_of.mean / made_of.deviation, 1 / made_of.deviation)
+    return Trained(RunConfig("pretrained", settings, Environment("cpu")),
+                   {entry.name: value for entry, value in zip(wanted, values)},
+                   f"{name}.safetensors", line)
 
 
 def entries_of(settings: Settings) -> List[Entry]:

@@ -1,6 +1,7 @@
 """The page's server: a few addresses, on the loopback address only."""
 
 import asyncio
+import contextlib
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -181,7 +182,5 @@ def serve(app: Guard, listening: socket.socket) -> None:
     config = uvicorn.Config(app, http="h11", ws="none", lifespan="off", log_level="warning",
                             access_log=False, server_header=False, timeout_graceful_shutdown=1,
                             limit_concurrency=64)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):  # newer uvicorn raises it when it has ended
         uvicorn.Server(config).run([listening])
-    except KeyboardInterrupt:  # newer uvicorn raises it once it has closed everything
-        pass

@@ -159,3 +159,23 @@ def test_runs_that_have_not_begun_are_refused(tmp_path):
             load_run(run, RunConfig("", settings), "cpu")
     with pytest.raises(InputError, match="cannot be read as parameters of cifar_nin"):
         load_run(run, RunConfig("", SETTINGS), "cpu")
+
+
+@pytest.mark.parametrize("engine", ["gluon", "torch"])
+@pytest.mark.parametrize("preprocess", ["standardize", "gcn"])
+def test_walk_goes_through_the_net_layer_by_layer(tmp_path, few_images, engine, preprocess):
+    run = trained(tmp_path / "run", engine, preprocess=preprocess)
+    images, _ = judged_images(run.config)
+    net = load_run(tmp_path / "run", run.config, "cpu")
+    found = maps_of(net, images[:1])
+    outputs = net.walk(images[0], 28)
+    assert [len(output.layers) for output in outputs] == [3, 1, 0, 3, 1, 0, 3, 1, 1]
+    assert [output.layers[0].kind for output in outputs if output.layers] == [
+        "convolution", "max", "convolution", "average", "convolution", "global average", "flatten"]
+    assert [output.values.shape[0] for output in outputs] == [96] * 3 + [192] * 3 + [10] * 3
+    np.testing.assert_allclose(outputs[6].values, found.maps[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs[-1].values, found.scores[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(maps_of(net, images[:1]).maps, found.maps)  # it changes nothing
+    assert net.smallest == 6
+    if preprocess == "standardize":
+        assert net.walk(images[0], 50)[0].values.shape == (96, 50, 50)

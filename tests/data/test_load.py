@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from nin_gluon.data.load import load_arrays, locate
+from nin_gluon.data.load import is_at_hand, load_arrays, locate
 from nin_gluon.errors import InputError
 from tests.data.toys import PLAIN, PUBLISHED, assert_toys, changed, put, ranged, toy_set
 
@@ -33,6 +33,16 @@ def test_no_notice_when_the_users_folder_holds_all(tmp_path, mxnet_toys, caplog,
         for root in (".", "toys", "../here", tmp_path / "here" / "toys"):
             assert_toys(toy_set(), root=root)
     assert not caplog.messages
+
+
+def test_whether_files_are_at_hand_is_told_without_a_download(server, tmp_path, mxnet_toys):
+    image_set = toy_set(server.offer(ranged))
+    assert not is_at_hand(image_set, "train")
+    root = put(tmp_path / "root", {"pictures.gz": PUBLISHED["pictures.gz"]})
+    assert not is_at_hand(image_set, "train", root)
+    put(mxnet_toys, {"names.gz": PUBLISHED["names.gz"]})
+    assert is_at_hand(image_set, "train", root)
+    assert not server.asked
 
 
 @pytest.mark.parametrize("form", [
