@@ -75,3 +75,18 @@ def test_its_kept_outputs_come_from_one_run_without_errors(path):
     assert not [output for output in outputs if output.get("name") == "stderr"]
     pictures = {"image/png", "image/jpeg"}
     assert [output for output in outputs if pictures & set(output.get("data", {}))]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_its_first_cell_installs_what_is_missing(path, monkeypatch):
+    """Where the package is installed, as here, it does nothing."""
+    first = next(cell for cell in nbformat.read(path, as_version=4).cells
+                 if cell.cell_type == "code")
+    assert first.outputs == []
+    code = re.sub(r"^( +)%pip (.*)$", r"\1installed.append(\2)", first.source.replace(
+        "install --quiet ", ""), flags=re.M)
+    for there in (True, False):
+        installed = []
+        monkeypatch.setattr("importlib.util.find_spec", lambda name, there=there: there or None)
+        exec(compile(code, "cell", "exec"), {"installed": installed})
+        assert bool(installed) != there
