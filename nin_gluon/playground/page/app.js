@@ -16,6 +16,7 @@ let picture = null; // {file, source: "test" | "file" | "drawing", label}
 let found = null; // what the net made of the picture, and of which picture
 let chosen = null; // number of the class whose map lies over the picture; null: the predicted one
 let failure = null; // what went wrong
+let lit = null; // the file whose maps lit up last: moving the slider does not repeat that
 
 // ------------------------------------------------------------------ asking the server
 
@@ -46,7 +47,9 @@ function sentence({ error, sentence: english }) {
 
 async function chooseNet(id) {
   try {
-    net = await ask(`/api/net?${query({ net: id })}`);
+    const facts = await ask(`/api/net?${query({ net: id })}`);
+    if (by("net").value !== id) return; // another one has been chosen meanwhile
+    net = facts;
     const { sizes } = net;
     by("size").max = sizes.length - 1;
     by("size").value = sizes.indexOf(net.size);
@@ -56,8 +59,10 @@ async function chooseNet(id) {
     await chooseImages(0);
     if (!picture || picture.source === "test") takeImage(images.images[0]);
     else look();
+    failure = null;
   } catch (problem) {
-    showFailure(problem);
+    failure = problem;
+    if (net) by("net").value = net.id;
   }
   write();
 }
@@ -139,6 +144,7 @@ by("file").addEventListener("change", ({ target }) => {
 });
 by("invert").addEventListener("change", () => { if (picture?.source === "file") look(); });
 by("others").addEventListener("click", async () => {
+  if (!images) return;
   const last = images.images[images.images.length - 1].number;
   await chooseImages((last + 1) % images.total).catch(showFailure);
 });
@@ -251,7 +257,8 @@ function writeResult(fresh) {
   by("score-title").textContent = net.fixed === "dense" ? say.dense : say.average;
   by("classes").replaceChildren(...net.classes.map((_, k) => row(k, scale)));
   by("classes").className = "";
-  if (fresh && found.picture.source !== "drawing") {
+  if (fresh && found.picture.file !== lit && found.picture.source !== "drawing") {
+    lit = found.picture.file;
     void by("classes").offsetWidth; // so that the animation starts again
     by("classes").className = "fresh";
   }
