@@ -15,7 +15,6 @@ from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.runtime import engine_choice
 from nin_gluon.training import callbacks
 from nin_gluon.training.history import parse_log, read_history
-from nin_gluon.training.run import Run
 
 torch = pytest.importorskip("torch")
 
@@ -33,13 +32,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    monkeypatch.setattr(Run, "draw_predictions", lambda *args: None)
-    monkeypatch.setattr(callbacks.plots, "draw_curves", lambda *args: None)
-    monkeypatch.setattr(callbacks.plots, "save", lambda *args: None)
 
 
 @pytest.fixture
