@@ -19,7 +19,7 @@ __all__ = ["DTYPES", "ENGINES", "KVSTORES", "PRESETS", "TEXTBOOK", "Preset", "Se
 
 LONGEST_TEXT = 500  # characters of a setting that is free text
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16", "tf32")
 
 ENGINES = ("gluon", "torch")
 
@@ -126,7 +126,7 @@ class Settings:
         Initialization of the weights.
     schedule : {"constant", "cosine", "step"}
         Of the learning rate.
-    dtype : {"float32", "bfloat16", "float16"}
+    dtype : {"float32", "bfloat16", "float16", "tf32"}
         Arithmetic of the convolutions. Parameters are float32 in any case.
     seed : int
         Of initialization, image order, dropout and augmentation.
@@ -183,7 +183,8 @@ class Settings:
         choices=("constant", "cosine", "step"))
     dtype: str = setting("float32", str, (
         "arithmetic of the convolutions; bfloat16 needs a CPU that has it (avx512_bf16 or "
-        "amx_bf16), float16 a GPU"), choices=DTYPES)
+        "amx_bf16) or, with PyTorch, a GPU; float16 a GPU with Gluon, tf32 one with PyTorch"),
+        choices=DTYPES)
     seed: int = setting(0, int, (
         "of initialization, image order, dropout and augmentation (default: 0)"),
         allowed=at_least_0, metavar="N")

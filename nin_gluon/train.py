@@ -134,8 +134,8 @@ def prepare_run(config: RunConfig, resumed: bool) -> "Run":
         from nin_gluon.runtime.torch_device import parse_device
         from nin_gluon.training import torch_run, torch_workers
 
-        torch_run.check(settings)
         device = parse_device(torch_workers.device_of_worker(environment.ctx))
+        torch_run.check(settings, device)
         processes = torch_workers.join(device, environment.workers if resumed else None)
         if processes.rank:
             logging.disable(logging.WARNING)  # process 0 speaks for all

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from nin_gluon.atomic_files import replacing
+from nin_gluon.runtime.torch_precision import arithmetic
 from nin_gluon.training.checkpoint.array_files import Entry, read_safetensors
 from nin_gluon.training.checkpoint.checks import (
     check_completeness,
@@ -23,8 +24,6 @@ from nin_gluon.training.engine import OptimizerArrays, step_seed
 from nin_gluon.training.torch_optimizers import Optimizer
 
 __all__ = ["TorchEngine"]
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class TorchEngine:
@@ -43,8 +42,9 @@ class TorchEngine:
         Number of an update, from 1 -> its learning rate.
     batch_size : int
         Of all workers together.
-    dtype : {"float32", "bfloat16"}
-        Arithmetic of the convolutions. Parameters, loss and sums are float32 in any case.
+    dtype : {"float32", "bfloat16", "tf32"}
+        Arithmetic of the convolutions. Parameters, loss and sums are float32 in any case. For TF32
+        the caller calls `nin_gluon.runtime.torch_precision.use_dtype`.
     workers : int
         How many processes train this net together, each on its part of every batch; they have
         joined a process group of ``torch.distributed``.
@@ -72,7 +72,7 @@ class TorchEngine:
     def train_step(self, X: Tensor, y: Tensor) -> Tensor:
         self.net.train()
         self.net.zero_grad()
-        with self.arithmetic():
+        with arithmetic(self.dtype, self.device):
             y_hat = self.model(X)
         l = F.cross_entropy(y_hat.float(), y, reduction="sum")
         (l / (self.batch_size / self.workers)).backward()
@@ -95,14 +95,9 @@ class TorchEngine:
     @torch.no_grad()
     def scores(self, X: Tensor) -> Tensor:
         """Scores (batch, classes) of the net in the mode that it is in."""
-        with self.arithmetic():
+        with arithmetic(self.dtype, self.device):
             y_hat: Tensor = self.net(X)
             return y_hat
-
-    def arithmetic(self) -> Any:
-        """A context manager: convolutions in `dtype` inside the block."""
-        return torch.autocast(self.device.type, DTYPES[self.dtype],
-                              enabled=self.dtype != "float32")
 
     def fetch(self, results: Sequence[Tensor]) -> np.ndarray:
         if not results:
