@@ -45,6 +45,7 @@ def report():
             "torch": [turn(20, 50, 1000), turn(20, 50, 1000)],
             "torch-cl": [turn(30, 60, 2000), {"failed": "no memory"}],
             "ours": [turn(60, 200, 1500, **share), turn(60, 200, 1500, **share)],
+            "ours-torch": [turn(45, 100, 1000, **share), turn(45, 100, 1000, **share)],
         },
     }
 
@@ -60,6 +61,7 @@ def test_the_table_holds_medians_ratios_and_shares(report):
     text = "\n".join(table)
     assert "2.00 x the best PyTorch (torch-cl), with 1.50 x the memory of the thriftiest" in text
     assert "training is 4.00 x and evaluation 5.00 x d2lzh-threads" in text
+    assert "In float32 with PyTorch, training is 1.50 x the best PyTorch (torch-cl)" in text
     assert "1.0% of a training step goes into making the batch" in text
 
 
@@ -122,7 +124,7 @@ def test_scaling_wants_a_turn(capsys):
 
 @REAL
 @pytest.mark.parametrize("name", ["d2lzh-threads", "torch-cl", "torch-edition", "ours",
-                                  "ours-bf16"])
+                                  "ours-bf16", "ours-torch", "ours-torch-bf16"])
 def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name):
     variant = VARIANTS[name]
     if variant.needs and importlib.util.find_spec(variant.needs) is None:
