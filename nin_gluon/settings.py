@@ -13,15 +13,17 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from nin_gluon.errors import InputError
 
-__all__ = ["DTYPES", "ENGINES", "KVSTORES", "PRESETS", "TEXTBOOK", "Preset", "Setting", "Settings",
-           "at_least_0", "below_1", "check_settings", "default_preset", "parse_number", "positive",
-           "setting", "setting_of", "settings_in"]
+__all__ = ["DTYPES", "ENGINES", "KVSTORES", "MODES", "PRESETS", "TEXTBOOK", "Preset", "Setting",
+           "Settings", "at_least_0", "below_1", "check_settings", "default_preset", "parse_number",
+           "positive", "setting", "setting_of", "settings_in"]
 
 LONGEST_TEXT = 500  # characters of a setting that is free text
 
 DTYPES = ("float32", "bfloat16", "float16", "tf32")
 
 ENGINES = ("gluon", "torch")
+
+MODES = ("auto", "eager", "graph", "compile")  # how PyTorch runs a step
 
 # The first two work within one process, the others between the workers of a distributed job.
 KVSTORES = ("device", "local", "dist_sync", "dist_device_sync")

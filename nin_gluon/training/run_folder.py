@@ -26,7 +26,7 @@ from nin_gluon.checked_files import (
     shown,
 )
 from nin_gluon.errors import InputError, WriteError, why
-from nin_gluon.settings import Settings
+from nin_gluon.settings import MODES, Settings
 
 if TYPE_CHECKING:
     import filelock
@@ -44,6 +44,7 @@ class Environment:
     """Where a run is made: devices, machine, files. `Settings` says what it computes."""
 
     ctx: str = "auto"  # as --ctx was given
+    mode: str = "auto"  # as --mode was given: how PyTorch runs a step
     data_dir: Optional[str] = None  # as --data-dir was given
     workers: int = 1  # processes that train the net together
     # Tells a data set of the user's own from others of its name; see `nin_gluon.data.sets.own_data`
@@ -83,6 +84,9 @@ class RunConfig:
         where = {f.name: rest.pop(f.name) for f in fields(Environment) if f.name in rest}
         environment = Environment(**where)
         check_text("ctx", environment.ctx, longest=LONGEST_NAME)
+        if environment.mode not in MODES:
+            raise ValueError(f"mode is {shown(environment.mode)}; it must be one of "
+                             f"{', '.join(MODES)}")
         check_path("data_dir", environment.data_dir)
         check_path("init_file", environment.init_file)
         check_whole("workers", environment.workers, 1)

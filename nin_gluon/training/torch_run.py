@@ -17,6 +17,7 @@ from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.schedules import schedule_of
 from nin_gluon.training.torch_engine import TorchEngine
 from nin_gluon.training.torch_optimizers import optimizer_of
+from nin_gluon.training.torch_step import choose_mode
 from nin_gluon.training.torch_workers import TorchWorkers
 
 __all__ = ["check", "prepare"]
@@ -64,8 +65,11 @@ def prepare(config: RunConfig, device: torch.device, workers: TorchWorkers) -> R
         scores = net(torch.zeros(1, train_iter.images.shape[3], size, size))
     check_classes(settings, scores.shape[1])
     initialize(net, settings.init)
+    mode = choose_mode(config.environment.mode, device, workers.count)
+    transforms = ((lambda X: X, lambda X: X) if mode == "eager"
+                  else (train_iter.hand_over(), test_iter.hand_over()))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     engine = TorchEngine(net, device, optimizer_of(settings, list(net.parameters())),
                          schedule_of(settings, settings.epochs * len(train_iter)), batch_size,
-                         settings.dtype, workers.count)
+                         settings.dtype, workers.count, mode, transforms)
     return Run(config, workers, engine, train_iter, test_iter)
