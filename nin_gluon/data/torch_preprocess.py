@@ -105,4 +105,4 @@ def contrast_normalize(batch: Tensor) -> Tensor:
 
 def normalized(images: np.ndarray) -> np.ndarray:
     """`contrast_normalize` of NumPy arrays."""
-    return contrast_normalize(torch.from_numpy(np.ascontiguousarray(images))).numpy()
+    return contrast_normalize(torch.tensor(images)).numpy()

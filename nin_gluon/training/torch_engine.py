@@ -102,7 +102,8 @@ class TorchEngine:
         torch.manual_seed(step_seed(seed, epoch, step, rank))
 
     def train_step(self, X: Tensor, y: Tensor) -> Tensor:
-        self.net.train()
+        if not self.net.training:
+            self.net.train()
         rate = self.optimizer.next_rate(self.learning_rate(self.optimizer.updates + 1))
         return self.run_train_step(X, y, rate)
 
@@ -122,7 +123,8 @@ class TorchEngine:
         return sums
 
     def start_evaluation(self) -> Callable[[Tensor, Tensor], Tensor]:
-        self.net.eval()
+        if self.net.training:
+            self.net.eval()
         return self.run_test_step
 
     def count(self, X: Tensor, y: Tensor) -> Tensor:
