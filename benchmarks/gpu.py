@@ -291,12 +291,14 @@ def child(part, settings, sending, log):
     opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(opened, 1)
     os.dup2(opened, 2)
+    sys.stdout = sys.stderr = os.fdopen(1, "w", 1, closefd=False)
     print(f"--- {part} {json.dumps(settings)}", flush=True)
     try:
         for name, figures in PARTS[part](settings):
             sending.send_bytes(json.dumps([name, figures]).encode())
     except InputError as error:
-        sending.send_bytes(json.dumps([settings.get("name", part), {"failed": str(error)}]).encode())
+        name = settings.get("name", part)
+        sending.send_bytes(json.dumps([name, {"failed": str(error)}]).encode())
     finally:
         sys.stdout.flush()
 

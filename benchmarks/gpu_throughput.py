@@ -1,4 +1,4 @@
-"""How many images a second a GPU trains and evaluates, by the book's code, PyTorch and this project.
+"""How many images a second a GPU trains and evaluates: the book's code, PyTorch, this project.
 
 Each is run by `benchmarks.gpu` in a process of its own, on the same images, the chapter's net at
 224x224 in batches of 128. PyTorch alone is needed.
