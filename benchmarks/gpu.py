@@ -153,7 +153,8 @@ def plan(args, results):
     A generator, for what comes later depends on what was found.
     """
     wanted = [name for name in ONLY if name in (args.only or ONLY)]
-    shared = {**SIZES[args.device], "device": args.device, "data_dir": args.data}
+    shared = {**SIZES[args.device], "device": "cuda:0" if args.device == "cuda" else "cpu",
+              "data_dir": args.data}
     if "machine" not in results.whole():
         yield "machine", "machine", shared
     for name in wanted:

@@ -5,6 +5,7 @@ Each is run by `benchmarks.gpu` in a process of its own, on the same images, the
 """
 
 import contextlib
+import itertools
 import resource
 import time
 
@@ -190,18 +191,13 @@ def plain(dtype, compile_mode=None, compiled=True):
             sums.add_(torch.stack([torch.as_tensor(l, dtype=torch.float32, device=device),
                                    (y_hat.argmax(dim=1) == y).sum().float()]))
 
-        return (train_step, *batches(BatchLoader, settings, device, train_step, test_step))
+        train_iter, test_iter = (
+            BatchLoader(*images_and_labels(settings, split), settings["batch_size"],
+                        settings["resize"], shuffle=split == "train", device=device)
+            for split in ("train", "test"))
+        return train_step, train_iter, test_step, test_iter
 
     return make
-
-
-def batches(BatchLoader, settings, device, train_step, test_step):
-    """Training batches, the test step and its batches."""
-    train_iter, test_iter = (
-        BatchLoader(*images_and_labels(settings, split), settings["batch_size"],
-                    settings["resize"], shuffle=split == "train", device=device)
-        for split in ("train", "test"))
-    return train_iter, test_step, test_iter
 
 
 # ------------------------------------------------------------------ this project
@@ -225,12 +221,16 @@ def ours(dtype, mode):
                                                       else "eager",
                                                       data_dir=settings["data_dir"])),
             device, TorchWorkers())
-        engine = run.engine
+        engine, steps = run.engine, itertools.count(1)
+
+        def train_step(X, y):
+            engine.train_step(X, y)
+            engine.seed_step(0, 1, next(steps))  # as a run does, for the next step
 
         def test_step(X, y):
             engine.start_evaluation()(X, y)
 
-        return engine.train_step, run.train_iter, test_step, run.test_iter
+        return train_step, run.train_iter, test_step, run.test_iter
 
     return make
 
