@@ -72,17 +72,20 @@ class Replay:
 
     def __call__(self, X: Tensor, *more: Input) -> Tensor:
         """What the step returns for these inputs, without waiting. Numbers become float32."""
-        inputs = (X, *more)
-        if X.shape not in self.recorded:
-            self.recorded[X.shape] = self.record(inputs)
+        self.prepare(X, *more)
         places, replay, result = self.recorded[X.shape]
-        for place, value in zip(places, inputs):
+        for place, value in zip(places, (X, *more)):
             if isinstance(value, Tensor):
                 place.copy_(value)
             else:
                 place.fill_(value)
         replay()
         return result.clone()
+
+    def prepare(self, X: Tensor, *more: Input) -> None:
+        """Record the step for inputs of these shapes, if that is still to be done."""
+        if X.shape not in self.recorded:
+            self.recorded[X.shape] = self.record((X, *more))
 
     def record(self, inputs: Sequence[Input]) -> Tuple[List[Tensor], Callable[[], None], Tensor]:
         """Record the step. Uses up no random numbers."""
