@@ -241,3 +241,22 @@ def test_a_gpu_without_the_data_is_refused_at_once(tmp_path, monkeypatch, capsys
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
     assert gpu.main(["--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "the four files of Fashion-MNIST are not all there" in capsys.readouterr().err
+
+
+def test_a_call_that_is_killed_leaves_whole_results_and_the_next_goes_on(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--minutes", "5", "--out",
+               str(tmp_path / "out"), "--only", "textbook"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    for line in first.stderr:
+        if line.startswith("textbook 0"):  # it begins
+            first.kill()
+            break
+    first.communicate()
+    assert first.returncode == -9
+    assert list(json.loads((tmp_path / "out" / "gpu.json").read_text())) == ["machine"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "machine (" not in done.stderr  # which was there
+    parts = json.loads((tmp_path / "out" / "gpu.json").read_text())
+    assert list(parts) == ["machine", "textbook 0"] and parts["textbook 0"]["finished"]
