@@ -11,7 +11,15 @@ import zipfile
 from pathlib import Path
 
 from nin_gluon.atomic_files import make_folder, replacing, write_text
-from nin_gluon.checked_files import parse_json, read_text
+from nin_gluon.checked_files import (
+    BadFile,
+    check_number,
+    check_whole,
+    parse_json,
+    read_text,
+    reason,
+    shown,
+)
 from nin_gluon.cli import ArgumentParser, command, number, whole_path
 from nin_gluon.errors import InputError
 from nin_gluon.settings import PRESETS, positive
@@ -44,6 +52,8 @@ ONLY = ("correctness", "throughput", "textbook", "tuned", "paper")
 
 SAVING = 20.0  # seconds that a run gets to save itself, once it is told to stop
 LEAVING = 10.0  # and that any part gets to end
+NUMBERS = ("train_images_per_s", "eval_images_per_s", "memory_mb", "seconds", "test_acc")
+RUN = ("of", "seconds", "test_acc", "reached")  # what the figures of a run have beside its epochs
 KEPT = ("config.json", "history.jsonl", "progress.jsonl", "diverged.txt")  # of a run, in the zip
 
 # What a part is given, by the kind of device. On a CPU everything is tiny: a rehearsal.
@@ -344,12 +354,42 @@ def read_results(path):
     """The results in a ``gpu.json``; `InputError` if they are none."""
     try:
         parts = parse_json(read_text(path))
-        if not isinstance(parts, dict) or not all(isinstance(figures, dict)
-                                                  for figures in parts.values()):
-            raise ValueError("it holds no results")
+        if not isinstance(parts, dict):
+            raise ValueError("it is not a JSON object")
+        for name, figures in parts.items():
+            if not isinstance(figures, dict):
+                raise ValueError(f"{shown(name)} has no figures")
+            check_figures(figures)
+    except BadFile:
+        raise
     except ValueError as error:
-        raise InputError(f"{path} cannot be read ({error}); choose another --out.") from None
+        raise InputError(f"{path} cannot be read ({reason(error)}); choose another --out."
+                         ) from None
     return parts
+
+
+def check_figures(figures):
+    """Raise ValueError unless the figures that are used here are what they should be."""
+    for name, value in figures.items():
+        if name == "device" and value not in list(SIZES):
+            raise ValueError(f"device is {shown(value)}, not one of {', '.join(SIZES)}")
+        if name in ("passed", "finished") and not isinstance(value, bool):
+            raise ValueError(f"{name} is {shown(value)}, neither true nor false")
+        if name in ("epochs", "of"):
+            check_whole(name, value)
+        if name in ("matrix_tflops", "reached"):
+            if not isinstance(value, dict):
+                raise ValueError(f"{name} is {shown(value)}, not a JSON object")
+            for key, each in value.items():
+                if each is not None or name == "matrix_tflops":
+                    check_number(shown(key), each, lowest=1e-9)
+        if name in NUMBERS and not (name == "test_acc" and value is None):
+            check_number(name, value)
+    for needed, others in (("train_images_per_s", NUMBERS[:3]), ("epochs", RUN)):
+        if needed in figures and not set(others) <= set(figures):
+            raise ValueError(f"beside {needed} there is not all of {', '.join(others)}")
+    if figures.get("epochs") and figures["test_acc"] is None:
+        raise ValueError("test_acc is missing")
 
 
 def keep_records(out):

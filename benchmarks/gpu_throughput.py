@@ -5,6 +5,7 @@ Each is run by `benchmarks.gpu` in a process of its own, on the same images, the
 """
 
 import contextlib
+import functools
 import itertools
 import resource
 import time
@@ -299,6 +300,7 @@ def matrix_rates(device, n):
     return rates
 
 
+@functools.lru_cache(maxsize=None)
 def training_flops(size):
     """FLOPs, two for a MAC, that training the chapter's net takes for one image.
 

@@ -21,29 +21,49 @@ from nin_gluon.training.history import EpochRecord  # noqa: E402
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")
-def rehearsal(tmp_path_factory):
-    """The rehearsal's folder and what it printed, from a Python that has no MXNet."""
-    folder = tmp_path_factory.mktemp("gpu")
+def call(folder, *options):
+    """The command in a process of its own, from a Python that has no MXNet."""
     hidden = folder / "hidden"
-    hidden.mkdir()
+    hidden.mkdir(exist_ok=True)
     (hidden / "mxnet.py").write_text("raise ModuleNotFoundError('hidden', name='mxnet')\n")
-
-    def call():
-        environment = {**os.environ, "OMP_NUM_THREADS": "1",
-                       "PYTHONPATH": os.pathsep.join([str(hidden), str(ROOT)])}
-        return subprocess.run([sys.executable, "-m", "benchmarks.gpu", "--device", "cpu",
-                               "--minutes", "5", "--out", str(folder / "out")], cwd=folder,
-                              env=environment, capture_output=True, text=True)
-
-    first = call()
-    assert first.returncode == 0, first.stderr + (folder / "out" / "log.txt").read_text()
-    return folder / "out", first, call
+    environment = {**os.environ, "OMP_NUM_THREADS": "1",
+                   "PYTHONPATH": os.pathsep.join([str(hidden), str(ROOT)])}
+    return subprocess.Popen([sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--minutes",
+                             "5", "--out", str(folder / "out"), *options], cwd=folder, text=True,
+                            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_the_rehearsal_does_every_kind_of_part(rehearsal):
-    folder, done, _ = rehearsal
-    parts = json.loads((folder / "gpu.json").read_text())
+def finished(process):
+    """What a call printed on stdout and on stderr."""
+    out, error = process.communicate()
+    assert process.returncode == 0, error
+    return out, error
+
+
+def test_the_rehearsal(tmp_path, monkeypatch, capsys):
+    """One test, for it takes longest: every kind of part; nothing twice; records for reproduce."""
+    out, _ = finished(call(tmp_path))
+    parts = json.loads((tmp_path / "out" / "gpu.json").read_text())
+    check_parts(parts)
+    assert "4 of 4 checks passed" in out and "the figures say nothing" in out
+    assert "| tuned 0 | 1 of 1 |" in out and "| the book's code | tf32 |" in out
+
+    before = (tmp_path / "out" / "gpu.json").read_bytes()
+    assert finished(call(tmp_path)) == (out, "")
+    assert (tmp_path / "out" / "gpu.json").read_bytes() == before
+
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile(tmp_path / "out" / "records.zip") as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path)
+        assert sum(entry.file_size for entry in archive.infolist()) < 2**20  # no checkpoints
+    assert sorted({name.split("/")[0] for name in names}) == ["paper-0", "textbook-0", "tuned-0"]
+    assert reproduce.main(["--add", "textbook-0"]) == 0
+    record, = tmp_path.glob("results/*/*.jsonl")
+    assert "engine-torch" in record.name and record.name.endswith("seed-0.jsonl")
+
+
+def check_parts(parts):
     assert list(parts) == [
         "machine", "parity textbook auto", "parity paper-quick auto", "resume", "ddp",
         "throughput ours-bfloat16", "throughput plain-bfloat16", "throughput ours-float32",
@@ -58,30 +78,6 @@ def test_the_rehearsal_does_every_kind_of_part(rehearsal):
             assert figures["finished"] and figures["epochs"] == 1
     assert parts["resume"]["same_bits"] and parts["ddp"] == {
         "backend": "gloo", "parameter": 0.0, "same_bits": True, "passed": True}
-    assert "4 of 4 checks passed" in done.stdout and "the figures say nothing" in done.stdout
-    assert "| tuned 0 | 1 of 1 |" in done.stdout
-    assert "| the book's code | tf32 |" in done.stdout
-
-
-def test_another_call_finds_nothing_left(rehearsal):
-    folder, done, call = rehearsal
-    before = (folder / "gpu.json").read_bytes()
-    again = call()
-    assert (again.returncode, again.stdout, again.stderr) == (0, done.stdout, "")
-    assert (folder / "gpu.json").read_bytes() == before
-
-
-def test_its_runs_are_records_that_reproduce_takes(rehearsal, tmp_path, monkeypatch, capsys):
-    folder, _, _ = rehearsal
-    monkeypatch.chdir(tmp_path)
-    with zipfile.ZipFile(folder / "records.zip") as archive:
-        names = archive.namelist()
-        archive.extractall(tmp_path)
-    assert sorted({name.split("/")[0] for name in names}) == ["paper-0", "textbook-0", "tuned-0"]
-    assert sum(path.stat().st_size for path in tmp_path.rglob("*")) < 2**20  # no checkpoints
-    assert reproduce.main(["--add", "textbook-0"]) == 0
-    record, = tmp_path.glob("results/*/*.jsonl")
-    assert "engine-torch" in record.name and record.name.endswith("seed-0.jsonl")
 
 
 # ------------------------------------------------------------------ cut off, broken, out of time
@@ -244,10 +240,7 @@ def test_a_gpu_without_the_data_is_refused_at_once(tmp_path, monkeypatch, capsys
 
 
 def test_a_call_that_is_killed_leaves_whole_results_and_the_next_goes_on(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--minutes", "5", "--out",
-               str(tmp_path / "out"), "--only", "textbook"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    first = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    first = call(tmp_path, "--only", "textbook")
     for line in first.stderr:
         if line.startswith("textbook 0"):  # it begins
             first.kill()
@@ -255,8 +248,7 @@ def test_a_call_that_is_killed_leaves_whole_results_and_the_next_goes_on(tmp_pat
     first.communicate()
     assert first.returncode == -9
     assert list(json.loads((tmp_path / "out" / "gpu.json").read_text())) == ["machine"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "machine (" not in done.stderr  # which was there
+    _, told = finished(call(tmp_path, "--only", "textbook"))
+    assert "machine (" not in told  # which was there
     parts = json.loads((tmp_path / "out" / "gpu.json").read_text())
     assert list(parts) == ["machine", "textbook 0"] and parts["textbook 0"]["finished"]
