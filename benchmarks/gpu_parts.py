@@ -103,6 +103,7 @@ def ddp(settings):
             run = prepared(device, "eager")
             if wrapped:
                 run.engine.model = DistributedDataParallel(run.engine.net)
+                run.engine.arrange_steps()
             for step, (X, y) in enumerate(run.train_iter):
                 run.engine.seed_step(0, 1, step)
                 sums = run.engine.train_step(X, y)

@@ -28,13 +28,13 @@ def check_dtype(dtype: str, device: torch.device) -> None:
 
 
 def use_dtype(dtype: str) -> None:
-    """Let this process compute in `dtype` on GPUs from now on.
+    """Let the convolutions of this process compute in `dtype` on GPUs from now on.
 
-    PyTorch's convolutions use TF32 there unless told otherwise. Here float32 is float32.
+    PyTorch's use TF32 there unless told otherwise. Here float32 is float32. Matrix products, such
+    as those that whiten images, are float32 in any case.
     """
-    tf32 = dtype == "tf32"
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = dtype == "tf32"
     torch.backends.cudnn.benchmark = True  # sizes do not change: let cuDNN look for the fastest
 
 

@@ -24,7 +24,7 @@ from nin_gluon.training.engine import OptimizerArrays, step_seed
 from nin_gluon.training.torch_optimizers import Optimizer
 from nin_gluon.training.torch_step import Replay
 
-__all__ = ["TorchEngine"]
+__all__ = ["TorchEngine", "as_it_is", "count_correct"]
 
 Transform = Callable[[Tensor], Tensor]
 
@@ -83,18 +83,25 @@ class TorchEngine:
 
     def arrange_steps(self) -> None:
         """Put compiling and recording around the steps, as `mode` says."""
-        self.train_scores = lambda X: self.model(self.train_transform(X))
-        self.test_scores = lambda X: self.net(self.test_transform(X))
-        if self.mode == "compile":
-            self.train_scores, self.test_scores = (
-                torch.compile(scores, dynamic=False)
-                for scores in (self.train_scores, self.test_scores))
+        self.train_scores = self.scores_of(self.model, self.train_transform)
+        self.test_scores = self.scores_of(self.net, self.test_transform)
         self.run_train_step: Callable[..., Tensor] = self.update
         self.run_test_step: Callable[..., Tensor] = self.count
         if self.device.type == "cuda" and self.mode != "eager":
             state = [tensor for tensors in self.optimizer.state.values() for tensor in tensors]
             self.run_train_step = Replay(self.update, self.device, [*self.named.values(), *state])
             self.run_test_step = Replay(self.count, self.device)
+
+    def scores_of(self, net: nn.Module, transform: Transform) -> Transform:
+        """The function from a batch X to its scores (batch, classes)."""
+
+        def scores(X: Tensor) -> Tensor:
+            images = transform(X)  # in float32, whatever the convolutions compute in
+            with arithmetic(self.dtype, self.device):
+                y_hat: Tensor = net(images)
+            return y_hat
+
+        return torch.compile(scores, dynamic=False) if self.mode == "compile" else scores
 
     # -------------------------------------------------------------- steps
 
@@ -110,8 +117,7 @@ class TorchEngine:
     def update(self, X: Tensor, y: Tensor, rate: Union[float, Tensor]) -> Tensor:
         """Scores, loss, gradients, new parameters; all of it on the device."""
         self.net.zero_grad()
-        with arithmetic(self.dtype, self.device):
-            y_hat = self.train_scores(X)
+        y_hat = self.train_scores(X)
         l = F.cross_entropy(y_hat.float(), y, reduction="sum")
         (l / (self.batch_size / self.workers)).backward()
         gradients = [p.grad for p in self.named.values() if p.grad is not None]
@@ -133,9 +139,7 @@ class TorchEngine:
     @torch.no_grad()
     def scores(self, X: Tensor) -> Tensor:
         """Scores (batch, classes) of the net in the mode that it is in."""
-        with arithmetic(self.dtype, self.device):
-            y_hat: Tensor = self.test_scores(X)
-            return y_hat
+        return self.test_scores(X)
 
     def fetch(self, results: Sequence[Tensor]) -> np.ndarray:
         if not results:

@@ -15,7 +15,7 @@ from nin_gluon.training.run import Run, check_batches, check_classes
 from nin_gluon.training.run_data import load_settled
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.schedules import schedule_of
-from nin_gluon.training.torch_engine import TorchEngine
+from nin_gluon.training.torch_engine import TorchEngine, as_it_is
 from nin_gluon.training.torch_optimizers import optimizer_of
 from nin_gluon.training.torch_step import choose_mode
 from nin_gluon.training.torch_workers import TorchWorkers
@@ -66,7 +66,7 @@ def prepare(config: RunConfig, device: torch.device, workers: TorchWorkers) -> R
     check_classes(settings, scores.shape[1])
     initialize(net, settings.init)
     mode = choose_mode(config.environment.mode, device, workers.count)
-    transforms = ((lambda X: X, lambda X: X) if mode == "eager"
+    transforms = ((as_it_is, as_it_is) if mode == "eager"
                   else (train_iter.hand_over(), test_iter.hand_over()))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     engine = TorchEngine(net, device, optimizer_of(settings, list(net.parameters())),

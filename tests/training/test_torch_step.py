@@ -23,6 +23,8 @@ RECIPES = {
     "adam, mirrored": QUICK.but(augment="mirror", lr=0.0002),
     "momentum, whitened": PRESETS["paper"].settings.but(
         dataset="sample", limit=20, batch_size=8, epochs=2, engine="torch"),
+    "whitened, bfloat16": PRESETS["paper"].settings.but(
+        dataset="sample", limit=20, batch_size=8, epochs=1, engine="torch", dtype="bfloat16"),
     "contrast, bfloat16": PRESETS["paper-quick"].settings.but(
         dataset="sample", limit=20, batch_size=8, epochs=1, engine="torch", dtype="bfloat16"),
 }
