@@ -23,6 +23,8 @@ CUDA_11_WHEELS = [
 ]
 
 NOTEBOOKS = ["d2lzh==1.0.0", "jupyterlab>=4", "ipykernel>=6", "nbclient>=0.8"]
+ONNX = ["onnx>=1.13"]
+TENSORBOARD = ["tensorboard>=2.10"]
 
 setup(
     name="nin_gluon",
@@ -32,7 +34,8 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["nin_gluon", "nin_gluon.*"]),
-    package_data={"nin_gluon": ["experiments/templates/*", "experiments/atlas/atlas.json"]},
+    package_data={"nin_gluon": ["experiments/templates/*", "experiments/atlas/atlas.json",
+                                "pretrained/*.safetensors"]},
     # 3.13 has no NumPy below 2, which MXNet needs.
     python_requires=">=3.8,<3.13",
     install_requires=[
@@ -51,8 +54,10 @@ setup(
         "gpu": ["mxnet-cu112==1.9.1", *CUDA_11_WHEELS],
         "notebooks": NOTEBOOKS,
         "torch": ["torch>=2.0"],
-        "test": [*NOTEBOOKS, "pytest>=7", "pytest-xdist>=3", "pyyaml>=5", "ruff==0.17.6",
-                 "mypy>=1.14"],
+        "onnx": ONNX,
+        "tensorboard": TENSORBOARD,
+        "test": [*NOTEBOOKS, *ONNX, *TENSORBOARD, "onnxruntime>=1.14", "pytest>=7",
+                 "pytest-xdist>=3", "pyyaml>=5", "ruff==0.17.6", "mypy>=1.14"],
     },
     entry_points={"console_scripts": ["nin-gluon = nin_gluon.cli:main"]},
     classifiers=[

@@ -18,7 +18,8 @@ from nin_gluon.runtime import available_cpus, cpu_flags, cpu_name
 DESCRIPTION = """\
 Train and evaluate the chapter's net on Fashion-MNIST at 224x224 in batches of 128, loading of the
 data included, with d2lzh, with PyTorch (where it is installed) and with this project: each in a
-process of its own with the same threads, in turns, several times. Print medians with the smallest
+process of its own with the same threads, in turns, several times. ONNX Runtime and OpenVINO, where
+they are installed, evaluate the net that `nin-gluon export` writes. Print medians with the smallest
 and the largest value, and write all of it as JSON. Nothing else should run meanwhile.
 
   python -m benchmarks.compare               about a quarter of an hour on two cores
@@ -97,8 +98,9 @@ def choose(args):
             continue
         if args.quick and variant.slow and not args.only:
             continue
-        if variant.needs and importlib.util.find_spec(variant.needs) is None:
-            print(f"{name}: left out, for {variant.needs} is not installed", file=sys.stderr)
+        missing = [needed for needed in variant.needs if importlib.util.find_spec(needed) is None]
+        if missing:
+            print(f"{name}: left out, for {missing[0]} is not installed", file=sys.stderr)
         elif variant.dtype == "bfloat16" and not bfloat16:
             print(f"{name}: left out, for this CPU has no bfloat16 arithmetic", file=sys.stderr)
         else:
@@ -108,7 +110,8 @@ def choose(args):
 
 def machine():
     """What the figures hold for."""
-    packages = {name: version(name) for name in ("mxnet", "d2lzh", "torch", "numpy")}
+    packages = {name: version(name) for name in ("mxnet", "d2lzh", "torch", "onnxruntime",
+                                                     "openvino", "numpy")}
     wide = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in cpu_flags()]
     return {"cpu": cpu_name(), "cpu_features": wide, "threads": available_cpus(),
             "python": sys.version.split()[0], **packages, "date": time.strftime("%Y-%m-%d")}
@@ -182,6 +185,10 @@ def table(report):
         if not measured:
             lines.append(f"| {variant.title} | {variant.dtype} | failed |" + " |" * 5)
             continue
+        if "train_images_per_s" not in measured[0]:  # it only evaluates
+            rate = spread(measured, "eval_images_per_s")
+            lines.append(f"| {variant.title} | {variant.dtype} |  |  | {rate} |  |  |  |")
+            continue
         rate = median(measured, "train_images_per_s") * flops
         ceiling = ceilings[variant.dtype]
         lines.append(" | ".join([
@@ -192,8 +199,9 @@ def table(report):
     return "\n".join([*lines, "", *ratios(turns), *(
         f"Ceiling in {dtype}: {value:.0f} GFLOP/s, the fastest of matrix products of 1024 to 4096."
         for dtype, value in ceilings.items() if value),
-        "On {cpu}, {threads} threads; MXNet {mxnet}, d2lzh {d2lzh}, PyTorch {torch}, Python "
-        "{python}; medians (smallest to largest) of {rounds} turns, {date}.".format(
+        "On {cpu}, {threads} threads; MXNet {mxnet}, d2lzh {d2lzh}, PyTorch {torch}, ONNX Runtime "
+        "{onnxruntime}, OpenVINO {openvino}, Python {python}; medians (smallest to largest) of "
+        "{rounds} turns, {date}.".format(
             rounds=report["rounds"], **report["machine"])])
 
 
@@ -217,6 +225,11 @@ def ratios(turns):
             if turns.get(other):
                 yield (f"{what}, training is "
                        f"{mine / median(turns[other], 'train_images_per_s'):.2f} x and evaluation "
+                       f"{ratio(turns, name, other, 'eval_images_per_s'):.2f} x {other}.")
+        for other, measured in turns.items():
+            if measured and "train_images_per_s" not in measured[0] and (
+                    other != CEILINGS and VARIANTS[other].dtype == dtype):
+                yield (f"In {dtype}, evaluation is "
                        f"{ratio(turns, name, other, 'eval_images_per_s'):.2f} x {other}.")
         share = median(turns[name], "share_waiting_for_data")
         yield f"{what}, {share:.1%} of a training step goes into making the batch."

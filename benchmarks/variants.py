@@ -25,15 +25,16 @@ class Variant:
     run : callable
         Of the settings (a dict); returns a dict of what it measured.
     dtype : {"float32", "bfloat16"}
-    needs : {"d2lzh", "torch", None}
-        The package without which it is left out.
+    needs : str or tuple of str, optional
+        The packages without which it is left out.
     slow : bool
         Left out of the quick comparison.
     """
 
-    def __init__(self, title, run, dtype="float32", needs=None, slow=False, half_threads=False):
+    def __init__(self, title, run, dtype="float32", needs=(), slow=False, half_threads=False):
         self.title, self.run, self.dtype = title, run, dtype
-        self.needs, self.slow, self.half_threads = needs, slow, half_threads
+        self.needs = (needs,) if isinstance(needs, str) else needs
+        self.slow, self.half_threads = slow, half_threads
 
 
 class Clock:
@@ -303,6 +304,65 @@ def ours_torch(dtype):
     return run
 
 
+# ------------------------------------------------------------------ runtimes for exported nets
+
+
+def served(infer_of):
+    """A runtime that only evaluates, on the chapter's net as ONNX and on this project's batches.
+
+    `infer_of` makes of the model's bytes and a number of threads a function from X to scores.
+    """
+
+    def run(settings):
+        import nin_gluon  # isort: skip  (it prepares MXNet)
+        import mxnet as mx
+
+        from nin_gluon.data.loader import BatchLoader
+        from nin_gluon.exports.layers import gluon_layers
+        from nin_gluon.exports.onnx_graph import onnx_model
+
+        net, edge = nin_gluon.nin(), settings["resize"]
+        net.initialize(mx.init.Xavier())
+        net(mx.nd.zeros((1, 1, edge, edge)))
+        parameters = {name: p.data().asnumpy() for name, p in net.collect_params().items()}
+        model = onnx_model(gluon_layers(net), parameters, (edge, edge))
+        infer = infer_of(model.SerializeToString(), int(os.environ["OMP_NUM_THREADS"]))
+        _, test_iter = iterators(BatchLoader, settings)
+
+        def evaluate(batches):
+            return sum((infer(X.asnumpy()).argmax(axis=1) == y.asnumpy()).sum() for X, y in batches)
+
+        evaluate([next(iter(test_iter))])  # warms up
+        started = time.perf_counter()
+        evaluate(test_iter)
+        return {"eval_images_per_s": settings["test"] / (time.perf_counter() - started)}
+
+    return run
+
+
+def onnx_runtime(model, threads):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda X: session.run(["scores"], {"X": X})[0]
+
+
+def openvino(precision):
+    def infer_of(model, threads):
+        import io
+
+        import openvino
+
+        core = openvino.Core()
+        compiled = core.compile_model(core.read_model(io.BytesIO(model)), "CPU", {
+            "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision})
+        return lambda X: compiled({"X": X})["scores"]
+
+    return infer_of
+
+
 # ------------------------------------------------------------------ ceilings
 
 
@@ -362,6 +422,10 @@ VARIANTS = {
                              slow=True),
     "ours": Variant("nin_gluon", ours("float32")),
     "ours-torch": Variant("nin_gluon, --engine torch", ours_torch("float32"), needs="torch"),
+    "onnxruntime": Variant("ONNX Runtime, on the exported net", served(onnx_runtime),
+                           needs=("onnxruntime", "onnx")),
+    "openvino": Variant("OpenVINO, on the exported net", served(openvino("f32")),
+                        needs=("openvino", "onnx")),
     "torch-bf16": Variant("PyTorch, autocast", pytorch("bfloat16"), "bfloat16", "torch"),
     "torch-cl-bf16": Variant("PyTorch, channels_last, autocast", pytorch("bfloat16", True),
                              "bfloat16", "torch"),
@@ -372,6 +436,8 @@ VARIANTS = {
     "ours-bf16": Variant("nin_gluon", ours("bfloat16"), "bfloat16"),
     "ours-torch-bf16": Variant("nin_gluon, --engine torch", ours_torch("bfloat16"), "bfloat16",
                                "torch"),
+    "openvino-bf16": Variant("OpenVINO, on the exported net", served(openvino("bf16")), "bfloat16",
+                             ("openvino", "onnx")),
     CEILINGS: Variant("matrix products", matrix_products),
 }
 

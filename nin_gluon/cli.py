@@ -8,16 +8,20 @@ import os
 import shlex
 import shutil
 import sys
-from dataclasses import fields
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Set
 
 from nin_gluon.errors import InputError, why
 from nin_gluon.runtime import MXNetUnavailable
-from nin_gluon.settings import Range, Settings, parse_number, setting_of
+from nin_gluon.settings import DTYPES, ENGINES, Range, Settings, parse_number, setting_of
 
-__all__ = ["ArgumentParser", "add_settings", "command", "dataset_name", "given_settings",
-           "known_dataset", "main", "number", "seed_list", "silence_stdout", "this_python",
-           "whole_path"]
+if TYPE_CHECKING:
+    from nin_gluon.analysis.trained_net import TrainedNet
+
+__all__ = ["ArgumentParser", "add_net_options", "add_settings", "command", "dataset_name",
+           "given_settings", "known_dataset", "load_net", "main", "number", "seed_list",
+           "silence_stdout", "this_python", "whole_path"]
 
 # Verb -> (module, what it does). The module has `main(argv)`.
 VERBS = {
@@ -29,6 +33,10 @@ VERBS = {
     "shapes": ("nin_gluon.shapes", "print the output shape of each layer of a net"),
     "resources": ("nin_gluon.resources", "count parameters, multiply-adds and memory of a net"),
     "confidence": ("nin_gluon.confidence", "show where in an image a run's net finds each class"),
+    "predict": ("nin_gluon.predict", "say what pictures of your own show"),
+    "evaluate": ("nin_gluon.evaluate", "measure a trained net on the test images"),
+    "compare": ("nin_gluon.compare", "put runs side by side: settings, results, curves"),
+    "export": ("nin_gluon.export", "write a run's net for other programs: ONNX, safetensors ..."),
     "run": ("nin_gluon.run", "run any MXNet 1.x script, module or notebook, unchanged"),
     "kernel": ("nin_gluon.kernel", "add a Jupyter kernel for MXNet notebooks, or take it away"),
     "torch_edition": ("nin_gluon.torch_edition.__main__", "train the chapter's net in PyTorch"),
@@ -124,6 +132,50 @@ def dataset_name(text: str) -> str:
     from nin_gluon.data.sets import ALIASES
 
     return ALIASES.get(text, text)
+
+
+def add_net_options(parser: Any) -> None:
+    """Add the options that say how a trained net is computed; `load_net` obeys them."""
+    parser.add_argument("--ctx", metavar="DEVICE", default="auto",
+                        help="auto, cpu, gpu or gpu(1) (default: auto)")
+    parser.add_argument("--engine", choices=ENGINES,
+                        help="what computes: MXNet Gluon, or PyTorch (default: the run's, or the "
+                             "other where that cannot compute here)")
+    parser.add_argument("--dtype", choices=DTYPES,
+                        help="arithmetic of the convolutions (default: the run's; with "
+                             "--pretrained float32)")
+    parser.add_argument("--data-dir", metavar="DIR", type=whole_path,
+                        help="folder with the data set's files (default: the run's)")
+
+
+def load_net(run: Optional[str], args: argparse.Namespace) -> "TrainedNet":
+    """The net of a run folder, or the trained net of the package if none is named.
+
+    Parameters
+    ----------
+    run : str or None
+    args : argparse.Namespace
+        With the options of `add_net_options`.
+    """
+    from nin_gluon.torch_edition.require import require_torch
+
+    if args.engine == "torch":
+        require_torch()
+    from nin_gluon.training.run_folder import read_config
+
+    if run is None:
+        from nin_gluon.analysis.trained_net import load_pretrained
+
+        return load_pretrained("nin", args.ctx, args.engine, args.dtype or "float32",
+                               args.data_dir)
+    config = read_config(Path(run))
+    from nin_gluon.analysis.trained_net import load_run
+
+    data_dir = args.data_dir or config.environment.data_dir
+    settings = config.settings.but(dtype=args.dtype or config.settings.dtype)
+    config = replace(config, settings=settings,
+                     environment=replace(config.environment, data_dir=data_dir))
+    return load_run(Path(run), config, args.ctx, args.engine)
 
 
 @option_type

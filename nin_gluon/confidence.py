@@ -3,24 +3,21 @@
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
+
 from nin_gluon.atomic_files import write_text
-from nin_gluon.cli import ArgumentParser, command, number
+from nin_gluon.cli import ArgumentParser, add_net_options, command, load_net, number
 from nin_gluon.errors import InputError
 from nin_gluon.resources import new_picture
-from nin_gluon.settings import DTYPES, Settings, at_least_0, positive
+from nin_gluon.settings import Settings, at_least_0, positive
 from nin_gluon.text_tables import columns
-from nin_gluon.training.run_folder import RunConfig, read_config
+from nin_gluon.training.run_folder import read_config
 
 if TYPE_CHECKING:
-    import mxnet as mx
-    import numpy as np
-
-    from nin_gluon.analysis.class_maps import RunNet
-    from nin_gluon.data.loader import BatchLoader
+    from nin_gluon.analysis.trained_net import TrainedNet
 
 DESCRIPTION = """\
 Show the maps of the ten classes, which a trained net's last block makes, over the images: where
@@ -55,9 +52,7 @@ def build_parser() -> ArgumentParser:
     add("--limit", type=number(int, positive), metavar="N",
         help="take the numbers from the first N test images only")
     add("--out", metavar="PICTURE", help="the picture (png, pdf or svg); the numbers go beside it")
-    add("--ctx", metavar="DEVICE", default="auto", help="auto, cpu, gpu or gpu(1) (default: auto)")
-    add("--dtype", choices=DTYPES, help="default: the run's")
-    add("--data-dir", metavar="DIR", help="folder with the data set's files (default: the run's)")
+    add_net_options(parser)
     add("--no-progress", action="store_true", help="no progress bar")
     return parser
 
@@ -70,15 +65,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     check_options(args)
     picture, numbers = outputs(run, args.out)
 
-    from nin_gluon import runtime
-
-    settings = config.settings.but(dtype=args.dtype or config.settings.dtype)
-    environment = replace(config.environment,
-                          data_dir=args.data_dir or config.environment.data_dir)
-    ctx = runtime.parse_ctx(args.ctx)[0]
-    runtime.use_dtype(settings.dtype, [ctx])
-    shown = show(run, replace(config, settings=settings, environment=environment), ctx, args,
-                 picture)
+    shown = show(load_net(args.run, args), args, picture)
 
     from nin_gluon.experiments.records import train_command
 
@@ -113,75 +100,66 @@ def outputs(run: Path, out: Optional[str]) -> Tuple[Path, Path]:
     return picture, numbers
 
 
-def show(run: Path, config: RunConfig, ctx: "mx.Context", args: argparse.Namespace,
-         picture: Path) -> Dict[str, Any]:
+def show(net: "TrainedNet", args: argparse.Namespace, picture: Path) -> Dict[str, Any]:
     """Compute, print and draw; return what goes into the report."""
     from nin_gluon import plots
     from nin_gluon.analysis import class_maps
-    from nin_gluon.analysis.own_images import own_images
-    from nin_gluon.data.sets import DATASETS
-    from nin_gluon.training.run_data import load_run_data
+    from nin_gluon.analysis.own_images import read_image
+    from nin_gluon.analysis.trained_net import judged_images
 
-    labels: Optional[np.ndarray] = None
+    settings, labels = net.settings, None
     if args.images:
-        loader, images = own_images(args.images, config, ctx, args.invert)
         called = list(args.images)
+        images = np.stack([read_image(path, net.shape, args.invert, net.title) for path in called])
     else:
-        _, loader, config = load_run_data(config, [ctx])
-        images, labels, called = set_images(config.settings, loader, args.first or 8,
-                                            args.skip or 0)
-    settings = config.settings
-    dataset = str(settings.dataset)
-    title, names = DATASETS[dataset][:2]
-    net = class_maps.load_net(run, settings, ctx)
-    found = class_maps.maps_of(net, loader, images)
-    if found.scores.shape[1] != len(names):
-        raise InputError(f"the net of {run} tells {found.scores.shape[1]} classes and {title} has "
-                         f"{len(names)}; use a run whose net has as many as its set.")
-    report = class_maps.report(net, found, dataset, names, called, labels)
+        everything = judged_images(net.config)
+        images, labels, called = set_images(settings, *everything, args.first or 8, args.skip or 0)
+    found = class_maps.maps_of(net, images)
+    report = class_maps.report(net, found, called, labels)
     print(geometry(report))
     for image in report["images"]:
         print(sentence(image))
     if not args.images:
         report["localization"], report["verdict"] = localization(
-            settings, net, loader, report, args.limit, not args.no_progress)
+            net, *everything, report, args.limit, not args.no_progress)
         if report["localization"]:
             print("\n" + table(report["localization"], kind(settings)))
         print("\n" + report["verdict"])
-    plots.save(plots.draw_class_maps(images, found.maps, found.scores, labels, names, net.field,
-                                     found.size, f"{title}: {settings.model}, {net.source}"),
-               picture)
+    plots.save(plots.draw_class_maps(images, found.maps, found.scores, labels, net.classes,
+                                     net.field, found.size,
+                                     f"{net.title}: {settings.model}, {net.source}"), picture)
     return report
 
 
-def set_images(settings: Settings, loader: "BatchLoader", first: int, skip: int,
-               ) -> "Tuple[np.ndarray, np.ndarray, List[str]]":
+def set_images(settings: Settings, images: np.ndarray, labels: np.ndarray, first: int, skip: int,
+               ) -> Tuple[np.ndarray, np.ndarray, List[str]]:
     """The images and labels of the set that are shown, and what they are called."""
     shown = slice(skip, skip + first)
-    images, labels = loader.images[shown].asnumpy(), loader.labels[shown].asnumpy()
-    if not len(labels):
-        raise InputError(f"--skip {skip} leaves nothing of the run's {len(loader.labels)} "
+    if not len(labels[shown]):
+        raise InputError(f"--skip {skip} leaves nothing of the run's {len(labels)} "
                          f"{kind(settings)}s.")
-    return images, labels, [f"{kind(settings)} {skip + i}" for i in range(len(labels))]
+    return images[shown], labels[shown], [f"{kind(settings)} {skip + i}"
+                                          for i in range(len(labels[shown]))]
 
 
-def localization(settings: Settings, net: "RunNet", loader: "BatchLoader", report: Dict[str, Any],
+def localization(net: "TrainedNet", images: np.ndarray, labels: np.ndarray, report: Dict[str, Any],
                  limit: Optional[int], progress: bool) -> Tuple[Optional[Dict[str, Any]], str]:
     """How the maps lie on the objects of the test set, and a verdict; None if nothing can tell."""
     from tqdm import tqdm
 
     from nin_gluon.analysis.localization import BLACK_BACKGROUND, localize
 
+    settings = net.settings
     if settings.dataset not in BLACK_BACKGROUND:
         return None, (f"Whether the maps respond where the object is cannot be told for "
                       f"{settings.dataset}: nothing says which pixels are the object.")
     if report["map_size"] == [1, 1]:
         return None, (f"Images of {by(report['image_size'])} leave maps of 1x1, which cannot tell "
                       "where anything is; train with a larger --resize.")
-    total = min(limit or len(loader.labels), len(loader.labels))
-    with tqdm(total=total, desc=f"{kind(settings)}s", unit=" images", leave=False,
+    images, labels = images[:limit], labels[:limit]
+    with tqdm(total=len(labels), desc=f"{kind(settings)}s", unit=" images", leave=False,
               dynamic_ncols=True, disable=None if progress else True) as bar:
-        result = localize(net, loader, total, bar.update)
+        result = localize(net, images, labels, bar.update)
     return result, judge(result)
 
 

@@ -43,8 +43,6 @@ never mixed. Exit status: 0 done, 2 wrong request or input, or runs left to anot
 143 stopped.
 """
 
-DEFAULT_SEEDS = range(3)
-
 
 def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m nin_gluon.exercises", description=DESCRIPTION,
@@ -70,7 +68,8 @@ def add_options(parser: Any, exercise: Exercise) -> None:
     add = group.add_argument
     add("--part", action="append", choices=[part.name for part in exercise.parts],
         help="only this part; may be repeated (default: all)")
-    add("--seeds", type=seed_list, metavar="LIST", help="such as 0-4 or 0,3 (default: 0-2)")
+    add("--seeds", type=seed_list, metavar="LIST",
+        help=f"such as 0-4 or 0,3 (default: 0-{exercise.seeds[-1]})")
     parser.set_defaults(full=False)
     if any(part.full for part in exercise.parts):
         add("--full", action="store_true",
@@ -127,7 +126,7 @@ def run_exercise(answer: Answer, dtype: Optional[str], engine: Optional[str],
     device = device_kind(runtime.devices_of(engine, ctx))
     dtype = dtype or usual_dtype(device)
     check_arithmetic(dtype, engine, ctx)
-    seeds = args.seeds or DEFAULT_SEEDS
+    seeds = args.seeds or answer.exercise.seeds
     jobs = answer.jobs(seeds, dtype, device, args.data_dir, engine)
     runner = answer.runner(device, args.ctx, args.data_dir)
     missing = runner.missing(jobs)

@@ -9,10 +9,15 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from nin_gluon.errors import InputError
 
-__all__ = ["HEADS", "check_inner", "check_options", "choose", "last_channels"]
+__all__ = ["HEADS", "check_inner", "check_last", "check_options", "choose", "last_channels"]
 
 HEADS = ("gap", "fc", "fc_dropout")
-MAX_CLASSES = 10**6
+
+# A run folder from elsewhere may ask for anything. These keep its net below a few GB.
+MAX_CLASSES = 10**4
+MAX_INNER = 100
+MAX_INNER_KERNEL = 99
+MAX_BIAS = 1000
 
 
 def choose(name: str, models: Mapping[str, Callable[..., Any]],
@@ -36,7 +41,10 @@ def choose(name: str, models: Mapping[str, Callable[..., Any]],
     name, *words = (word.strip() for word in name.split(","))
     if name not in models:
         raise InputError(f"unknown model {name!r}; the models are: {', '.join(sorted(models))}.")
-    known = inspect.signature(models[name]).parameters
+    # Those after a star are not for the command line: training would draw new parameters.
+    known = {option: parameter for option, parameter in
+             inspect.signature(models[name]).parameters.items()
+             if parameter.kind is not inspect.Parameter.KEYWORD_ONLY}
     chosen = {**parse_options(name, words, known), **options}
     for option in chosen:
         if option not in known:
@@ -73,16 +81,26 @@ def check_options(classes: Any, dropout: Any, head: Any) -> None:
 
 def check_inner(inner: int, inner_kernel: int) -> None:
     """Raise `InputError` unless the blocks of a variant can have these convolutions inside."""
-    if inner < 0 or inner_kernel < 1 or inner_kernel % 2 == 0:
+    if (not 0 <= inner <= MAX_INNER or not 1 <= inner_kernel <= MAX_INNER_KERNEL
+            or inner_kernel % 2 == 0):
         raise InputError(f"inner={inner} convolutions of inner_kernel={inner_kernel} cannot be "
-                         "built; use 0 or more, of an odd size.")
+                         f"built; use 0 to {MAX_INNER}, of an odd size up to {MAX_INNER_KERNEL}.")
+
+
+def check_last(last_relu: int, last_bias: float) -> None:
+    """Raise `InputError` unless the last convolution of a variant can be like this."""
+    if last_relu not in (0, 1):
+        raise InputError(f"last_relu is {last_relu}; it is 1, or 0 to leave the last ReLU out.")
+    if not -MAX_BIAS <= last_bias <= MAX_BIAS:  # not so for NaN either
+        raise InputError(f"last_bias is {last_bias}; it is a number from -{MAX_BIAS} to "
+                         f"{MAX_BIAS}.")
 
 
 def last_channels(classes: int, inner: int, reduce: str) -> List[int]:
     """Output channels of the last block's convolutions; `InputError` if `reduce` does not fit."""
     if not reduce:
         return [classes] * (1 + inner)
-    if not re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})*", reduce):
+    if not re.fullmatch(r"[1-9]\d{0,3}(-[1-9]\d{0,3})*", reduce):
         raise InputError(f"reduce={reduce!r} is no list of channels such as 96-96-10.")
     channels = [int(number) for number in reduce.split("-")]
     if channels[-1] != classes or len(channels) != 1 + inner:

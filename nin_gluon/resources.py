@@ -70,15 +70,18 @@ def main(argv: Optional[List[str]] = None) -> int:
     return 0
 
 
-def new_picture(path: str) -> Path:
-    """The path of a picture to be made, once it is clear that it can be written."""
+def new_picture(path: str, option: str = "--out") -> Path:
+    """The path of a picture to be made, once it is clear that it can be written.
+
+    `option` is the one that named it, for the message.
+    """
     picture = Path(path)
     if picture.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"--out {path} is no picture's name; end it in .png, .pdf or .svg.")
+        raise InputError(f"{option} {path} is no picture's name; end it in .png, .pdf or .svg.")
     if picture.exists():
-        raise InputError(f"--out {path} is there already; choose another name.")
+        raise InputError(f"{option} {path} is there already; choose another name.")
     if not picture.parent.is_dir():
-        raise InputError(f"--out {path}: there is no folder {picture.parent}; make it first.")
+        raise InputError(f"{option} {path}: there is no folder {picture.parent}; make it first.")
     return picture
 
 

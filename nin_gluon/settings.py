@@ -126,7 +126,7 @@ class Settings:
         Weight decay.
     init : {"xavier", "he", "identity", "normal"}
         Initialization of the weights.
-    schedule : {"constant", "cosine", "step"}
+    schedule : {"constant", "cosine", "step", "warmup"}
         Of the learning rate.
     dtype : {"float32", "bfloat16", "float16", "tf32"}
         Arithmetic of the convolutions. Parameters are float32 in any case.
@@ -181,8 +181,8 @@ class Settings:
         "for the paper's net"), choices=("xavier", "he", "identity", "normal"))
     schedule: str = setting("constant", str, (
         "of the learning rate; cosine rises over the first tenth of the steps, then falls to 0; "
-        "step divides it by 10 after 5/6 of the steps and by 10 again after 11/12"),
-        choices=("constant", "cosine", "step"))
+        "warmup rises likewise, then stays; step divides it by 10 after 5/6 of the steps and by 10 "
+        "again after 11/12"), choices=("constant", "cosine", "step", "warmup"))
     dtype: str = setting("float32", str, (
         "arithmetic of the convolutions; bfloat16 needs a CPU that has it (avx512_bf16 or "
         "amx_bf16) or, with PyTorch, a GPU; float16 a GPU with Gluon, tf32 one with PyTorch"),

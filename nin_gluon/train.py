@@ -108,6 +108,10 @@ def build_parser() -> ArgumentParser:
                                         "schedule) may differ")
     add("--checkpoint-every", type=number(int, positive), metavar="STEPS",
         help="save every so many steps (default: every two minutes), and after each epoch")
+    add("--tensorboard", action="store_true",
+        help="write event files into tensorboard/ in the run folder: losses, accuracies, learning "
+             "rate, norms, living classes, class maps; see them by: tensorboard --logdir "
+             "RUN/tensorboard (needs the package; --resume goes on with them unasked)")
     add("--no-progress", action="store_true", help="no progress bars")
     return parser
 
@@ -116,6 +120,12 @@ def build_parser() -> ArgumentParser:
 def main(argv: Optional[List[str]] = None) -> int:
     args = build_parser().parse_args(argv)
     folder, config = resumed_run(args) if args.resume else planned_run(args)
+    if args.resume and (folder / "tensorboard").is_dir():
+        args.tensorboard = True
+    if args.tensorboard:
+        from nin_gluon.training.tensorboard import require_tensorboard
+
+        require_tensorboard()
     run = prepare_run(config, bool(args.resume))
     workers = run.workers
     if workers.rank:
@@ -260,7 +270,8 @@ def lead(run: "Run", folder: Path, args: argparse.Namespace) -> int:
         print(f"run folder: {folder}; should the job break off, go on with: {go_on}",
               file=sys.stderr)
     try:
-        watch = Watch(run, folder, history, tally, args.checkpoint_every, not args.no_progress)
+        watch = Watch(run, folder, history, tally, args.checkpoint_every, not args.no_progress,
+                      args.tensorboard)
         watch.train()
         run.draw_predictions(folder / "predictions.png")
         return 0

@@ -1,6 +1,7 @@
 """The images that tests use: real Fashion-MNIST through NIN_GLUON_DATA, else the sample."""
 
 import os
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -44,6 +45,16 @@ def few_images(garments, monkeypatch):
         return garments(split, 48 if split == "train" else 32)
 
     monkeypatch.setattr(nin_gluon.data, "load_image_set", load)
+
+
+@pytest.fixture(scope="module")
+def slim():
+    """Give the chapter's net an eighth of its channels; see `tests.slim_nin`."""
+    from tests import slim_nin
+
+    with pytest.MonkeyPatch.context() as patch:
+        slim_nin.slim(*filter(find_spec, ("mxnet", "torch")), setattr=patch.setattr)
+        yield
 
 
 @pytest.fixture(autouse=True)

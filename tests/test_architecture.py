@@ -15,12 +15,12 @@ FLOORS = [
     ("commands", {"cli", *(module.split(".", 1)[1] for module, _ in VERBS.values())}),
     ("experiments, other people's programs and the PyTorch edition",
      {"experiments", "programs", "torch_edition"}),
-    ("analysis", {"analysis"}),
+    ("analysis and exports", {"analysis", "exports"}),
     ("training", {"training"}),
-    ("models, data and plots", {"models", "torch_models", "data", "plots"}),
+    ("models, data and plots", {"models", "torch_models", "data", "plots", "pretrained"}),
     ("runtime", {"runtime"}),
-    ("foundations", {"settings", "model_options", "checked_files", "atomic_files", "text_tables",
-                     "errors"}),
+    ("foundations", {"settings", "model_options", "checked_files", "array_files", "atomic_files",
+                     "text_tables", "errors"}),
 ]
 
 

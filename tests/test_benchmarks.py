@@ -10,7 +10,6 @@ import pytest
 
 from benchmarks import compare, draws, profile, scaling, versions
 from benchmarks.variants import VARIANTS
-from nin_gluon import models
 from nin_gluon.data import load_data
 from nin_gluon.data.sets import load_image_set
 from nin_gluon.runtime import cpu_flags
@@ -35,7 +34,7 @@ def turn(train, evaluation, megabytes, **more):
 
 @pytest.fixture
 def report():
-    """Two invented turns of four variants."""
+    """Two invented turns of five variants."""
     share = {"share_waiting_for_data": 0.01}
     return {
         "settings": {"resize": 224}, "rounds": 2, "machine": compare.machine(),
@@ -46,6 +45,7 @@ def report():
             "torch-cl": [turn(30, 60, 2000), {"failed": "no memory"}],
             "ours": [turn(60, 200, 1500, **share), turn(60, 200, 1500, **share)],
             "ours-torch": [turn(45, 100, 1000, **share), turn(45, 100, 1000, **share)],
+            "onnxruntime": [{"eval_images_per_s": 100.0}, {"eval_images_per_s": 150.0}],
         },
     }
 
@@ -58,7 +58,10 @@ def test_the_table_holds_medians_ratios_and_shares(report):
     # 60 images of 4.506 GFLOP: 0.6 of 450.6 GFLOP/s.
     assert rows["nin_gluon"][2:] == ["60.0 (60.0-60.0)", "4.00", "200.0 (200.0-200.0)", "1500",
                                      "270", "0.60"]
+    assert rows["ONNX Runtime, on the exported net"][1:] == [
+        "float32", "", "", "125.0 (100.0-150.0)", "", "", ""]
     text = "\n".join(table)
+    assert "evaluation is 1.60 x onnxruntime" in text
     assert "2.00 x the best PyTorch (torch-cl), with 1.50 x the memory of the thriftiest" in text
     assert "training is 4.00 x and evaluation 5.00 x d2lzh-threads" in text
     assert "In float32 with PyTorch, training is 1.50 x the best PyTorch (torch-cl)" in text
@@ -94,7 +97,7 @@ def test_what_cannot_run_here_is_left_out_and_named(monkeypatch, capsys):
     monkeypatch.setattr(compare.importlib.util, "find_spec",
                         lambda name: None if name == "torch" else object())
     chosen = compare.choose(compare.build_parser().parse_args([]))
-    assert chosen == [compare.CEILINGS, "d2lzh", "d2lzh-threads", "ours"]
+    assert chosen == [compare.CEILINGS, "d2lzh", "d2lzh-threads", "ours", "onnxruntime", "openvino"]
     told = capsys.readouterr().err
     assert "torch-cl: left out, for torch is not installed" in told
     assert "ours-bf16: left out, for this CPU has no bfloat16 arithmetic" in told
@@ -124,14 +127,16 @@ def test_scaling_wants_a_turn(capsys):
 
 @REAL
 @pytest.mark.parametrize("name", ["d2lzh-threads", "torch-cl", "torch-edition", "ours",
-                                  "ours-bf16", "ours-torch", "ours-torch-bf16"])
+                                  "ours-bf16", "ours-torch", "ours-torch-bf16", "onnxruntime",
+                                  "openvino", "openvino-bf16"])
 def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name):
     variant = VARIANTS[name]
-    if variant.needs and importlib.util.find_spec(variant.needs) is None:
-        pytest.skip(f"{variant.needs} is not installed")
+    for needed in variant.needs:
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed")
     if variant.dtype == "bfloat16" and not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         pytest.skip("this CPU has no bfloat16 arithmetic")
-    figures = compare.run(name, {"train": 32, "test": 24, "batch_size": 16, "resize": 67,
+    figures = compare.run(name, {"train": 16, "test": 12, "batch_size": 8, "resize": 67,
                                  "data_dir": None})
     assert "failed" not in figures, figures
     assert all(value > 0 for value in figures.values())
@@ -190,39 +195,40 @@ def test_a_file_of_the_users_is_not_overwritten(command, tmp_path, capsys):
     assert there.read_text() == "mine"
 
 
-def test_versions_tell_builds_apart(tmp_path):
+def test_versions_tell_builds_apart(tmp_path, monkeypatch):
     """The same steps twice agree to the bit; a changed outcome shows in the figures."""
     images, labels = load_image_set("sample", "train")
-    net = models.nin()
-    net.initialize(models.initializer("he"))
-    net(mx.nd.zeros((1, 1, versions.SIZE, versions.SIZE)))
-    parameters = {f"parameter{i}": p.data().asnumpy()
-                  for i, p in enumerate(net.collect_params().values())}
-    steps = 2
-    np.savez(tmp_path / "given.npz", images=images[: steps * versions.BATCH],
-             labels=labels[: steps * versions.BATCH], **parameters)
-    outcomes = []
-    for name in ("one.npz", "other.npz"):
-        versions.work(tmp_path / "given.npz", tmp_path / name)
-        with np.load(tmp_path / name) as arrays:
-            outcomes.append({key: arrays[key] for key in arrays.files})
-    same = versions.compare(*outcomes)
-    assert same["versions"] == [mx.__version__] * 2
-    assert same["resized_pixels_equal"] == 1
-    assert same["xavier_draws_equal"] and same["dropout_draws_equal"]
-    assert same["losses_with_relative_difference"] == [0, 0]
-    assert same["losses_with"] != same["losses_without"]
+    monkeypatch.setattr(versions, "BATCH", 8)
+    monkeypatch.setattr(versions, "RESIZED", 8)
+    given, ours = versions.make_given(images[:16], labels[:16])  # two steps
+    np.savez(tmp_path / "given.npz", **given)
+    versions.work(tmp_path / "given.npz", tmp_path / "one.npz")
+    with np.load(tmp_path / "one.npz") as arrays:
+        outcome = {name: arrays[name] for name in arrays.files}
+    ours.update(outcome)
+    same = versions.compare(ours, outcome)
+    assert same["version"] == mx.__version__
+    assert same["resized"]["bilinear"] == {"equal": 1, "largest": 0, "mean": 0}
+    assert same["resized"]["bicubic"]["equal"] < 0.9
+    assert all(same["equal"].values()) and set(same["difference"].values()) == {0}
+    assert len(same["difference"]) == 12
+    assert same["losses"]["with dropout"] != same["losses"]["without dropout"]
 
-    other = outcomes[1]
-    other["resized"][0, 0, 0, 0] += 1 / 255
-    other["drawn0"] = other["drawn0"] + 1
-    other["dropped"] = 1 - other["dropped"]
-    other["losses_without"] = other["losses_without"] * 1.5
-    changed = versions.compare(*outcomes)
-    assert changed["resized_pixels_equal"] < 1
-    assert changed["resized_largest_difference_in_grey_levels"] == pytest.approx(1, rel=1e-4)
-    assert not changed["xavier_draws_equal"] and not changed["dropout_draws_equal"]
-    assert changed["losses_without_relative_difference"] == [0.5, 0.5]
+    other = dict(outcome, resized=outcome["resized"].copy(), drawn=outcome["drawn"] + 1,
+                 dropped=1 - outcome["dropped"])
+    other["resized"][0, 0, 0, 0] ^= 1
+    for name in ("max pooling, backward", "gradient3 with dropout", "losses without dropout"):
+        other[name] = outcome[name] * 1.5
+    changed = versions.compare(ours, other)
+    assert changed["resized"]["bilinear"]["largest"] == 1
+    assert not any(changed["equal"].values())
+    differences = {name: value for name, value in changed["difference"].items() if value}
+    assert differences == pytest.approx({
+        "max pooling, backward": 0.5, "gradients, with dropout": 0.5,
+        "losses of 2 steps, without dropout": 0.5})
+    table = versions.table("1.9.1", [same, changed])
+    assert "| dropout mask | equal | DIFFERENT |" in table
+    assert "| gradients, with dropout | 0.0e+00 | 5.0e-01 |" in table
 
 
 def test_versions_needs_an_interpreter_that_runs(tmp_path, capfd):

@@ -41,10 +41,9 @@ def findings(source):
                 yield from (a.name for a in node.names if a.name in METHODS | {"load", "loads"})
         elif isinstance(node, ast.Name) and node.id in BUILTINS:
             yield node.id
-        elif isinstance(node, ast.Attribute):
+        elif isinstance(node, ast.Attribute) and node.attr in METHODS | {"load", "loads"}:
             owner = ast.get_source_segment(source, node.value)
-            if node.attr in METHODS or (node.attr in ("load", "loads")
-                                        and owner not in LOADERS):
+            if node.attr in METHODS or owner not in LOADERS:
                 yield f"{owner}.{node.attr}"
 
 

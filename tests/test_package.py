@@ -85,7 +85,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 @pytest.mark.parametrize("verb", ["train", "shapes", "resources", "confidence", "exercises",
-                                  "launch", "reproduce", "run", "kernel"])
+                                  "launch", "reproduce", "run", "kernel", "export", "compare"])
 def test_help_does_not_import_mxnet(verb):
     code = (f"import sys; from nin_gluon.{verb} import main\n"
             "try: main(['--help'])\nexcept SystemExit as end: assert end.code == 0\n"
@@ -94,3 +94,10 @@ def test_help_does_not_import_mxnet(verb):
     assert run.returncode == 0, run.stderr
     # It shows how it is called, beside its usage line.
     assert run.stdout.count(f"python -m nin_gluon.{verb} ") > 1
+
+
+def test_trained_nets_go_into_the_package():
+    from nin_gluon.pretrained import weights
+
+    assert Path(weights.__file__).parent == ROOT / "nin_gluon" / "pretrained"
+    assert "pretrained/*.safetensors" in setup_arguments()["package_data"]["nin_gluon"]

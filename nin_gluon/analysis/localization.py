@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from nin_gluon.analysis.class_maps import RunNet
-    from nin_gluon.data.loader import BatchLoader
+    from nin_gluon.analysis.trained_net import TrainedNet
 
 __all__ = ["BLACK_BACKGROUND", "Localization", "localize", "squares"]
 
@@ -21,18 +20,17 @@ __all__ = ["BLACK_BACKGROUND", "Localization", "localize", "squares"]
 BLACK_BACKGROUND = ("fashion-mnist", "sample")
 
 
-def localize(net: "RunNet", loader: "BatchLoader", total: int,
+def localize(net: "TrainedNet", images: np.ndarray, labels: np.ndarray,
              on_images: Callable[[int], object] = lambda images: None) -> Dict[str, Any]:
     """How the maps of a net lie on the objects of images with a black background.
 
     Parameters
     ----------
-    net : RunNet
+    net : TrainedNet
         With maps of more than one value.
-    loader : BatchLoader
-        Not shuffled.
-    total : int
-        How many images to take, the first ones; at most as many as there are.
+    images : numpy.ndarray, (n, height, width, channels), uint8
+        At least one.
+    labels : numpy.ndarray, (n,), integers
     on_images : callable, optional
         Called after each batch with its number of images.
 
@@ -42,21 +40,17 @@ def localize(net: "RunNet", loader: "BatchLoader", total: int,
         As from `Localization.result`.
     """
     found, done = None, 0
-    for X, y in loader:
-        maps, scores = net.maps_and_scores(X)
-        kept = slice(0, total - done)
-        masks = loader.images[done : done + len(y)].asnumpy().any(axis=3)
+    for maps, scores in net.respond(images):
+        part = slice(done, done + len(maps))
+        masks = images[part].any(axis=3)
         if found is None:
             rows, columns = (squares(centre, step, count, size, pixels)
                              for (centre, step, _), count, size, pixels in zip(
-                                 net.field, maps.shape[2:], X.shape[2:], masks.shape[1:]))
+                                 net.field, maps.shape[2:], net.image_size, masks.shape[1:]))
             found = Localization(rows, columns)
-        found.add(maps.asnumpy()[kept], y.asnumpy()[kept],
-                  scores.argmax(axis=1).asnumpy().astype(int)[kept], masks[kept])
-        done += len(y[kept])
-        on_images(len(y[kept]))
-        if done >= total:
-            break
+        found.add(maps, labels[part].astype(int), scores.argmax(axis=1), masks)
+        done += len(maps)
+        on_images(len(maps))
     assert found is not None, "no images"
     return found.result()
 

@@ -16,7 +16,7 @@ from nin_gluon.data.own_set import fingerprint
 from nin_gluon.data.sample import draw_sample
 from nin_gluon.errors import InputError
 
-__all__ = ["ALIASES", "CIFAR10", "DATASETS", "FASHION_MNIST", "Dataset",
+__all__ = ["ALIASES", "CIFAR10", "DATASETS", "FASHION_MNIST", "SHAPES", "Dataset",
            "get_fashion_mnist_labels", "load_image_set", "own_data"]
 
 # d2lzh's English names, in the order of the labels.
@@ -152,6 +152,9 @@ DATASETS: Dict[str, Dataset] = {
     "sample": Dataset("the built-in sample (drawn garments, not Fashion-MNIST)", GARMENTS,
                       load_sample),
 }
+
+# (height, width, channels) of a data set's images.
+SHAPES = {"fashion-mnist": (28, 28, 1), "cifar10": (32, 32, 3), "sample": (28, 28, 1)}
 
 ALIASES = {"cifar-10": "cifar10"}
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from nin_gluon.errors import InputError
 
-__all__ = ["NORM", "PREPROCESSING", "VARIANCE", "check_preprocess", "fit_whitening", "standardized"]
+__all__ = ["NORM", "PREPROCESSING", "VARIANCE", "check_preprocess", "fit_whitening",
+           "standardization", "standardized"]
 
 PREPROCESSING = ("none", "standardize", "gcn", "zca")
 
@@ -39,10 +40,16 @@ def standardized(images: np.ndarray) -> np.ndarray:
     -------
     numpy.ndarray, (256,), float32
     """
+    mean, deviation = standardization(images)
+    return ((np.arange(256) - mean) / deviation).astype(np.float32)
+
+
+def standardization(images: np.ndarray) -> Tuple[float, float]:
+    """Mean and standard deviation of the grey levels in uint8 images; 1 where there is but one."""
     counts, levels = np.bincount(images.ravel(), minlength=256), np.arange(256)
     mean = np.average(levels, weights=counts)
     deviation = np.sqrt(np.average((levels - mean) ** 2, weights=counts))
-    return ((levels - mean) / (deviation or 1)).astype(np.float32)
+    return float(mean), float(deviation or 1)
 
 
 def fit_whitening(images: np.ndarray, normalize: Callable[[np.ndarray], np.ndarray],

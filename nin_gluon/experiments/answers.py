@@ -10,6 +10,7 @@ from nin_gluon.experiments import measurements
 from nin_gluon.experiments.comparisons import compare, format_comparison, format_signals
 from nin_gluon.experiments.exercises.exercise import Changes, Exercise, chosen_parts
 from nin_gluon.experiments.jobs import Job, Runner
+from nin_gluon.experiments.odds import format_odds
 from nin_gluon.experiments.records import Record
 from nin_gluon.experiments.stores import EXERCISE_SIGNATURE, ExerciseFile
 
@@ -57,7 +58,8 @@ class Answer:
         """What trains the runs and takes their records in."""
 
         def complete(record: Record, folder: Path) -> Record:
-            return measurements.measured(record, folder, data_dir, self.exercise.stall)
+            return measurements.measured(record, folder, data_dir, self.exercise.stall,
+                                         self.exercise.odds)
 
         return Runner(self.store, device, ctx, data_dir, complete)
 
@@ -119,6 +121,8 @@ class Answer:
             raise InputError(f"{self.store.path} holds no runs of this kind yet; leave out "
                              "--report to make some.")
         texts = [format_comparison(comparison, self.exercise.stall) for comparison in found]
+        if self.exercise.odds:
+            texts += [format_odds(comparison) for comparison in found]
         if signals:
             measured = {signal.init for signal in signals}
             texts.append(format_signals(signals, [init for init in self.exercise.signals

@@ -1,11 +1,11 @@
 """What an exercise measures of a finished run: its size, its stall at ln 10, its living classes."""
 
 import functools
-import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
+from nin_gluon.analysis.initial_state import measure_start
 from nin_gluon.checked_files import check_number, parse_json, read_text, reason, shown
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import Record
@@ -19,8 +19,12 @@ __all__ = ["Progress", "cost", "count_run_living", "image_counts", "measured",
 LOOKED_AT = 500
 
 
-def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool) -> Record:
-    """A run's record with what is measured of it; `alive`: count its living classes, too."""
+def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool,
+             start: bool = False) -> Record:
+    """A run's record with what is measured of it.
+
+    `alive`: count its living classes, too. `start`: look at the net that it started from, too.
+    """
     channels, train_images, test_images = image_counts(record.settings, data_dir)
     parameters, macs = cost(record.settings, channels)
     steps = -(-train_images // record.settings.batch_size)  # in an epoch
@@ -28,7 +32,8 @@ def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool)
         record, parameters=parameters, macs=macs, train_images=train_images,
         test_images=test_images, steps=steps * record.settings.epochs,
         stall=stall_steps(read_progress(folder), steps),
-        alive=count_run_living(record, folder, data_dir) if alive and not record.diverged else None)
+        alive=count_run_living(record, folder, data_dir) if alive and not record.diverged else None,
+        start=measure_start(record.settings, data_dir) if start else None)
 
 
 # ------------------------------------------------------------------ before a run
@@ -131,15 +136,13 @@ def read_progress(folder: Path) -> List[Progress]:
 def count_run_living(record: Record, folder: Path, data_dir: Optional[str]) -> int:
     """For how many classes the run's net has a score above zero, for any of some 500 test images.
     """
-    import mxnet as mx
-
-    from nin_gluon.analysis.class_maps import load_net
-    from nin_gluon.analysis.dead_channels import living_classes
-    from nin_gluon.training.run_data import load_run_data
+    from nin_gluon.analysis.class_maps import maps_of
+    from nin_gluon.analysis.trained_net import judged_images, load_run
     from nin_gluon.training.run_folder import Environment, RunConfig
 
-    net = load_net(folder, record.settings, mx.cpu())
     config = RunConfig("", record.settings, Environment(data_dir=data_dir))
-    _, test_iter, _ = load_run_data(config, [mx.cpu()])
-    batches = itertools.islice(test_iter, -(-LOOKED_AT // record.settings.batch_size))
-    return living_classes(lambda X: net.maps_and_scores(X)[1], batches)
+    net = load_run(folder, config, "cpu")
+    batch_size = record.settings.batch_size
+    images, _ = judged_images(config)
+    found = maps_of(net, images[: -(-LOOKED_AT // batch_size) * batch_size])
+    return int((found.scores.max(axis=0) > 0).sum())

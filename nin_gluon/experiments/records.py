@@ -8,18 +8,20 @@ versions, the command and, if the run diverged, how; and a list of epochs, in fu
 
 import math
 import re
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from statistics import median
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
+from nin_gluon.analysis.initial_state import InitialState
 from nin_gluon.checked_files import (
     check_keys,
+    check_number,
     check_text,
     check_whole,
     shown,
 )
 from nin_gluon.settings import PRESETS, TEXTBOOK, Settings, default_preset
-from nin_gluon.training.history import EpochRecord, parse_history
+from nin_gluon.training.history import EpochRecord, parse_history, parse_living
 
 __all__ = ["Key", "Record", "differences_from", "device_kind", "named_settings",
            "parse_head", "record_from_json", "record_to_json", "slug",
@@ -73,6 +75,8 @@ class Record:
         Classes with a score above zero for any image, at the end; None if that was not counted.
     escape_step : int or None
         The step, from 1, at which the loss left ln 10 for good; to a hundredth of an epoch.
+    start : InitialState or None
+        The net before the first step.
     """
 
     settings: Settings
@@ -91,6 +95,7 @@ class Record:
     train_images: Optional[int] = None
     alive: Optional[int] = None
     escape_step: Optional[int] = None
+    start: Optional[InitialState] = None
 
     @property
     def seed(self) -> int:
@@ -191,6 +196,9 @@ def record_to_json(record: Record) -> Dict[str, Any]:
         content.update({name: getattr(record, name) for name in MEASURED})
     if record.escape_step is not None:
         content["escape_step"] = record.escape_step
+    if record.start is not None:
+        content["start"] = {name: list(value) if isinstance(value, tuple) else value
+                            for name, value in asdict(record.start).items()}
     return content
 
 
@@ -204,12 +212,13 @@ def record_from_json(content: Any) -> Record:
 def parse_head(content: Any) -> Record:
     """A record without its epochs, from its JSON object; ValueError says what is wrong."""
     check_keys(content, ["seed", "settings", "device", "ctx", "machine", "command", "diverged"],
-               ["own_data", "escape_step", *MEASURED])
+               ["own_data", "escape_step", "start", *MEASURED])
     record = Record(parse_settings(content["settings"], content["seed"]), history=(),
                     **{name: content[name] for name in ("device", "ctx", "machine", "command",
                                                         "diverged")},
                     own_data=content.get("own_data"), **parse_measured(content),
-                    escape_step=optional_whole(content, "escape_step", 1))
+                    escape_step=optional_whole(content, "escape_step", 1),
+                    start=parse_start(content.get("start")))
     check_head(record)
     return record
 
@@ -246,6 +255,20 @@ def parse_measured(content: Mapping[str, Any]) -> Dict[str, Any]:
     for name, lowest in (("stall", 0), ("train_images", 1), ("alive", 0)):
         counts[name] = optional_whole(content, name, lowest)
     return counts
+
+
+def parse_start(content: Any) -> Optional[InitialState]:
+    """The net before the first step; ValueError says what is wrong."""
+    if content is None:
+        return None
+    check_keys(content, [each.name for each in fields(InitialState)])
+    living = parse_living(content["living"]) or ()
+    if not isinstance(content["positive"], list):
+        raise ValueError(f"positive is {shown(content['positive'])}, not a list")
+    return InitialState(
+        living, check_number("spread", content["spread"]),
+        tuple(check_number("positive", share, 1) for share in content["positive"]),
+        check_number("positive_before", content["positive_before"], 1))
 
 
 def optional_whole(content: Mapping[str, Any], name: str, lowest: int) -> Optional[int]:

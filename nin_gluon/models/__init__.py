@@ -11,6 +11,7 @@ from nin_gluon.models.head import maps_and_head
 from nin_gluon.models.initializer import initializer
 from nin_gluon.models.mlpconv import mlpconv, mlpconv_nin
 from nin_gluon.models.nin import nin, nin_block
+from nin_gluon.models.trained import give_packaged_weights
 from nin_gluon.models.variants import nin_variant
 
 __all__ = ["MODELS", "cifar_nin", "get_model", "initializer", "maps_and_head", "mlpconv",
@@ -27,13 +28,16 @@ MODELS: Dict[str, Callable[..., nn.HybridSequential]] = {
 }
 
 
-def get_model(name: str, **options: Any) -> nn.HybridSequential:
+def get_model(name: str, *, pretrained: bool = False, **options: Any) -> nn.HybridSequential:
     """Build a net by its name.
 
     Parameters
     ----------
     name : str
         A key of `MODELS`. Options may follow it, as on a command line: ``"nin,dropout=0.2"``.
+    pretrained : bool
+        Whether the net has the parameters of the trained net of that name, which comes with the
+        package.
     **options
         Passed to the net, for example ``classes=10``. They take precedence over those in `name`.
 
@@ -44,8 +48,9 @@ def get_model(name: str, **options: Any) -> nn.HybridSequential:
     Raises
     ------
     InputError
-        The name or an option is unknown (the message lists the known ones), or an option has a
-        value with which the net cannot be built.
+        The name or an option is unknown (the message lists the known ones), an option has a value
+        with which the net cannot be built, or there is no such trained net.
     """
     build, chosen = choose(name, MODELS, options)
-    return build(**chosen)
+    net = build(**chosen)
+    return give_packaged_weights(net, name.split(",")[0].strip()) if pretrained else net

@@ -11,6 +11,7 @@ from mxnet.gluon import nn
 from nin_gluon.model_options import check_options
 from nin_gluon.models.base import NiN
 from nin_gluon.models.head import head_layers
+from nin_gluon.models.trained import give_packaged_weights
 
 __all__ = ["nin", "nin_block"]
 
@@ -43,7 +44,8 @@ def nin_block(num_channels: int, kernel_size: Size, strides: Size,
     return blk
 
 
-def nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> nn.HybridSequential:
+def nin(classes: int = 10, dropout: float = 0.5, head: str = "gap", *,
+        pretrained: bool = False) -> nn.HybridSequential:
     """The Network in Network of the chapter: ten layers, 1,992,166 parameters for 10 classes.
 
     Parameters
@@ -55,6 +57,10 @@ def nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> nn.Hybrid
     head : {"gap", "fc", "fc_dropout"}
         Turns the maps of the classes into scores: the chapter's global average pooling, or a dense
         layer; see `nin_gluon.models.head.head_layers`.
+    pretrained : bool
+        Whether the net has the parameters of the trained net that comes with the package, on
+        MXNet's current context; otherwise it is not initialized. docs/model-card.md says what that
+        net was trained on, and `nin_gluon.pretrained.read_packaged` how images are prepared for it.
 
     Returns
     -------
@@ -66,7 +72,7 @@ def nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> nn.Hybrid
     Raises
     ------
     InputError
-        The net cannot be built with these options.
+        The net cannot be built with these options, or the trained net is missing or damaged.
     """
     check_options(classes, dropout, head)
     net = NiN()
@@ -83,4 +89,4 @@ def nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> nn.Hybrid
         # ... and the average of the map is its score. There are no dense layers.
         *head_layers(head, classes),
     )
-    return net
+    return give_packaged_weights(net, "nin") if pretrained else net

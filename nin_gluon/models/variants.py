@@ -2,9 +2,10 @@
 
 from typing import Sequence
 
+import mxnet as mx
 from mxnet.gluon import nn
 
-from nin_gluon.model_options import check_inner, check_options, last_channels
+from nin_gluon.model_options import check_inner, check_last, check_options, last_channels
 from nin_gluon.models.base import NiN
 from nin_gluon.models.head import head_layers
 
@@ -12,7 +13,8 @@ __all__ = ["nin_variant"]
 
 
 def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inner: int = 2,
-                inner_kernel: int = 1, reduce: str = "") -> nn.HybridSequential:
+                inner_kernel: int = 1, reduce: str = "", last_relu: int = 1,
+                last_bias: float = 0.0) -> nn.HybridSequential:
     """The chapter's net with other convolutions inside its blocks; by default the chapter's net.
 
     Parameters
@@ -31,6 +33,10 @@ def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inne
         Output channels of the last block's convolutions, such as ``96-96-10``. The last number is
         that of the classes. The chapter makes the maps of the classes at once: ``10-10-10``, which
         an empty string stands for.
+    last_relu : {1, 0}
+        0 leaves out the ReLU after the last convolution, so that scores may be negative.
+    last_bias : float
+        What the biases of the last block start from.
 
     Returns
     -------
@@ -44,14 +50,17 @@ def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inne
     """
     check_options(classes, dropout, head)
     check_inner(inner, inner_kernel)
+    check_last(last_relu, last_bias)
     last = last_channels(classes, inner, reduce)
 
-    def block(channels: Sequence[int], kernel_size: int, strides: int,
-              padding: int) -> nn.HybridSequential:
+    def block(channels: Sequence[int], kernel_size: int, strides: int, padding: int,
+              bias: float = 0.0, last_relu: int = 1) -> nn.HybridSequential:
+        kernels = [(kernel_size, strides, padding), *[(inner_kernel, 1, inner_kernel // 2)] * inner]
+        relus = ["relu"] * inner + ["relu" if last_relu else None]
         blk = nn.HybridSequential()
-        blk.add(nn.Conv2D(channels[0], kernel_size, strides, padding, activation="relu"))
-        for number in channels[1:]:
-            blk.add(nn.Conv2D(number, inner_kernel, padding=inner_kernel // 2, activation="relu"))
+        for number, kernel, relu in zip(channels, kernels, relus):
+            blk.add(nn.Conv2D(number, *kernel, activation=relu,
+                              bias_initializer=mx.init.Constant(bias) if bias else "zeros"))
         return blk
 
     net = NiN()
@@ -63,7 +72,7 @@ def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inne
         block([384] * (1 + inner), kernel_size=3, strides=1, padding=1),
         nn.MaxPool2D(pool_size=3, strides=2),
         nn.Dropout(dropout),
-        block(last, kernel_size=3, strides=1, padding=1),
+        block(last, kernel_size=3, strides=1, padding=1, bias=last_bias, last_relu=last_relu),
         *head_layers(head, classes),
     )
     return net

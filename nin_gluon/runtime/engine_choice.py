@@ -13,13 +13,15 @@ __all__ = ["choose_engine", "devices_of", "is_installed"]
 log = logging.getLogger(__name__)
 
 
-def choose_engine(ctx: str) -> str:
+def choose_engine(ctx: str, doing: str = "training with PyTorch (--engine torch)") -> str:
     """Resolve ``auto``: gluon, or torch with one line that says why.
 
     Parameters
     ----------
     ctx : str
         As --ctx was given.
+    doing : str
+        What the line says is done where PyTorch takes MXNet's place.
 
     Returns
     -------
@@ -29,8 +31,29 @@ def choose_engine(ctx: str) -> str:
     reason = why_not_gluon(ctx)
     if reason is None or not is_installed("torch"):
         return "gluon"
-    log.warning("%s: training with PyTorch (--engine torch)", reason)
+    log.warning("%s: %s", reason, doing)
     return "torch"
+
+
+def engine_for_trained(trained_by: str, ctx: str) -> str:
+    """The engine that is to compute a trained net: the one that trained it, if it can here.
+
+    Parameters
+    ----------
+    trained_by : {"gluon", "torch"}
+    ctx : str
+        As --ctx was given.
+
+    Returns
+    -------
+    {"gluon", "torch"}
+    """
+    if trained_by == "gluon":
+        return choose_engine(ctx, "using PyTorch")
+    if is_installed("torch"):
+        return "torch"
+    log.warning("PyTorch is not installed: using MXNet")
+    return "gluon"
 
 
 def why_not_gluon(ctx: str) -> Optional[str]:

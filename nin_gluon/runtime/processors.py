@@ -1,12 +1,12 @@
-"""The processors of this machine: how many this process may use, and what they can do."""
+"""The processors of this machine: how many this process may use, what they can do, their memory."""
 
 import math
 import os
 import platform
 from pathlib import Path
-from typing import Iterator, List, Set, Union
+from typing import Iterator, List, Optional, Set, Union
 
-__all__ = ["THREADS_GIVEN", "available_cpus", "cpu_flags", "cpu_name"]
+__all__ = ["THREADS_GIVEN", "available_cpus", "cpu_flags", "cpu_name", "memory_bytes"]
 
 # OMP_NUM_THREADS as the user set it, or None. `install` changes the variable for this process.
 THREADS_GIVEN = os.environ.get("OMP_NUM_THREADS")
@@ -76,6 +76,14 @@ def cpu_flags() -> Set[str]:
 def cpu_name() -> str:
     """The processor's own name, or what Python's platform module knows."""
     return cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def memory_bytes() -> Optional[int]:
+    """The machine's memory; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
 
 
 def cpuinfo(key: str) -> str:

@@ -1,4 +1,5 @@
-"""Gluon's initializations for PyTorch nets: weights from the same ranges, biases zero.
+"""Gluon's initializations for PyTorch nets: weights from the same ranges, biases zero
+or what the net names.
 
 `nin_gluon.models.initializer` describes them. The numbers come from PyTorch's generator, so one
 seed gives other weights here than in Gluon.
@@ -32,7 +33,7 @@ def initialize(net: nn.Module, name: str) -> None:
     with torch.no_grad():
         for layer in layers:
             if layer.bias is not None:
-                layer.bias.zero_()
+                layer.bias.fill_(getattr(layer, "first_bias", 0.0))
             if name == "identity":
                 identity(layer, layer in maps)
             else:

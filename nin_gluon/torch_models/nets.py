@@ -4,23 +4,57 @@ The sources are those of the Gluon nets, which the files beside this one name. A
 learns how many input channels it has from the first batch.
 """
 
+import warnings
 from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 
+import torch
 from torch import nn
 
 from nin_gluon.errors import InputError
-from nin_gluon.model_options import check_inner, check_options, choose, last_channels
+from nin_gluon.model_options import check_inner, check_last, check_options, choose, last_channels
+from nin_gluon.pretrained import Weights, read_packaged
 
-__all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "mlpconv", "mlpconv_nin", "nin",
-           "nin_block", "nin_variant", "smallest_input"]
+__all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "give_weights", "known_net",
+           "maps_and_head", "mlpconv", "mlpconv_nin", "nin", "nin_block", "nin_variant",
+           "receptive_field", "smallest_input"]
 
 Size = Union[int, Tuple[int, int]]  # in pixels: one number for both axes, or (height, width)
 
 
-def get_model(name: str, **options: Any) -> nn.Sequential:
+def get_model(name: str, *, pretrained: bool = False, **options: Any) -> nn.Sequential:
     """Build a net by its name, as `nin_gluon.models.get_model` does."""
     build, chosen = choose(name, MODELS, options)
     net: nn.Sequential = build(**chosen)
+    return give_weights(net, read_packaged(name.split(",")[0].strip())) if pretrained else net
+
+
+def known_net(name: str, channels: int, size: int) -> nn.Sequential:
+    """A net whose parameters have the shapes for images of size x size pixels.
+
+    Raises
+    ------
+    InputError
+        The name or an option is unknown, or the net cannot take such images.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that PyTorch's lazy layers are new
+        net = get_model(name)
+    check_size(net, size)
+    with torch.no_grad():
+        net(torch.zeros(1, channels, size, size))
+    return net
+
+
+@torch.no_grad()
+def give_weights(net: nn.Sequential, weights: Weights) -> nn.Sequential:
+    """Give a net the parameters of a trained net; return it in evaluation mode (dropout off)."""
+    made_of = weights.preprocessing
+    check_size(net, made_of.resize)
+    net.eval()(torch.zeros(1, made_of.channels, made_of.resize, made_of.resize))
+    parameters = list(net.parameters())
+    for parameter, value in zip(parameters,
+                                weights.for_net([tuple(p.shape) for p in parameters])):
+        parameter.copy_(torch.from_numpy(value))
     return net
 
 
@@ -87,13 +121,18 @@ def mlpconv_nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> n
 
 
 def chain(channels: Sequence[int], kernel_size: int, strides: int = 1, padding: int = 0,
-          inner_kernel: int = 1) -> nn.Sequential:
-    """A convolution, then others that keep the size; a ReLU after each."""
+          inner_kernel: int = 1, bias: float = 0.0, last_relu: int = 1) -> nn.Sequential:
+    """A convolution, then others that keep the size; a ReLU after each.
+
+    `nin_gluon.torch_models.initializer` starts the biases from `bias`.
+    """
     first, *rest = channels
     layers: List[nn.Module] = [nn.LazyConv2d(first, kernel_size, strides, padding), nn.ReLU()]
     for number in rest:
         layers += [nn.LazyConv2d(number, inner_kernel, padding=inner_kernel // 2), nn.ReLU()]
-    return nn.Sequential(*layers)
+    for layer in layers[::2]:
+        layer.first_bias = bias  # type: ignore[assignment]
+    return nn.Sequential(*layers if last_relu else layers[:-1])
 
 
 def cifar_nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> nn.Sequential:
@@ -113,10 +152,12 @@ def cifar_nin(classes: int = 10, dropout: float = 0.5, head: str = "gap") -> nn.
 
 
 def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inner: int = 2,
-                inner_kernel: int = 1, reduce: str = "") -> nn.Sequential:
+                inner_kernel: int = 1, reduce: str = "", last_relu: int = 1,
+                last_bias: float = 0.0) -> nn.Sequential:
     """A variant of the chapter's net; see `nin_gluon.models.variants.nin_variant`."""
     check_options(classes, dropout, head)
     check_inner(inner, inner_kernel)
+    check_last(last_relu, last_bias)
     last = last_channels(classes, inner, reduce)
     return nn.Sequential(
         chain([96] * (1 + inner), 11, strides=4, padding=0, inner_kernel=inner_kernel),
@@ -126,7 +167,7 @@ def nin_variant(classes: int = 10, dropout: float = 0.5, head: str = "gap", inne
         chain([384] * (1 + inner), 3, padding=1, inner_kernel=inner_kernel),
         nn.MaxPool2d(kernel_size=3, stride=2),
         nn.Dropout(dropout),
-        chain(last, 3, padding=1, inner_kernel=inner_kernel),
+        chain(last, 3, padding=1, inner_kernel=inner_kernel, bias=last_bias, last_relu=last_relu),
         *head_layers(head, classes),
     )
 
@@ -165,6 +206,30 @@ def smallest_input(net: nn.Module) -> int:
             up = getattr(layer, "ceil_mode", False)
             size = max(1, (size - 1) * s + k - 2 * p - (s - 1) * (up and size > 1))
     return size
+
+
+def receptive_field(net: nn.Module) -> List[Tuple[float, int, int]]:
+    """Which pixels the values of a net's maps depend on, for height and for width.
+
+    Of nets whose windows are square; see `nin_gluon.models.geometry.receptive_field`.
+    """
+    centre, step, seen = 0.5, 1, 1
+    for layer in net.modules():
+        if hasattr(layer, "kernel_size"):
+            k, s, p = (first(getattr(layer, name)) for name in ("kernel_size", "stride", "padding"))
+            centre, step, seen = centre + ((k - 1) / 2 - p) * step, s * step, seen + (k - 1) * step
+    return [(centre, step, seen)] * 2
+
+
+def maps_and_head(net: nn.Module) -> Tuple[nn.Sequential, nn.Sequential]:
+    """Split a net in two: up to the maps of the classes, and the head.
+
+    See `nin_gluon.models.head.maps_and_head`.
+    """
+    layers = list(net.children())
+    end = 1 + max(i for i, layer in enumerate(layers)
+                  if any(isinstance(inner, nn.Conv2d) for inner in layer.modules()))
+    return nn.Sequential(*layers[:end]), nn.Sequential(*layers[end:])
 
 
 def first(value: Any) -> int:

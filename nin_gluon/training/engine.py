@@ -66,6 +66,24 @@ class Engine(Protocol):
     def to_numpy(self, array: Any) -> np.ndarray:
         """An array of the framework on the host."""
 
+    # -------------------------------------------------------------- for those who watch
+
+    def last_learning_rate(self) -> float:
+        """The learning rate of the last update."""
+
+    def norms(self) -> Dict[str, Tuple[float, float]]:
+        """For each parameter that is trained: its Euclidean norm, and its gradient's.
+
+        The gradient is that of the last step as the optimizer got it, of the mean loss. Waits for
+        the device.
+        """
+
+    def maps_and_scores(self, X: Any) -> Tuple[np.ndarray, np.ndarray]:
+        """Maps (batch, classes, height, width) and scores (batch, classes) of a batch, float32."""
+
+    def receptive_field(self) -> List[Tuple[float, int, int]]:
+        """Where the values of the maps lie; see `nin_gluon.models.geometry.receptive_field`."""
+
     # -------------------------------------------------------------- files
 
     def parameters(self) -> Dict[str, np.ndarray]:

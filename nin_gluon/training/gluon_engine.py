@@ -10,6 +10,8 @@ from mxnet import autograd, gluon, nd
 from mxnet.contrib import amp
 
 from nin_gluon.models.cpu_optimization import optimize_for_inference
+from nin_gluon.models.geometry import receptive_field
+from nin_gluon.models.head import maps_and_head
 from nin_gluon.training.checkpoint import net_parameters, trainer_state
 from nin_gluon.training.engine import OptimizerArrays, step_seed
 from nin_gluon.training.run_folder import export_net
@@ -119,6 +121,32 @@ class GluonEngine:
     def to_numpy(self, array: nd.NDArray) -> np.ndarray:
         return array.asnumpy()
 
+    # -------------------------------------------------------------- for those who watch
+
+    def last_learning_rate(self) -> float:
+        return float(self.trainer.learning_rate)
+
+    def norms(self) -> Dict[str, Tuple[float, float]]:
+        trained = {name: p for name, p in net_parameters.named_parameters(self.net).items()
+                   if p.grad_req != "null"}
+        arrays = [norm(array) for p in trained.values()
+                  for array in (p.list_data()[0], p.list_grad()[0])]
+        values = nd.concat(*arrays, dim=0).asnumpy().reshape((-1, 2)).tolist()
+        # The trainer divides by the batch size, and by the scale of the loss in float16.
+        rescale = self.trainer._optimizer.rescale_grad
+        return {name: (value, gradient * rescale)
+                for name, (value, gradient) in zip(trained, values)}
+
+    def maps_and_scores(self, X: nd.NDArray) -> Tuple[np.ndarray, np.ndarray]:
+        features, head = maps_and_head(self.net)
+        features.hybridize(static_alloc=True, static_shape=True)
+        maps = optimize_for_inference(features)(X.as_in_context(self.contexts[0]))
+        # NumPy would take the bits of a bfloat16 number for an integer.
+        return maps.astype("float32").asnumpy(), head(maps).astype("float32").asnumpy()
+
+    def receptive_field(self) -> List[Tuple[float, int, int]]:
+        return receptive_field(maps_and_head(self.net)[0])
+
     # -------------------------------------------------------------- files
 
     def parameters(self) -> Dict[str, np.ndarray]:
@@ -199,6 +227,14 @@ def count_by_class(y_hat: nd.NDArray, y: nd.NDArray) -> nd.NDArray:
     label = nd.one_hot(y, y_hat.shape[1])
     correct = nd.dot(y_hat.argmax(axis=1) == y, label)
     return nd.concat(correct, label.sum(axis=0), y_hat.max(axis=0) > 0, dim=0)
+
+
+def norm(array: nd.NDArray) -> nd.NDArray:
+    """The Euclidean norm, of shape (1,).
+
+    By rows first, because MXNet sums the squares one after the other in float32.
+    """
+    return array.reshape((array.shape[0], -1)).norm(axis=1).norm()
 
 
 def first_parameter(trainer: gluon.Trainer) -> nd.NDArray:

@@ -10,7 +10,7 @@ from mxnet.contrib import amp
 from nin_gluon import models
 from nin_gluon.settings import Settings
 from nin_gluon.training.gluon_engine import GluonEngine
-from nin_gluon.training.run import Run, check_batches, check_classes
+from nin_gluon.training.run import Run, check_batches, check_classes, check_memory
 from nin_gluon.training.run_data import load_run_data
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.workers import Workers
@@ -42,6 +42,7 @@ def prepare(config: RunConfig, contexts: "List[mx.Context]", workers: Workers) -
     for data_iter in (train_iter, test_iter):
         check_batches(len(data_iter.labels), batch_size, devices)
     channels = train_iter.images.shape[3]
+    check_memory(settings, channels)
     initialize(net, settings, channels, contexts)
     # A list, in the net's order: gluon.Trainer would sort a dict by names that depend on what else
     # this process has built (conv10 before conv9), and a resumed run would mix up its momenta.
@@ -76,6 +77,9 @@ def optimizer_options(settings: Settings, steps: int) -> Dict[str, Any]:
     if settings.schedule == "cosine":
         options["lr_scheduler"] = mx.lr_scheduler.CosineScheduler(
             steps, base_lr=settings.lr, final_lr=0, warmup_steps=steps // 10)
+    if settings.schedule == "warmup":
+        options["lr_scheduler"] = mx.lr_scheduler.MultiFactorScheduler(
+            [steps + 1], factor=1, base_lr=settings.lr, warmup_steps=steps // 10)
     if settings.schedule == "step":
         first = max(1, steps * 5 // 6)
         options["lr_scheduler"] = mx.lr_scheduler.MultiFactorScheduler(

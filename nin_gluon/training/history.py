@@ -1,6 +1,7 @@
 """The record of an epoch, and the textbook's line for it, both ways."""
 
 import json
+import logging
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,8 +20,10 @@ from nin_gluon.checked_files import (
 )
 from nin_gluon.errors import InputError
 
-__all__ = ["EpochRecord", "parse_epoch", "parse_history", "parse_log", "read_history",
-           "write_history"]
+__all__ = ["EpochRecord", "parse_epoch", "parse_history", "parse_living", "parse_log",
+           "read_history", "warn_unless_finished", "write_history"]
+
+log = logging.getLogger(__name__)
 
 FLOAT32_MAX = 3.5e38  # of a loss; the mean of finite float32 losses is not above it
 
@@ -45,7 +48,8 @@ class EpochRecord:
 
     def to_json(self) -> Dict[str, Any]:
         """As a JSON object; what nobody looked at is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(self).items() if value is not None}
 
 
 LINE = re.compile(r"epoch (\d+), loss (\S+), train acc (\S+), test acc (\S+), time (\S+) sec")
@@ -110,6 +114,7 @@ def parse_epoch(content: Any, number: int) -> EpochRecord:
 
 
 def parse_living(content: Any) -> Optional[Tuple[int, ...]]:
+    """Class numbers in order, or None; ValueError says what is wrong."""
     if content is None:
         return None
     if not isinstance(content, list) or content != sorted({check_whole("living", number)
@@ -125,3 +130,16 @@ def parse_class_acc(content: Any) -> Optional[Tuple[Optional[float], ...]]:
         raise ValueError(f"class_acc is {shown(content)}, not a list")
     return tuple(None if value is None else check_number("class_acc", value, 1)
                  for value in content)
+
+
+def warn_unless_finished(run: Path, epochs: int, path: Path) -> None:
+    """Say so if these parameters are not those of a finished run."""
+    try:
+        done = len(read_history(run / "history.jsonl"))
+    except FileNotFoundError:
+        done = 0
+    if (run / "diverged.txt").exists():
+        log.warning("the run has diverged; these are its last saved parameters, %s", path)
+    elif done < epochs:
+        log.warning("the run is unfinished (%d of %d epochs); these are its last saved "
+                    "parameters, %s", done, epochs, path)

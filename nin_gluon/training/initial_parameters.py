@@ -1,20 +1,14 @@
 """The parameters that ``--init-from`` names: told by the file's content, and read safely."""
 
 import hashlib
-import re
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Dict
 
 import numpy as np
 
+from nin_gluon.array_files import Entry, opened
 from nin_gluon.errors import InputError
-from nin_gluon.training.checkpoint.array_files import (
-    Entry,
-    opened,
-    read_params,
-    read_safetensors,
-)
-from nin_gluon.training.checkpoint.checks import same, total
+from nin_gluon.training.saved_parameters import read_in_net_order
 
 __all__ = ["digest_of", "read_initial"]
 
@@ -60,36 +54,9 @@ def read_initial(path: Path, digest: str, like: Dict[str, np.ndarray]) -> Dict[s
     if digest_of(path) != digest:
         raise InputError(f"{path} has other parameters than when the run began; put the file back "
                          f"with the content {digest}.")
-    wanted = [Entry(role(name), array.shape, array.dtype) for name, array in like.items()]
-
-    def accept(entries: List[Entry]) -> None:
-        same(wanted, in_order=True)([Entry(role(e.name), e.shape, e.dtype)
-                                     for e in in_net_order(entries, path)])
-
+    wanted = [Entry(name, array.shape, array.dtype) for name, array in like.items()]
     try:
-        read = read_params if path.suffix == ".params" else read_safetensors
-        found = read(path, total(wanted), accept)
+        return dict(zip(like, read_in_net_order(path, wanted)))
     except ValueError as error:
         raise InputError(f"--init-from {path} cannot be read as parameters of this net ({error})."
                          ) from None
-    names = [e.name for e in in_net_order([Entry(name, array.shape, array.dtype)
-                                           for name, array in found.items()], path)]
-    return dict(zip(like, (found[name] for name in names)))
-
-
-def role(name: str) -> str:
-    """'weight' or 'bias', from any framework's name of a parameter."""
-    return re.split(r"[._]", name)[-1]
-
-
-def in_net_order(entries: List[Entry], path: Path) -> List[Entry]:
-    """The entries in the order of the net: that of a ``.params``, or by the numbers in the names.
-    """
-    if path.suffix == ".params":
-        return entries
-
-    def place(entry: Entry) -> Tuple[List[int], Any]:
-        return [int(digits) for digits in re.findall(r"\d+", entry.name[:100])], (
-            role(entry.name) != "weight")
-
-    return sorted(entries, key=place)

@@ -8,6 +8,7 @@ from typing import Any, List, Optional, Tuple
 from nin_gluon import plots
 from nin_gluon.data.sets import DATASETS
 from nin_gluon.errors import InputError
+from nin_gluon.runtime.processors import memory_bytes
 from nin_gluon.settings import Settings
 from nin_gluon.training import callbacks, checkpoint
 from nin_gluon.training.engine import Engine
@@ -17,8 +18,9 @@ from nin_gluon.training.initial_parameters import read_initial
 from nin_gluon.training.loop import fit
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.tally import Tally
+from nin_gluon.training.tensorboard import TensorBoard
 
-__all__ = ["Run", "Watch", "check_batches", "check_classes"]
+__all__ = ["Run", "Watch", "check_batches", "check_classes", "check_memory"]
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +108,20 @@ def check_batches(images: int, batch_size: int, devices: int) -> None:
                          "devices; change --batch-size or --limit.")
 
 
+def check_memory(settings: Settings, channels: int) -> None:
+    """Raise `InputError` if one batch of images alone is larger than the machine's memory.
+
+    A run folder from elsewhere, or a slip of the finger, may ask for images of a million pixels a
+    side. The frameworks would then end with an error of their own, or the system would end them.
+    """
+    size = int(settings.resize or 0)  # settled by now
+    needed, there = 4 * channels * size**2 * settings.batch_size, memory_bytes()
+    if there and needed > there:
+        raise InputError(f"a batch of {settings.batch_size} images of {size}x{size} takes "
+                         f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB; "
+                         "lower --resize or --batch-size.")
+
+
 def check_classes(settings: Settings, scores: int) -> None:
     """Raise `InputError` unless a net that makes so many scores fits the run's data set."""
     title, classes, _ = DATASETS[str(settings.dataset)]
@@ -129,10 +145,13 @@ class Watch:
         Steps between checkpoints; by default one every two minutes.
     show_progress : bool
         Whether to show progress bars if stderr is a terminal.
+    tensorboard : bool
+        Whether to write event files into ``tensorboard`` in the run folder.
     """
 
     def __init__(self, run: Run, folder: Path, history: List[EpochRecord], tally: Tally,
-                 checkpoint_every: Optional[int] = None, show_progress: bool = True) -> None:
+                 checkpoint_every: Optional[int] = None, show_progress: bool = True,
+                 tensorboard: bool = False) -> None:
         settings, engine = run.settings, run.engine
         self.seeds = callbacks.StepSeeds(engine, settings.seed, tally)
         self.progress = callbacks.Progress(engine, settings, run.train_iter, run.test_iter, tally,
@@ -141,9 +160,15 @@ class Watch:
                                                  checkpoint_every)
         self.last_finite = callbacks.LastFiniteParameters(engine, tally)
         self.export = callbacks.Export(folder, engine, settings, self.progress)
+        if history and not tally.step:  # a kill may have come between the checkpoint and this
+            self.export.on_epoch_end(history)
         self.stop = callbacks.StopOnSignal(settings.epochs)
+        self.tensorboard = [TensorBoard(
+            folder / "tensorboard", engine, settings, self.progress.marks, run.train_iter,
+            run.test_iter, history, tally)] if tensorboard else []
         self.run, self.hooks = run, Hooks(history, tally, [
-            self.seeds, self.progress, self.last_finite, self.checkpoints, self.export, self.stop])
+            self.seeds, self.progress, *self.tensorboard, self.last_finite, self.checkpoints,
+            self.export, self.stop])
 
     def train(self) -> List[EpochRecord]:
         """Train; if something stops the run between two steps, save it and pass that on."""
@@ -156,3 +181,5 @@ class Watch:
                     raise
         finally:
             self.progress.close()
+            for callback in self.tensorboard:
+                callback.close()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mxnet.gluon import Block
 
 __all__ = ["Environment", "RunConfig", "check_places", "claim", "export_net", "lock",
-           "new_folder", "read_config", "write_config"]
+           "new_folder", "read_config", "write_config", "write_export"]
 
 LONGEST_CONFIG = 2**20  # bytes
 LONGEST_NAME = 500  # characters of a preset, a device, a fingerprint
@@ -44,12 +44,12 @@ class Environment:
     """Where a run is made: devices, machine, files. `Settings` says what it computes."""
 
     ctx: str = "auto"  # as --ctx was given
-    mode: str = "auto"  # as --mode was given: how PyTorch runs a step
     data_dir: Optional[str] = None  # as --data-dir was given
     workers: int = 1  # processes that train the net together
     # Tells a data set of the user's own from others of its name; see `nin_gluon.data.sets.own_data`
     own_data: Optional[str] = None
     init_file: Optional[str] = None  # as --init-from was given; the settings have its digest
+    mode: str = "auto"  # as --mode was given: how PyTorch runs a step
     # `nin_gluon.runtime.describe_machine`, and the devices; None before the run has started.
     machine: Optional[Dict[str, Any]] = None
 

@@ -20,9 +20,8 @@ def schedule_of(settings: Settings, steps: int) -> Callable[[int], float]:
     steps : int
         Of the whole run.
     """
-    lr = settings.lr
+    lr, warm_up = settings.lr, steps // 10
     if settings.schedule == "cosine":
-        warm_up = steps // 10
 
         def cosine(update: int) -> float:
             if update < warm_up:
@@ -30,6 +29,8 @@ def schedule_of(settings: Settings, steps: int) -> Callable[[int], float]:
             return lr * (1 + math.cos(math.pi * (update - warm_up) / (steps - warm_up))) / 2
 
         return cosine
+    if settings.schedule == "warmup":
+        return lambda update: lr * update / warm_up if update < warm_up else lr
     if settings.schedule == "step":
         first = max(1, steps * 5 // 6)
         second = max(first + 1, steps * 11 // 12)

@@ -10,15 +10,14 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
+from nin_gluon.array_files import Entry, read_safetensors, same, total
 from nin_gluon.atomic_files import replacing
 from nin_gluon.runtime.torch_precision import arithmetic
-from nin_gluon.training.checkpoint.array_files import Entry, read_safetensors
+from nin_gluon.torch_models import nets
 from nin_gluon.training.checkpoint.checks import (
     check_completeness,
     need,
     read_optimizer_arrays,
-    same,
-    total,
 )
 from nin_gluon.training.engine import OptimizerArrays, step_seed
 from nin_gluon.training.torch_optimizers import Optimizer
@@ -164,6 +163,33 @@ class TorchEngine:
     def to_numpy(self, array: Tensor) -> np.ndarray:
         values: np.ndarray = array.detach().cpu().numpy()
         return values
+
+    # -------------------------------------------------------------- for those who watch
+
+    def last_learning_rate(self) -> float:
+        return self.learning_rate(max(1, self.optimizer.updates))
+
+    @torch.no_grad()
+    def norms(self) -> Dict[str, Tuple[float, float]]:
+        pairs = {name: torch.stack([p.norm(), p.grad.norm()]) for name, p in self.named.items()
+                 if p.grad is not None}
+        if not pairs:
+            return {}
+        values = torch.stack(list(pairs.values())).tolist()
+        return {name: (value, gradient) for name, (value, gradient) in zip(pairs, values)}
+
+    @torch.no_grad()
+    def maps_and_scores(self, X: Tensor) -> Tuple[np.ndarray, np.ndarray]:
+        self.net.eval()
+        features, head = nets.maps_and_head(self.net)
+        images = self.test_transform(X.to(self.device))
+        with arithmetic(self.dtype, self.device):
+            maps = features(images)
+            scores = head(maps)
+        return self.to_numpy(maps.float()), self.to_numpy(scores.float())
+
+    def receptive_field(self) -> List[Tuple[float, int, int]]:
+        return nets.receptive_field(nets.maps_and_head(self.net)[0])
 
     # -------------------------------------------------------------- files
 

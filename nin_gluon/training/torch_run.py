@@ -11,7 +11,7 @@ from nin_gluon.runtime.torch_precision import check_dtype, use_dtype
 from nin_gluon.settings import Settings
 from nin_gluon.torch_models import nets
 from nin_gluon.torch_models.initializer import initialize
-from nin_gluon.training.run import Run, check_batches, check_classes
+from nin_gluon.training.run import Run, check_batches, check_classes, check_memory
 from nin_gluon.training.run_data import load_settled
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.schedules import schedule_of
@@ -59,10 +59,12 @@ def prepare(config: RunConfig, device: torch.device, workers: TorchWorkers) -> R
     settings = config.settings
     for data_iter in (train_iter, test_iter):
         check_batches(len(data_iter.labels), batch_size, workers.count)
+    channels = train_iter.images.shape[3]
+    check_memory(settings, channels)
     size = int(settings.resize or 0)  # settled by now
     nets.check_size(net, size)
     with torch.no_grad():  # one pass settles the shapes
-        scores = net(torch.zeros(1, train_iter.images.shape[3], size, size))
+        scores = net(torch.zeros(1, channels, size, size))
     check_classes(settings, scores.shape[1])
     initialize(net, settings.init)
     mode = choose_mode(config.environment.mode, device, workers.count)

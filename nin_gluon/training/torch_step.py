@@ -7,7 +7,7 @@ Source of the recipe for recording: "CUDA Graphs" in PyTorch's notes on CUDA sem
 """
 
 import contextlib
-from typing import Callable, Dict, Iterator, List, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -51,6 +51,15 @@ def choose_mode(mode: str, device: torch.device, workers: int) -> str:
     return mode
 
 
+class Recording(NamedTuple):
+    """A recorded step."""
+
+    places: List[Tensor]  # the inputs that it reads
+    replay: Callable[[], None]
+    result: Tensor  # which it writes
+    gradients: List[Optional[Tensor]]  # which it leaves in each of what it changes
+
+
 class Replay:
     """A step as a CUDA graph: recorded once for each shape of its first input, then replayed.
 
@@ -61,39 +70,42 @@ class Replay:
     device : torch.device
         A GPU.
     changes : sequence of Tensor
-        What the step changes in place. Recording leaves it as it was.
+        What the step changes in place. Recording leaves it as it was. The gradients that the step
+        leaves in them are those of the step that was replayed last.
     """
 
     def __init__(self, step: Callable[..., Tensor], device: torch.device,
                  changes: Sequence[Tensor] = ()) -> None:
         self.step, self.device, self.changes = step, device, changes
-        # shape -> (the inputs that the graph reads, what replays it, the result that it writes)
-        self.recorded: Dict[torch.Size, Tuple[List[Tensor], Callable[[], None], Tensor]] = {}
+        self.recorded: Dict[torch.Size, Recording] = {}  # by the shape of X
 
     def __call__(self, X: Tensor, *more: Input) -> Tensor:
         """What the step returns for these inputs, without waiting. Numbers become float32."""
         self.prepare(X, *more)
-        places, replay, result = self.recorded[X.shape]
-        for place, value in zip(places, (X, *more)):
+        recording = self.recorded[X.shape]
+        for place, value in zip(recording.places, (X, *more)):
             if isinstance(value, Tensor):
                 place.copy_(value)
             else:
                 place.fill_(value)
-        replay()
-        return result.clone()
+        recording.replay()
+        for tensor, gradient in zip(self.changes, recording.gradients):
+            tensor.grad = gradient
+        return recording.result.clone()
 
     def prepare(self, X: Tensor, *more: Input) -> None:
         """Record the step for inputs of these shapes, if that is still to be done."""
         if X.shape not in self.recorded:
             self.recorded[X.shape] = self.record((X, *more))
 
-    def record(self, inputs: Sequence[Input]) -> Tuple[List[Tensor], Callable[[], None], Tensor]:
+    def record(self, inputs: Sequence[Input]) -> "Recording":
         """Record the step. Uses up no random numbers."""
         places = [value.clone() if isinstance(value, Tensor)
                   else torch.tensor(value, dtype=torch.float32, device=self.device)
                   for value in inputs]
         with self.without_a_trace():
-            return places, *capture(lambda: self.step(*places), self.device)
+            replay, result = capture(lambda: self.step(*places), self.device)
+        return Recording(places, replay, result, [tensor.grad for tensor in self.changes])
 
     @contextlib.contextmanager
     def without_a_trace(self) -> Iterator[None]:

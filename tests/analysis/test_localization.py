@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from mxnet import nd
 
-from nin_gluon.analysis.class_maps import RunNet
 from nin_gluon.analysis.localization import Localization, localize, other_masks, squares
-from nin_gluon.data.loader import BatchLoader
+from nin_gluon.analysis.trained_net import TrainedNet
+from nin_gluon.settings import TEXTBOOK
+from nin_gluon.training.run_folder import RunConfig
 
 
 def test_squares_are_what_painting_them_would_give():
@@ -96,12 +96,19 @@ def test_the_mean_of_the_other_images_leaves_the_image_itself_out():
             assert np.isnan(found).all()
 
 
-def test_localize_goes_over_the_first_images_of_a_loader(objects):
+def test_localize_goes_over_the_images_in_batches(objects):
     """With a net whose maps are the images themselves, so that all of a map is on the object."""
     labels, counted = np.zeros(40, int), []
-    loader = BatchLoader((255 * objects[..., np.newaxis]).astype(np.uint8), labels, 16)
-    net = RunNet(lambda X: (nd.concat(X, 1 - X, dim=1), X.mean(axis=(2, 3))), [(0.5, 1, 1)] * 2, "")
-    result = localize(net, loader, 20, counted.append)
+    images = (255 * objects[..., np.newaxis]).astype(np.uint8)
+
+    def respond(images):
+        for start in range(0, len(images), 16):
+            maps = images[start : start + 16].transpose(0, 3, 1, 2) / np.float32(255)
+            yield np.concatenate([maps, 1 - maps], axis=1), maps.mean(axis=(2, 3))
+
+    net = TrainedNet("", "", RunConfig("", TEXTBOOK.but(resize=6)), ("a", "b"), (6, 6, 1),
+                     [(0.5, 1, 1)] * 2, respond)
+    result = localize(net, images[:20], labels[:20], counted.append)
     assert counted == [16, 4] and result["images"] == 20
     assert result["right"] == 1 and result["wrong"] == 0
     maps = np.stack([objects, ~objects], axis=1).astype(np.float32)

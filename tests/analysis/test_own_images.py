@@ -1,13 +1,15 @@
 """Images of the user's own, of any shape and kind."""
 
+import io
 import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from nin_gluon.analysis.own_images import SHAPES, read_image
-from nin_gluon.data.sets import load_image_set
+from nin_gluon.analysis import own_images
+from nin_gluon.analysis.own_images import files_of, fit, read_file, read_image, read_stream
+from nin_gluon.data.sets import SHAPES, load_image_set
 from nin_gluon.errors import InputError
 
 
@@ -65,3 +67,91 @@ def test_an_image_of_very_many_pixels_is_refused(tmp_path, recwarn):
     with pytest.raises(InputError, match="it has 10000x10000 pixels, more than 64,000,000"):
         read_image(str(path), (28, 28, 1), False, "Fashion-MNIST")
     assert not recwarn.list
+
+
+# ------------------------------------------------------------------ what is decided
+
+
+def garment():
+    """Something light on black, like nothing turned or mirrored."""
+    grey = np.zeros((28, 28), np.uint8)
+    grey[4:24, 9:19] = 200
+    grey[4:9, 5:9] = 120
+    return grey
+
+
+# What a camera has done to the picture, by EXIF's orientation: its inverse turns it upright.
+TURNS = {1: None, 2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180,
+         4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+         6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+         8: Image.Transpose.ROTATE_270}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_a_picture_is_turned_upright(tmp_path, orientation, suffix):
+    image, exif = Image.fromarray(garment()).convert("RGB"), Image.Exif()
+    if TURNS[orientation] is not None:
+        image = image.transpose(TURNS[orientation])
+    exif[0x0112] = orientation
+    image.save(tmp_path / f"turned.{suffix}", exif=exif, lossless=True)
+    found = fit(read_file(tmp_path / f"turned.{suffix}"), (28, 28, 1))
+    np.testing.assert_array_equal(found.pixels[..., 0], garment())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "LA", "RGBA", "1", "CMYK"])
+def test_pictures_of_any_mode(tmp_path, mode):
+    grey = np.where(garment() > 0, 255, 0).astype(np.uint8)
+    Image.fromarray(grey).convert(mode).save(tmp_path / "any.tif")
+    np.testing.assert_array_equal(fit(read_file(tmp_path / "any.tif"), (28, 28, 1)).pixels[..., 0],
+                                  grey)
+
+
+def test_dark_on_light_is_inverted_unless_told_otherwise():
+    light, dark = (Image.fromarray(grey).convert("RGBA") for grey in (garment(), 255 - garment()))
+    shape = (28, 28, 1)
+    for image, inverted in ((light, False), (dark, True)):
+        found = fit(image, shape)
+        np.testing.assert_array_equal(found.pixels[..., 0], garment())
+        assert found.inverted is inverted and not found.dark_on_light
+    for image, invert in ((light, True), (dark, False)):
+        found = fit(image, shape, invert)
+        np.testing.assert_array_equal(found.pixels[..., 0], 255 - garment())
+        assert found.inverted is invert and found.dark_on_light
+    assert fit(dark, (28, 28, 3)).inverted is False  # a set in colour has no such convention
+    grey = Image.new("RGBA", (9, 9), "gray")
+    assert not fit(grey, shape).inverted and not fit(grey, shape, True).dark_on_light
+
+
+@pytest.mark.parametrize("level", [40, 220])
+def test_a_cut_out_garment_is_seen_whatever_its_colour(level):
+    """On transparent ground a light one would vanish on white."""
+    cut_out = np.zeros((28, 28, 4), np.uint8)
+    cut_out[garment() > 0] = (level, level, level, 255)
+    found = fit(Image.fromarray(cut_out), (28, 28, 1))
+    assert not found.pixels[0, 0] and found.pixels[14, 14] == max(level, 255 - level)
+    assert found.inverted is (level < 128)
+
+
+def test_a_folder_stands_for_the_images_in_it(tmp_path):
+    (tmp_path / "b" / "deep").mkdir(parents=True)
+    for name in ("z.PNG", "a.jpeg", "notes.txt", "b/x.webp", "b/deep/y.gif", "b/config.json"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder.png").mkdir()
+    names = ("a.jpeg", "b/deep/y.gif", "b/x.webp", "z.PNG")
+    assert files_of(["first.txt", str(tmp_path), "-"]) == [
+        "first.txt", *(str(tmp_path / name) for name in names), "-"]
+    with pytest.raises(InputError, match="folder.png has no file that ends in one of .png"):
+        files_of([str(tmp_path / "folder.png")])
+
+
+def test_a_stream_is_bounded(monkeypatch):
+    buffer = io.BytesIO()
+    Image.fromarray(garment()).save(buffer, "PNG")
+    found = fit(read_stream(io.BytesIO(buffer.getvalue()), "it"), (28, 28, 1))
+    np.testing.assert_array_equal(found.pixels[..., 0], garment())
+    with pytest.raises(InputError, match="it cannot be read as an image"):
+        read_stream(io.BytesIO(b""), "it")
+    monkeypatch.setattr(own_images, "MOST_BYTES", 50)
+    with pytest.raises(InputError, match="it has more than 50 bytes"):
+        read_stream(io.BytesIO(buffer.getvalue()), "it")

@@ -31,7 +31,7 @@ from tests.linux_processes import AVAILABLE, processes_with
 WORKERS = 2
 PROCESSES = ("scheduler", "server 0", "worker 0", "worker 1")
 LAUNCHER = (sys.executable, "-m", "nin_gluon.launch")
-TRAIN = (sys.executable, "-m", "nin_gluon.train")
+TRAIN = (sys.executable, "-m", "tests.slim_nin", "train")
 
 # 8 steps an epoch, each followed by a checkpoint. Real dropout: every worker draws its own masks.
 SETTINGS = ("--dataset", "sample", "--resize", "67", "--limit", "64", "--batch-size", "4",

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from nin_gluon import train
 from nin_gluon.training.history import read_history
+from tests import slim_nin
 
 OPTIONS = ["--dataset", "sample", "--resize", "67", "--batch-size", "8", "--limit", "32",
            "--epochs", "2", "--init", "he", "--lr", "0.01", "--momentum", "0.9",
@@ -101,6 +102,7 @@ def main(argv=None):
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     args = parser.parse_args(argv)
 
+    slim_nin.slim("mxnet")
     # What a child would import or draw first, so that it trains at once.
     import mxnet  # noqa: F401
 

@@ -17,7 +17,7 @@ def undisturbed(tmp_path_factory):
 
 @pytest.mark.parametrize("name, saved", [
     ("scheduler", False),  # at any moment
-    ("server 0", True), ("worker 1", True),  # after the first checkpoint
+    ("server 0", True),  # after the first checkpoint; tests of the workers kill one of those
 ])
 def test_a_killed_process_ends_its_job_and_the_run_goes_on(name, saved, undisturbed, tmp_path):
     expected, whole, epochs = undisturbed

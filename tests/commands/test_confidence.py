@@ -190,7 +190,6 @@ def test_other_nets_and_colour(tmp_path, monkeypatch, model, head, capsys):
         return net
 
     import nin_gluon.data
-    from nin_gluon.analysis import own_images
     from nin_gluon.data import sets
 
     def colour(name, split, root=None):
@@ -199,7 +198,7 @@ def test_other_nets_and_colour(tmp_path, monkeypatch, model, head, capsys):
 
     monkeypatch.setitem(models.MODELS, "dense", dense)
     monkeypatch.setitem(sets.DATASETS, "colours", ("Colours", list("abcdefghij"), None))
-    monkeypatch.setitem(own_images.SHAPES, "colours", (32, 32, 3))
+    monkeypatch.setitem(sets.SHAPES, "colours", (32, 32, 3))
     monkeypatch.setattr(nin_gluon.data, "load_image_set", colour)
     run_folder(tmp_path, "colours", 3, model=model, resize=32 if head else SIZE)
     assert main([str(tmp_path), "--first", "3"]) == 0

@@ -324,7 +324,7 @@ def test_an_unknown_net_is_the_train_commands_own_error(here, capfd, monkeypatch
 
 def test_interrupted_and_called_again_for_real(here):
     """On the sample, in processes; SIGTERM comes in the first step."""
-    options = ["--dataset", "sample", "--limit", "16", "--epochs", "1", "--seeds", "3"]
+    options = ["--dataset", "sample", "--limit", "4", "--epochs", "1", "--seeds", "3"]
     command = [sys.executable, "-m", "nin_gluon.reproduce", *options]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = []
@@ -341,7 +341,7 @@ def test_interrupted_and_called_again_for_real(here):
     assert [path.name for path in (run / "checkpoint").iterdir()] == ["epoch-0001-step-000001"]
     second = subprocess.run(command, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr
-    record, = records_in("results/textbook-dataset-sample-limit-16").values()
+    record, = records_in("results/textbook-dataset-sample-limit-4").values()
     assert (record.seed, record.device, record.machine["mxnet"]) == (3, "cpu", "1.9.1")
     assert list(record.history) == read_history(run / "history.jsonl")
     assert record == record_of_run(run)

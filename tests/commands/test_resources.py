@@ -26,7 +26,7 @@ def test_tables_json_and_picture(tmp_path, capsys):
     (["--batch", "0"], "at least 1"),
     (["--model", "nin,classes=1000000000000"], "whole number from 1"),
     (["--model", "nin_variant,inner_kernel=999999999999999999999"],
-     "cannot make nin_variant,inner_kernel=999999999999999999999"),
+     "an odd size up to 99"),
     (["--out", "costs.txt"], "no picture's name"),
     (["--out", "nowhere/costs.png"], "no folder nowhere"),
 ])

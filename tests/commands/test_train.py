@@ -20,6 +20,8 @@ from nin_gluon.training.gluon_run import optimizer_options
 from nin_gluon.training.history import parse_log, read_history
 from nin_gluon.training.run import Run
 
+pytestmark = pytest.mark.usefixtures("slim")
+
 # The smallest input, so that a step takes milliseconds.
 SMALL = ["--resize", "67", "--batch-size", "8", "--epochs", "2", "--init", "he", "--lr", "0.01",
          "--momentum", "0.9", "--dataset", "fashion-mnist"]
@@ -251,6 +253,24 @@ def test_killed_without_warning_goes_on_from_the_last_checkpoint(few_images, no_
     assert names == ["epoch-0002-step-000004"]
     assert train.main(["--resume", str(tmp_path / "parts")]) == 0
     assert_same_outcome(whole, tmp_path / "parts")
+
+
+def test_killed_between_the_last_checkpoint_and_the_model(few_images, no_pictures, tmp_path,
+                                                          monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(self, history):
+        if len(history) == 2:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.Export, "on_epoch_end", killed)
+        with pytest.raises(Killed):
+            train.main([*SMALL, "--out", str(tmp_path / "run")])
+    assert not list((tmp_path / "run").glob("model-*"))
+    assert train.main(["--resume", str(tmp_path / "run")]) == 0
+    assert_same_outcome(outcome_of_whole_run(SMALL, tmp_path), tmp_path / "run")
 
 
 def test_a_finished_run_can_be_given_more_epochs(few_images, no_pictures, tmp_path, capsys):
@@ -495,7 +515,7 @@ def test_without_data_and_network_it_trains_on_the_sample_and_says_so(tmp_path):
                             "http://127.0.0.1:9")
     environment = {**os.environ, **offline, "MXNET_HOME": str(tmp_path / "mxnet")}
     environment.pop("NIN_GLUON_DATA", None)
-    command = [sys.executable, "-m", "nin_gluon.train", "--limit", "64", "--epochs", "1",
+    command = [sys.executable, "-m", "nin_gluon.train", "--limit", "8", "--epochs", "1",
                "--resize", "67"]
     run = subprocess.run([*command, "--out", "run"], cwd=tmp_path, env=environment, text=True,
                          capture_output=True)
@@ -574,7 +594,7 @@ def test_a_signal_that_comes_again_changes_nothing(few_images, no_pictures, tmp_
 def test_a_reader_that_goes_away_stops_the_run_and_loses_nothing(tmp_path):
     """As in `... | head -1`, for real."""
     command = [sys.executable, "-m", "nin_gluon.train", "--dataset", "sample", "--resize", "67",
-               "--limit", "32", "--epochs", "3", "--out", str(tmp_path / "run")]
+               "--limit", "16", "--epochs", "3", "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "training on cpu(0)\n"
     process.stdout.close()
@@ -596,6 +616,15 @@ def test_batches_too_small_for_the_devices_are_refused(few_images, tmp_path, cap
     options = [*SMALL, "--ctx", "cpu(0),cpu(1),cpu(2)", "--batch-size", "23"]  # 48 = 2 * 23 + 2
     error = refused([*options, "--out", str(tmp_path / "run")], capsys)
     assert "a batch of 2 images cannot be split over 3 devices" in error
+
+
+@pytest.mark.parametrize("engine", ["gluon", "torch"])
+def test_images_larger_than_the_memory_are_refused(few_images, tmp_path, capsys, engine):
+    if engine == "torch":
+        pytest.importorskip("torch")
+    options = ["--engine", engine, "--resize", "1000000", "--batch-size", "2"]
+    error = refused([*SMALL, *options, "--out", str(tmp_path / "run")], capsys)
+    assert "a batch of 2 images of 1000000x1000000 takes 8,000 GB, and this machine" in error
 
 
 def test_fewer_epochs_than_were_run_are_refused(few_images, no_pictures, tmp_path, capsys, stop_at):

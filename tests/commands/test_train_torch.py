@@ -19,6 +19,8 @@ from nin_gluon.training.run import Run
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("slim")
+
 SMALL = ["--engine", "torch", "--resize", "67", "--batch-size", "8", "--epochs", "2", "--init",
          "he", "--lr", "0.01", "--momentum", "0.9", "--dataset", "fashion-mnist"]
 CIFAR = ["--engine", "torch", "--model", "cifar_nin", "--resize", "28", "--batch-size", "8",

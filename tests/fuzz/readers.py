@@ -16,7 +16,7 @@ from mxnet.gluon import nn
 from PIL import Image
 
 from nin_gluon import InputError, models, runtime
-from nin_gluon.analysis.own_images import read_image
+from nin_gluon.analysis.own_images import fit, read_file, read_image
 from nin_gluon.analysis.signal import Signal
 from nin_gluon.data.archive import unpack
 from nin_gluon.data.cifar_records import RECORD, read_records
@@ -34,6 +34,8 @@ from nin_gluon.experiments.records import record_from_json, record_to_json
 from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.seed_groups import groups_of
 from nin_gluon.experiments.stores import ExerciseFile, read_record, write_record
+from nin_gluon.pretrained import read_weights, write_weights
+from nin_gluon.pretrained.weights import checksum
 from nin_gluon.settings import MODES, TEXTBOOK
 from nin_gluon.training import checkpoint
 from nin_gluon.training.checkpoint import net_parameters
@@ -42,11 +44,13 @@ from nin_gluon.training.history import EpochRecord, read_history
 from nin_gluon.training.hosts import read_hosts
 from nin_gluon.training.progress_marks import read_marks
 from nin_gluon.training.run_folder import read_config
+from nin_gluon.training.saved_parameters import read_in_net_order
 from nin_gluon.training.tally import Tally
 from tests.data.small_cifar import OFFICIAL, packed, records
 from tests.experiments.made_runs import BOOK, book_records, make_book_run, make_record
 from tests.fuzz.cases import MEGABYTE, Sample
 from tests.fuzz.mutations import mutated
+from tests.pretrained.made_weights import made_weights
 
 try:
     import torch
@@ -211,14 +215,40 @@ def exported(folder):
     net(nd.ones((1, INPUTS)))
     net.export(str(folder / "model"), 3)
     file = folder / "model-0003.params"
+    wanted = [net_parameters.entry_of(name, parameter)
+              for name, parameter in net_parameters.named_parameters(net).items()]
 
     def read():
         try:
-            net_parameters.set_parameters(net, net_parameters.read_exported(file, net), mx.cpu())
+            net_parameters.set_parameters(net, read_in_net_order(file, wanted), mx.cpu())
         except ValueError as error:
             raise InputError(str(error)) from None
 
     return Sample(file, read, 4 * PARAMETERS)
+
+
+@reader("a trained net (.safetensors)")
+def trained_net(folder):
+    """As usual; or a change within the metadata, with the checksum right again."""
+    file = folder / "net.safetensors"
+    weights = made_weights("cifar_nin", 28)
+    small = {"000.weight": np.ones((9, 7), np.float32), "001.bias": np.ones(9, np.float32)}
+    write_weights(file, replace(weights, parameters=small))
+
+    def mutate(content, seed):
+        if seed % 2:
+            return mutated(content, seed)
+        length, = struct.unpack("<Q", content[:8])
+        header, data = json.loads(content[8:8 + length]), content[8 + length:]
+        metadata = header["__metadata__"]
+        del metadata["sha256"]
+        name = sorted(metadata)[seed // 2 % len(metadata)]
+        metadata[name] = mutated(metadata[name].encode(), seed).decode("utf-8", "replace")
+        metadata["sha256"] = checksum(metadata, data)
+        packed = json.dumps(header).encode()
+        return struct.pack("<Q", len(packed)) + packed + data
+
+    return Sample(file, lambda: read_weights(file), mutate=mutate)
 
 
 # ------------------------------------------------------------------ PyTorch
@@ -244,6 +274,20 @@ def torch_engine_checkpoint(name):
         return Sample(path / name, lambda: checkpoint.load(path, engine), 4 * PARAMETERS)
 
     return make
+
+
+def torch_run(folder):
+    """The net of a run of ``--engine torch``, as export reads it where there is no checkpoint."""
+    from nin_gluon.exports.trained import read_run
+    from nin_gluon.torch_models.nets import known_net
+    from nin_gluon.training.torch_engine import TorchEngine
+
+    run = make_book_run(folder / "run", 0, engine="torch", model="cifar_nin", resize=28,
+                        dataset="fashion-mnist")
+    (run / "checkpoint" / "epoch-0006-step-000000").rmdir()
+    net = known_net("cifar_nin", 1, 28)
+    TorchEngine(net, torch.device("cpu"), None, None, 8).export(run, 5)
+    return Sample(run / "model-0005.safetensors", lambda: read_run(run), 8 * 10**6)
 
 
 def torch_checkpoint(folder):
@@ -348,6 +392,7 @@ if torch:
     for name in ("state.json", "net.safetensors", "optimizer.safetensors"):
         READERS[f"checkpoint of PyTorch: {name}"] = torch_engine_checkpoint(name)
     READERS["PyTorch: config.json"] = torch_config
+    READERS["PyTorch: model-NNNN.safetensors"] = torch_run
     READERS["PyTorch: checkpoint.safetensors"] = torch_safetensors
     READERS["PyTorch of 0.1: checkpoint.pt"] = torch_old
 
@@ -534,8 +579,12 @@ def own_image(folder):
     buffer = io.BytesIO()
     Image.fromarray(IMAGES[0].astype(np.uint16) * 256).save(buffer, "PNG")
     contents.append(buffer.getvalue())
-    return Sample(file, lambda: read_image(str(file), (28, 28, 1), False, "Fashion-MNIST"),
-                  1500 * MEGABYTE, contents=contents)  # for 64 million pixels, the most there are
+    def read():
+        read_image(str(file), (28, 28, 1), False, "Fashion-MNIST")
+        fit(read_file(str(file)), (28, 28, 1))
+
+    # For 64 million pixels, the most there are.
+    return Sample(file, read, 1500 * MEGABYTE, contents=contents)
 
 
 # ------------------------------------------------------------------ jobs

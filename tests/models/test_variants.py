@@ -58,10 +58,33 @@ def test_reducing_in_steps():
     assert cost("nin_variant,reduce=10-10-10") == cost("nin")
 
 
+def test_the_last_relu_and_the_last_biases():
+    X = nd.random.uniform(shape=(2, 1, 67, 67))
+    net, without, lifted = (get_model(f"nin_variant{options}") for options in
+                            ("", ",last_relu=0", ",last_bias=0.25"))
+    for each in (net, without, lifted):
+        each.initialize(initializer("he"))
+        each(X)
+        for parameter, other in zip(net.collect_params().values(),
+                                    each.collect_params().values()):
+            if other.name.endswith("weight"):
+                other.set_data(parameter.data())
+    biases = [p.data().asnumpy() for name, p in lifted.collect_params().items() if "bias" in name]
+    assert [set(bias) for bias in biases] == [{0.0}] * 9 + [{0.25}] * 3
+    maps, raw = maps_and_head(net)[0](X).asnumpy(), maps_and_head(without)[0](X).asnumpy()
+    assert raw.min() < 0
+    np.testing.assert_array_equal(np.maximum(raw, 0), maps)
+    for each in (without, lifted):  # as the fast forms compute them
+        np.testing.assert_allclose(optimize_for_training(each)(X).asnumpy(), each(X).asnumpy(),
+                                   rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("options, complaint", [
-    ("inner=-1", "inner=-1"), ("inner_kernel=2", "inner_kernel=2"), ("inner_kernel=0", "odd"),
+    ("inner=-1", "inner=-1"), ("inner=101", "0 to 100"), ("inner_kernel=101", "up to 99"),
+    ("inner_kernel=2", "inner_kernel=2"), ("inner_kernel=0", "odd"),
     ("reduce=96", "3 numbers"), ("reduce=96-96-11", "the 10 classes"), ("reduce=a", "no list"),
     ("reduce=0-0-10", "no list"), ("inner=1,reduce=96-96-10", "2 numbers"), ("inner=x", "no int"),
+    ("last_relu=2", "last_relu is 2"), ("last_bias=nan", "last_bias is nan"),
 ])
 def test_what_cannot_be_built_is_named(options, complaint):
     with pytest.raises(InputError, match=complaint):

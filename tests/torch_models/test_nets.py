@@ -7,7 +7,7 @@ from mxnet import nd
 
 from nin_gluon import models
 from nin_gluon.errors import InputError
-from nin_gluon.models.geometry import smallest_input
+from nin_gluon.models.geometry import receptive_field, smallest_input
 
 torch = pytest.importorskip("torch")
 
@@ -16,7 +16,8 @@ from nin_gluon.torch_models.initializer import initialize  # noqa: E402
 
 NETS = [("nin", 67, 1), ("nin,head=fc", 70, 1), ("mlpconv_nin,head=fc_dropout,classes=7", 67, 3),
         ("cifar_nin", 32, 3), ("cifar_nin,head=fc", 28, 1), ("nin_variant,inner=1", 67, 1),
-        ("nin_variant,inner_kernel=3,reduce=96-96-10", 67, 1), ("nin_variant,inner=0", 67, 1)]
+        ("nin_variant,inner_kernel=3,reduce=96-96-10", 67, 1), ("nin_variant,inner=0", 67, 1),
+        ("nin_variant,last_relu=0,last_bias=0.5", 67, 1)]
 
 
 def twins(name, size, channels):
@@ -92,3 +93,26 @@ def test_weights_come_from_gluons_ranges(init, name, size, channels):
             if init == "xavier":
                 assert np.abs(mine).max() == pytest.approx(np.abs(wanted).max(), rel=0.2)
                 assert np.abs(mine).max() < 1.74 * mine.std() * (1 + few)  # uniform
+
+
+@pytest.mark.parametrize("init", ["xavier", "identity"])
+def test_the_last_biases_start_from_what_the_net_names(init):
+    net = nets.get_model("nin_variant,last_bias=0.25")
+    with torch.no_grad():
+        net(torch.zeros(1, 1, 67, 67))
+    initialize(net, init)
+    biases = [set(p.tolist()) for name, p in net.named_parameters() if name.endswith("bias")]
+    assert biases == [{0.0}] * 9 + [{0.25}] * 3
+
+
+@pytest.mark.parametrize("model, size", [("nin", 90), ("mlpconv_nin", 90), ("cifar_nin", 32),
+                                         ("nin_variant,inner_kernel=3", 90), ("nin,head=fc", 67)])
+def test_maps_and_their_places_are_those_of_gluon(model, size):
+    net = nets.known_net(model, 1, size).eval()
+    maps, head = nets.maps_and_head(net)
+    assert nets.receptive_field(maps) == receptive_field(
+        models.maps_and_head(models.get_model(model))[0])
+    X = torch.rand(2, 1, size, size)
+    with torch.no_grad():
+        assert maps(X).shape[:2] == (2, 10)
+        torch.testing.assert_close(head(maps(X)), net(X))

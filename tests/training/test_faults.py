@@ -21,6 +21,8 @@ from nin_gluon.training.history import read_history
 
 resource = pytest.importorskip("resource")
 
+pytestmark = pytest.mark.usefixtures("slim")
+
 OPTIONS = ["--resize", "67", "--batch-size", "16", "--epochs", "2", "--init", "he", "--lr", "0.01",
            "--momentum", "0.9", "--dataset", "fashion-mnist", "--checkpoint-every", "2"]
 

@@ -16,6 +16,7 @@ STEPS = 20
 RECIPES = {**{name: preset.settings for name, preset in PRESETS.items()},
            "sgd, decay": Settings(wd=0.1), "momentum, decay": Settings(momentum=0.9, wd=0.01),
            "momentum, cosine": Settings(momentum=0.5, schedule="cosine"),
+           "warm-up": Settings(schedule="warmup"),
            "adam, decay, step": Settings(optimizer="adam", lr=0.01, wd=0.01, schedule="step")}
 
 
@@ -47,7 +48,7 @@ def test_updates_are_mxnets(name):
     assert optimizer.updates == STEPS
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine", "step"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "step", "warmup"])
 @pytest.mark.parametrize("steps", [1, 2, 9, 10, 137])
 def test_schedules_are_mxnets(schedule, steps):
     settings = Settings(lr=0.3, schedule=schedule)

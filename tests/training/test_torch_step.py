@@ -60,7 +60,9 @@ def outcome(settings, mode="eager"):
             results.append(run.engine.train_step(X, y))
             run.engine.seed_step(0, 1, step + 1)
     X, _ = next(iter(run.test_iter))
-    return (run.engine.fetch(results), evaluate(run.engine, run.test_iter), run.engine.predict(X),
+    predicted = run.engine.predict(X)
+    assert (run.engine.maps_and_scores(X)[1].argmax(axis=1) == predicted).all()
+    return (run.engine.fetch(results), evaluate(run.engine, run.test_iter), predicted,
             run.engine.parameters(), run.engine.optimizer_state())
 
 
@@ -100,6 +102,31 @@ def test_a_replayed_step_is_the_step(name, monkeypatch):
     assert recordings == [3, 3, 30, 30]
     # A rate that is a tensor is multiplied in another order.
     assert_same(eager, replayed, exact=False)
+
+
+def test_gradients_are_those_of_the_last_replay(monkeypatch):
+    """Each graph writes into gradients of its own."""
+    weight = torch.ones(1, requires_grad=True)
+
+    def step(X):
+        weight.grad = None
+        l = (weight * X).sum()
+        l.backward()
+        return l.detach()
+
+    def capture(call, device):
+        result, gradient = call(), weight.grad
+
+        def replay():
+            result.copy_(call())
+            gradient.copy_(weight.grad)
+
+        return replay, result
+
+    monkeypatch.setattr(torch_step, "capture", capture)
+    replay = torch_step.Replay(step, CPU, [weight])
+    for X in (torch.ones(2), 5 * torch.ones(3), 7 * torch.ones(2)):
+        assert replay(X) == weight.grad == X.sum()
 
 
 @pytest.mark.parametrize("name", RECIPES)

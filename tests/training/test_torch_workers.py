@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from nin_gluon import train
 from nin_gluon.training.history import parse_log, read_history
 
 pytest.importorskip("torch")
@@ -57,20 +58,6 @@ def assert_same_run(one, other):
                                    atol=1e-3 * np.abs(value).max())
 
 
-def test_two_processes_train_as_one_with_the_doubled_batch(one_process, options, tmp_path):
-    folder = tmp_path / "run"
-    job = run([*TWO, *options, "--batch-size", "4", "--out", str(folder)])
-    assert job.returncode == 0, job.stderr
-    lines = job.stdout.splitlines()
-    assert lines[0] == "training on cpu(0)" and len(parse_log(job.stdout)) == 2  # process 0 speaks
-    assert_same_run(folder, one_process)
-    config = json.loads((folder / "config.json").read_text())
-    assert (config["workers"], config["batch_size"]) == (2, 4)
-    alone = run([*ONE, "--resume", str(folder)])
-    assert alone.returncode == 2 and alone.stderr.count("\n") == 1
-    assert "go on with it torchrun --nproc_per_node 2 --no-python" in alone.stderr
-
-
 def process_of(folder, rank):
     """The process id of a worker of the job that trains in this folder."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -84,7 +71,7 @@ def process_of(folder, rank):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="looks into Linux's /proc")
-def test_a_killed_process_ends_the_job_and_its_checkpoint_goes_on(one_process, options, tmp_path):
+def test_two_processes_train_as_one_though_one_was_killed(one_process, options, tmp_path, capsys):
     folder = tmp_path / "run"
     process = subprocess.Popen(
         [*TWO, *options, "--batch-size", "4", "--checkpoint-every", "1", "--out", str(folder)],
@@ -98,6 +85,15 @@ def test_a_killed_process_ends_the_job_and_its_checkpoint_goes_on(one_process, o
     _, error = process.communicate(timeout=120)
     assert process.returncode != 0
     assert "go on with: torchrun --nproc_per_node 2 --no-python" in error
-    rest = run([*TWO, "--resume", str(folder)])
-    assert rest.returncode == 0, rest.stderr
+    assert train.main(["--resume", str(folder)]) == 2  # a single process cannot go on with it
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "go on with it torchrun --nproc_per_node 2 --no-python" in error
+
+    job = run([*TWO, "--resume", str(folder)])
+    assert job.returncode == 0, job.stderr
+    lines = job.stdout.splitlines()
+    assert lines[0] == "training on cpu(0)" and len(parse_log(job.stdout)) == 2  # process 0 speaks
     assert_same_run(folder, one_process)
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["workers"], config["batch_size"]) == (2, 4)

@@ -21,7 +21,9 @@ from tests.linux_processes import AVAILABLE, listening, processes_with
 NO_DROPOUT = """
 import functools, sys
 from nin_gluon import models, train
+from tests import slim_nin
 models.MODELS["nin"] = functools.partial(models.nin, dropout=0)
+slim_nin.slim("mxnet")
 sys.exit(train.main(sys.argv[1:]))
 """
 TRAIN = [sys.executable, "-c", NO_DROPOUT]
@@ -85,7 +87,8 @@ def one_process(tmp_path_factory, settings):
     return folder
 
 
-def test_two_workers_train_as_one_process_with_the_doubled_batch(one_process, settings, tmp_path):
+def test_two_workers_train_as_one_process_with_the_doubled_batch(one_process, settings, tmp_path,
+                                                                 capsys):
     folder = tmp_path / "run"
     job = run(launched(*TRAIN, *settings, "--kvstore", "dist_sync", "--batch-size", "4", "--out",
                        str(folder)))
@@ -100,10 +103,9 @@ def test_two_workers_train_as_one_process_with_the_doubled_batch(one_process, se
     config = json.loads((folder / "config.json").read_text())
     assert (config["kvstore"], config["workers"], config["batch_size"]) == ("dist_sync", 2, 4)
     assert "nin_gluon.launch:" not in job.stderr
-    # A single process cannot resume it.
-    alone = run([*TRAIN, "--resume", str(folder)])
-    assert alone.returncode == 2 and alone.stderr.count("\n") == 1
-    assert "python -m nin_gluon.launch -n 2 -s 1 -- " in alone.stderr
+    assert train.main(["--resume", str(folder)]) == 2  # a single process cannot go on with it
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "python -m nin_gluon.launch -n 2 -s 1 -- " in error
 
 
 def test_two_servers_and_two_devices_a_worker_do_too(one_process, settings, tmp_path):
@@ -176,8 +178,8 @@ def test_a_killed_worker_ends_the_job_and_its_checkpoint_goes_on(one_process, se
 
 
 def test_ctrl_c_saves_and_divergence_ends_the_job(pytestconfig, tmp_path, monkeypatch):
-    """On the real train command, dropout and all."""
-    command = [sys.executable, "-m", "nin_gluon.train", *SETTINGS, "--dataset",
+    """With dropout, as users have it."""
+    command = [sys.executable, "-m", "tests.slim_nin", "train", *SETTINGS, "--dataset",
                pytestconfig.dataset, "--kvstore", "dist_sync", "--batch-size", "4"]
     mark = f"NIN_GLUON_TEST={tmp_path}"
     monkeypatch.setenv(*mark.split("="))

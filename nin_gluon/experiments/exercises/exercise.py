@@ -89,6 +89,8 @@ class Exercise:
     minutes: int  # by default, about, on two cores with AMX
     stall: bool = False  # whether the table shows the stall at ln 10 and the classes alive
     signals: Tuple[str, ...] = ()  # initializations whose untrained nets a signal goes through
+    odds: bool = False  # whether classes are followed from before the first step to the end
+    seeds: range = range(3)  # by default
 
 
 def chosen_parts(exercise: Exercise, names: Optional[Sequence[str]] = None, full: bool = False,

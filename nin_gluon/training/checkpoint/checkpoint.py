@@ -23,10 +23,10 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
+from nin_gluon.array_files import write_safetensors
 from nin_gluon.atomic_files import explained
 from nin_gluon.checked_files import naming, parse_json, read_text
 from nin_gluon.errors import InputError
-from nin_gluon.training.checkpoint.array_files import write_safetensors
 from nin_gluon.training.engine import Engine
 from nin_gluon.training.history import EpochRecord, parse_history
 from nin_gluon.training.tally import Tally

@@ -3,33 +3,10 @@
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple
 
-from nin_gluon.training.checkpoint.array_files import Accept, Entry, read_safetensors
+from nin_gluon.array_files import Entry, read_safetensors, total
 from nin_gluon.training.engine import OptimizerArrays
 
-__all__ = ["check_completeness", "need", "read_optimizer_arrays", "same", "total"]
-
-
-def total(entries: Sequence[Entry]) -> int:
-    """Bytes of data."""
-    return sum(entry.nbytes for entry in entries)
-
-
-def same(wanted: List[Entry], in_order: bool = False) -> Accept:
-    """Accepts what is in a file if it is just this, in any order or in this one."""
-
-    def accept(entries: List[Entry]) -> None:
-        if len(entries) != len(wanted):
-            raise ValueError(f"{len(entries)} arrays instead of {len(wanted)}")
-        by_name = {entry.name: entry for entry in entries}
-        for i, mine in enumerate(wanted):
-            found = entries[i] if in_order else by_name.get(mine.name)
-            if found is None or found.name != mine.name:
-                raise ValueError(f"it has no {mine.name} where the net has one")
-            if (found.shape, found.dtype) != (mine.shape, mine.dtype):
-                raise ValueError(f"{mine.name} is not of the net's shape and type, "
-                                 f"{mine.shape} and {mine.dtype.name}")
-
-    return accept
+__all__ = ["check_completeness", "need", "read_optimizer_arrays"]
 
 
 def read_optimizer_arrays(path: Path, expected: Dict[Tuple[str, str], Entry]) -> OptimizerArrays:

@@ -11,16 +11,9 @@ import mxnet as mx
 import numpy as np
 from mxnet import gluon
 
-from nin_gluon.training.checkpoint.array_files import (
-    BFLOAT16,
-    Entry,
-    read_params,
-    read_safetensors,
-)
-from nin_gluon.training.checkpoint.checks import same, total
+from nin_gluon.array_files import BFLOAT16, Entry, read_params, read_safetensors, same, total
 
-__all__ = ["entry_of", "infer_shapes", "named_parameters", "read_exported", "read_parameters",
-           "set_parameters"]
+__all__ = ["entry_of", "infer_shapes", "named_parameters", "read_parameters", "set_parameters"]
 
 
 def named_parameters(net: gluon.Block) -> Dict[str, gluon.Parameter]:
@@ -100,19 +93,6 @@ def read_parameters(folder: Path, net: gluon.Block) -> List[np.ndarray]:
         wanted = [entry_of(name, p) for name, p in parameters.items()]
         found = read_safetensors(folder / "net.safetensors", total(wanted), same(wanted))
     return [found[entry.name] for entry in wanted]
-
-
-def read_exported(path: Path, net: gluon.Block) -> List[np.ndarray]:
-    """The parameters in a ``model-NNNN.params``, as `read_parameters` gives them.
-
-    They are in the net's order there, under names that depend on what was built before it.
-    """
-    wanted = [entry_of(role(p.name), p) for p in net.collect_params().values()]
-
-    def accept(entries: List[Entry]) -> None:
-        same(wanted, in_order=True)([Entry(role(e.name), e.shape, e.dtype) for e in entries])
-
-    return list(read_params(path, total(wanted), accept).values())
 
 
 def set_parameters(net: gluon.Block, values: List[np.ndarray], ctx: Any) -> None:

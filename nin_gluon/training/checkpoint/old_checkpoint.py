@@ -4,8 +4,8 @@ import io
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+from nin_gluon.array_files import Entry, read_entry, scan_ndarray
 from nin_gluon.checked_files import naming, open_file
-from nin_gluon.training.checkpoint.array_files import Entry, read_entry, scan_ndarray
 from nin_gluon.training.engine import OptimizerArrays
 from nin_gluon.training.inert_pickle import TRAINER, Made, read_pickle
 

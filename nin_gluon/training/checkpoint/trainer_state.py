@@ -10,8 +10,8 @@ from typing import Any, Dict, List, Tuple
 import mxnet as mx
 from mxnet import gluon
 
+from nin_gluon.array_files import Entry
 from nin_gluon.training.checkpoint import old_checkpoint
-from nin_gluon.training.checkpoint.array_files import Entry
 from nin_gluon.training.checkpoint.checks import check_completeness, need, read_optimizer_arrays
 from nin_gluon.training.engine import OptimizerArrays
 

@@ -11,9 +11,9 @@ from mxnet import autograd, nd
 from mxnet.contrib import amp
 from safetensors.numpy import load_file
 
+from nin_gluon.array_files import write_safetensors
 from nin_gluon.errors import InputError, WriteError
 from nin_gluon.training import checkpoint
-from nin_gluon.training.checkpoint.array_files import write_safetensors
 from nin_gluon.training.gluon_engine import seed_step
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.loop import Tally

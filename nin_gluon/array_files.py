@@ -10,7 +10,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 import safetensors
@@ -25,8 +25,8 @@ from nin_gluon.checked_files import (
     unpack,
 )
 
-__all__ = ["BFLOAT16", "Entry", "read_entry", "read_params", "read_safetensors", "scan_ndarray",
-           "write_safetensors"]
+__all__ = ["BFLOAT16", "Accept", "Entry", "read_entry", "read_params", "read_safetensors", "same",
+           "scan_ndarray", "scan_safetensors", "total", "write_safetensors"]
 
 # How MXNet shows bfloat16, which NumPy lacks: the bits, as a record of one field.
 BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
@@ -65,6 +65,29 @@ class Entry:
 Accept = Callable[[List[Entry]], None]
 
 
+def total(entries: Sequence[Entry]) -> int:
+    """Bytes of data."""
+    return sum(entry.nbytes for entry in entries)
+
+
+def same(wanted: List[Entry], in_order: bool = False) -> Accept:
+    """Accepts what is in a file if it is just this, in any order or in this one."""
+
+    def accept(entries: List[Entry]) -> None:
+        if len(entries) != len(wanted):
+            raise ValueError(f"{len(entries)} arrays instead of {len(wanted)}")
+        by_name = {entry.name: entry for entry in entries}
+        for i, mine in enumerate(wanted):
+            found = entries[i] if in_order else by_name.get(mine.name)
+            if found is None or found.name != mine.name:
+                raise ValueError(f"it has no {mine.name} where the net has one")
+            if (found.shape, found.dtype) != (mine.shape, mine.dtype):
+                raise ValueError(f"{mine.name} is not of the net's shape and type, "
+                                 f"{mine.shape} and {mine.dtype.name}")
+
+    return accept
+
+
 @contextlib.contextmanager
 def opened(path: Path, most_bytes: int) -> Iterator[BinaryIO]:
     """Open a file of arrays; whatever is wrong with it is a ValueError that names it."""
@@ -77,12 +100,17 @@ def opened(path: Path, most_bytes: int) -> Iterator[BinaryIO]:
 # ------------------------------------------------------------------ safetensors
 
 
-def write_safetensors(path: Path, arrays: Dict[str, np.ndarray]) -> None:
-    """Write arrays of float64, float32, float16 or `BFLOAT16` as a safetensors file, to the bit."""
+def write_safetensors(path: Path, arrays: Dict[str, np.ndarray],
+                      metadata: Optional[Dict[str, str]] = None) -> None:
+    """Write arrays of float64, float32, float16 or `BFLOAT16` as a safetensors file, to the bit.
+
+    `metadata` goes into the file's header.
+    """
     kinds = {dtype: WRITTEN_DTYPES[name] for name, dtype in SAFETENSORS_DTYPES.items()}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     Path(path).write_bytes(safetensors.serialize(
-        {name: tensor_spec(kinds[array.dtype], array) for name, array in arrays.items()}))
+        {name: tensor_spec(kinds[array.dtype], array) for name, array in arrays.items()},
+        metadata))
 
 
 def tensor_spec(dtype: str, array: np.ndarray) -> Any:
@@ -105,20 +133,20 @@ def read_safetensors(path: Path, most_bytes: int, accept: Accept) -> Dict[str, n
         The file is damaged, or not what `accept` wants.
     """
     with opened(path, most_bytes + LONGEST_HEADER + 8) as file:
-        entries = scan_safetensors(file, size_of(file))
+        entries, _ = scan_safetensors(file, size_of(file))
         accept(entries)
         return {entry.name: read_entry(file, entry) for entry in entries}
 
 
-def scan_safetensors(file: BinaryIO, size: int) -> List[Entry]:
-    """What the header says, in the order of the data."""
+def scan_safetensors(file: BinaryIO, size: int) -> Tuple[List[Entry], Dict[str, Any]]:
+    """What the header says: the arrays, in the order of the data, and the metadata, unchecked."""
     length, = unpack(file, "<Q")
     if length > min(size - 8, LONGEST_HEADER):
         raise ValueError("the header is longer than the file or than any header of ours")
     header = parse_json(exactly(file, length))
     if not isinstance(header, dict):
         raise ValueError("the header is not a JSON object")
-    header.pop("__metadata__", None)
+    metadata = header.pop("__metadata__", None)
     entries, ends = [], {}
     for name, described in header.items():
         if not isinstance(described, dict) or set(described) != {"dtype", "shape", "data_offsets"}:
@@ -143,7 +171,7 @@ def scan_safetensors(file: BinaryIO, size: int) -> List[Entry]:
         position = ends[entry.name]
     if position != size:
         raise ValueError("the file does not end where its arrays do")
-    return entries
+    return entries, metadata if isinstance(metadata, dict) else {}
 
 
 def are_counts(value: Any) -> bool:

@@ -9,13 +9,13 @@ import pytest
 from mxnet import nd
 from safetensors.numpy import load_file, save_file
 
-from nin_gluon.checked_files import parse_json
-from nin_gluon.training.checkpoint.array_files import (
+from nin_gluon.array_files import (
     BFLOAT16,
     read_params,
     read_safetensors,
     write_safetensors,
 )
+from nin_gluon.checked_files import parse_json
 
 BITS = np.array([[0, 1, 0x3F80, 0x7F80], [0x7FC1, 0x8000, 0xFF80, 0xFFFF]], np.uint16)
 ARRAYS = {

@@ -1,0 +1,82 @@
+"""What a seed decides before the first step: which classes are dead, how small the signal is.
+
+Only what a run starts from enters: its initial parameters, and real images.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Optional, Tuple
+
+import numpy as np
+
+from nin_gluon.settings import Settings
+
+__all__ = ["IMAGES", "InitialState", "measure_start"]
+
+IMAGES = 256  # of the test set
+
+
+@dataclass(frozen=True)
+class InitialState:
+    """An untrained net, as some test images see it.
+
+    Attributes
+    ----------
+    living : tuple of int
+        Numbers of the classes that have a score above zero for any image.
+    spread : float
+        How far a class's score differs from image to image: standard deviation, root mean square
+        over the classes.
+    positive : tuple of float
+        Of the last layer, for each class: the share of places of its map, over all images, at which
+        the value that enters the ReLU is above zero.
+    positive_before : float
+        The same of the layer before it, over all channels.
+    """
+
+    living: Tuple[int, ...]
+    spread: float
+    positive: Tuple[float, ...]
+    positive_before: float
+
+
+def measure_start(settings: Settings, data_dir: Optional[str] = None) -> InitialState:
+    """Measure the net that a Gluon run with these settings starts from, on the CPU in float32.
+
+    Parameters
+    ----------
+    settings : Settings
+        With data set and image size settled.
+    data_dir : str, optional
+        Folder with the data set's files.
+    """
+    import mxnet as mx
+
+    from nin_gluon.models.geometry import leaves
+    from nin_gluon.settings import TEXTBOOK
+    from nin_gluon.training.gluon_run import prepare
+    from nin_gluon.training.run_folder import Environment, RunConfig
+    from nin_gluon.training.workers import join
+
+    images = min(IMAGES, settings.limit or IMAGES)
+    given = settings.but(limit=images, batch_size=min(images, settings.batch_size),
+                         dtype=TEXTBOOK.dtype, engine="gluon", validation=None)
+    run = prepare(RunConfig("", given, Environment(ctx="cpu", data_dir=data_dir)), [mx.cpu()],
+                  join("device"))
+    engine: Any = run.engine
+    net, positive, before, scores = engine.net, [], [], []
+    last = [layer for layer in leaves(net) if isinstance(layer, mx.gluon.nn.Conv2D)][-1]
+    for X, _ in run.test_iter:
+        x = X
+        for layer in leaves(net):
+            if layer is last:
+                before.append((x > 0).mean().asscalar())
+                maps = mx.nd.Convolution(x, last.weight.data(), last.bias.data(), **last._kwargs)
+                positive.append((maps > 0).mean(axis=(0, 2, 3)).asnumpy())
+            x = layer(x)
+        scores.append(x.asnumpy())
+    values = np.concatenate(scores).astype(np.float64)
+    return InitialState(
+        living=tuple(int(number) for number in np.flatnonzero((values > 0).any(axis=0))),
+        spread=float(np.sqrt(values.var(axis=0).mean())),
+        positive=tuple(float(share) for share in np.mean(positive, axis=0)),
+        positive_before=float(np.mean(before)))

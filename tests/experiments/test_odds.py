@@ -1,0 +1,89 @@
+"""When classes die, and what the start tells about the end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nin_gluon.analysis.initial_state import InitialState
+from nin_gluon.experiments.comparisons import compare
+from nin_gluon.experiments.exercises.registry import EXERCISES
+from nin_gluon.experiments.odds import deaths, escape_epoch, format_odds, rank_correlation, ranks
+from nin_gluon.experiments.records import record_from_json, record_to_json
+from tests.experiments.made_runs import make_record
+
+PART = EXERCISES["lottery"].parts[0]
+ALL = tuple(range(10))
+
+
+def run(label, seed, start, *living, escape=None):
+    settings = PART.settings_of(label, "float32", seed).but(dataset="fashion-mnist")
+    living = [*living, *[living[-1]] * (settings.epochs - len(living))]
+    record = make_record(settings, [(2.0, 0.2, len(alive) / 10 - 0.05) for alive in living],
+                         parameters=10, macs=10**6, test_images=10000, steps=940, stall=100,
+                         escape_step=escape, start=InitialState(start, 1e-4, (0.5,) * 10, 0.5))
+    return replace(record, history=tuple(replace(epoch, living=alive) for epoch, alive in
+                                         zip(record.history, living)))
+
+
+def test_each_death_has_its_moment():
+    # 94 steps an epoch: the loss leaves ln 10 in the third.
+    record = run("textbook", 0, (0, 1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 6, 8), (2, 3, 4, 5, 6, 8),
+                 (3, 4, 5, 6, 8), (4, 5, 6, 8), escape=200)
+    assert escape_epoch(record) == 3
+    assert deaths(record) == {"before step 1": 2, "at ln 10": 2, "in the epoch of the escape": 1,
+                              "later": 1, "came back": 1}  # 7, 9; 0, 1; 2; 3; 8
+    assert sum(deaths(record).values()) - 1 == 10 - 4
+    never = replace(record, escape_step=None)
+    assert deaths(never)["at ln 10"] == 4
+
+
+def test_a_class_that_comes_and_goes_dies_when_it_is_last_seen():
+    record = run("textbook", 0, ALL, ALL[1:], ALL, ALL[1:], escape=1)
+    assert deaths(record) == {"later": 1, "came back": 0}
+
+
+def test_the_text_has_the_odds_of_each_variant():
+    records = [run("textbook", seed, ALL[: 4 + seed], ALL[: 3 + seed], escape=500)
+               for seed in range(7)]
+    records += [run("identity", seed, ALL, ALL, escape=5) for seed in range(3)]
+    found, = compare([replace(PART, settings=PART.settings.but(dataset="fashion-mnist"))], records)
+    text = format_odds(found)
+    rows = [line.split() for line in text.splitlines()]
+    assert ["textbook", "7", "4", "7", "10", "3", "6", "9", "1", "0.03", "to", "0.51", "0"] in rows
+    assert ["identity", "3", "10", "10", "10", "10", "10", "10", "3", "0.44", "to", "1.00",
+            "0"] in rows
+    assert "at the start and at the end +1.00 (by chance as far from 0 in 0.00" in text
+    assert "of 49 classes that started alive 42 ended alive." in text
+    assert "identity: in all 3 runs as many classes live at the start" in text
+
+
+def test_runs_of_which_too_little_is_known_are_left_out():
+    known = run("textbook", 0, ALL, ALL)
+    blind = replace(known, settings=known.settings.but(seed=1), start=None)
+    found, = compare([replace(PART, settings=PART.settings.but(dataset="fashion-mnist"))],
+                     [known, blind])
+    assert " 1 " in format_odds(found).splitlines()[4]
+    assert format_odds(replace(found, rows={"textbook": {1: blind}})) == (
+        "No run says which classes were alive.")
+
+
+def test_the_start_is_kept_in_the_record():
+    record = run("textbook", 0, (1, 2), ALL)
+    content = record_to_json(record)
+    assert content["start"]["living"] == [1, 2]
+    assert record_from_json(content) == record
+    for wrong in ({"living": [2, 1]}, {"positive": [2]}, {"spread": float("nan")}, {"more": 1}):
+        with pytest.raises(ValueError):
+            record_from_json({**content, "start": {**content["start"], **wrong}})
+
+
+def test_rank_correlation():
+    assert ranks([3, 1, 1, 2]).tolist() == [4, 1.5, 1.5, 3]
+    x, y = [1, 2, 3, 4, 5, 6, 7], [2, 1, 4, 3, 6, 5, 7]
+    value, chance = rank_correlation(x, y)
+    # Spearman's formula for values without ties: 1 - 6 sum(d^2) / (n (n^2 - 1)).
+    assert value == pytest.approx(1 - 6 * 6 / (7 * 48))
+    assert 0 < chance < 0.05
+    draw = np.random.RandomState(1)
+    assert rank_correlation(draw.rand(40), draw.rand(40))[1] > 0.05
