@@ -52,6 +52,7 @@ ONLY = ("correctness", "throughput", "textbook", "tuned", "paper")
 
 SAVING = 20.0  # seconds that a run gets to save itself, once it is told to stop
 LEAVING = 10.0  # and that any part gets to end
+LONGEST = 180.0  # that a part which is no run may take: one that hangs must not take all the time
 NUMBERS = ("train_images_per_s", "eval_images_per_s", "memory_mb", "seconds", "test_acc")
 RUN = ("of", "seconds", "test_acc", "reached")  # what the figures of a run have beside its epochs
 KEPT = ("config.json", "history.jsonl", "progress.jsonl", "diverged.txt")  # of a run, in the zip
@@ -92,8 +93,11 @@ def main(argv=None):
     results = Results(out, args.device)
     load_once(args.device)
     for name, part, settings in plan(args, results):
-        left = started + 60 * args.minutes - time.monotonic() - SAVING * (part == "train"
-                                                                          and args.device != "cpu")
+        left = started + 60 * args.minutes - time.monotonic()
+        if part != "train":
+            left = min(left, LONGEST)
+        elif args.device != "cpu":
+            left -= SAVING
         if left < 1:
             print(f"out of time before: {name}; the same command goes on", file=sys.stderr)
             break
