@@ -102,6 +102,7 @@ def main(argv=None):
             print(f"out of time before: {name}; the same command goes on", file=sys.stderr)
             break
         print(f"{name} ({left:.0f} s left)", file=sys.stderr, flush=True)
+        results.parts.pop(name, None)  # how it failed in an earlier call
         for found, figures in isolated(name, part, settings, left, out / "log.txt"):
             results.keep(found, figures)
             print(f"  {found}: {brief(figures)}", file=sys.stderr, flush=True)
@@ -258,7 +259,7 @@ def isolated(name, part, settings, seconds, log):
     """
     context = multiprocessing.get_context("fork")
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=child, args=(part, settings, sending, str(log)))
+    process = context.Process(target=child, args=(name, part, settings, sending, str(log)))
     process.start()
     sending.close()
     deadline, out_of_time = time.monotonic() + seconds, False
@@ -296,7 +297,7 @@ def stop(process):
     process.join()
 
 
-def child(part, settings, sending, log):
+def child(name, part, settings, sending, log):
     """In the new process: run the part, print into the log, send what it finds."""
     from benchmarks.gpu_parts import PARTS
 
@@ -309,10 +310,9 @@ def child(part, settings, sending, log):
     sys.stdout = sys.stderr = os.fdopen(1, "w", 1, closefd=False)
     print(f"--- {part} {json.dumps(settings)}", flush=True)
     try:
-        for name, figures in PARTS[part](settings):
-            sending.send_bytes(json.dumps([name, figures]).encode())
+        for found, figures in PARTS[part](settings):
+            sending.send_bytes(json.dumps([found, figures]).encode())
     except InputError as error:
-        name = settings.get("name", part)
         sending.send_bytes(json.dumps([name, {"failed": str(error)}]).encode())
     finally:
         sys.stdout.flush()

@@ -252,3 +252,30 @@ def test_a_call_that_is_killed_leaves_whole_results_and_the_next_goes_on(tmp_pat
     assert "machine (" not in told  # which was there
     parts = json.loads((tmp_path / "out" / "gpu.json").read_text())
     assert list(parts) == ["machine", "textbook 0"] and parts["textbook 0"]["finished"]
+
+
+def test_what_failed_once_and_then_passes_is_not_told_as_failed(tmp_path, monkeypatch, capsys):
+    working = []
+
+    def machine(settings):
+        yield "machine", {"device": "cpu"}
+
+    def check(settings):
+        if not working:
+            raise gpu.InputError("not yet")
+        yield settings["checked"], {"passed": True}
+
+    for name, part in (("machine", machine), ("resume", check), ("ddp", check), ("parity", check)):
+        monkeypatch.setitem(gpu_parts.PARTS, name, part)
+    monkeypatch.setattr(gpu, "correctness", lambda device, shared, results: (
+        (name, part, {"checked": found}) for name, part, found in
+        (("parity", "parity", "parity textbook auto"), ("ddp", "ddp", "ddp"))
+        if found not in results.whole()))
+    command = ["--device", "cpu", "--out", str(tmp_path / "out"), "--only", "correctness"]
+    assert gpu.main(command) == 1
+    assert "failed: parity, ddp; see" in capsys.readouterr().err
+    working.append(True)
+    assert gpu.main(command) == 0
+    assert list(gpu.read_results(tmp_path / "out" / "gpu.json")) == ["machine",
+                                                                     "parity textbook auto", "ddp"]
+    assert "2 of 2 checks passed" in capsys.readouterr().out
