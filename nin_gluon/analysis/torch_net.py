@@ -9,11 +9,10 @@ from nin_gluon.analysis.net_recipe import Field, Recipe, Responses
 from nin_gluon.array_files import Entry
 from nin_gluon.data.torch_loader import BatchLoader
 from nin_gluon.data.torch_preprocess import preprocessor
-from nin_gluon.errors import InputError
 from nin_gluon.runtime.torch_device import parse_device
+from nin_gluon.runtime.torch_precision import arithmetic, check_dtype, use_dtype
 from nin_gluon.torch_models import nets
-from nin_gluon.training.torch_engine import DTYPES, fill
-from nin_gluon.training.torch_run import use_exact_float32
+from nin_gluon.training.torch_engine import fill
 
 __all__ = ["build"]
 
@@ -21,11 +20,9 @@ __all__ = ["build"]
 def build(recipe: Recipe, ctx: str) -> Tuple[Responses, Field]:
     """The responses of a net, and where its maps' squares lie."""
     settings, (_, _, channels) = recipe.settings, recipe.shape
-    if settings.dtype not in DTYPES:
-        raise InputError(f"--dtype {settings.dtype} is for --engine gluon; with PyTorch use "
-                         f"{' or '.join(DTYPES)}.")
     device = parse_device(ctx.split(",")[0])
-    use_exact_float32()
+    check_dtype(settings.dtype, device)
+    use_dtype(settings.dtype)
     net = nets.known_net(settings.model, channels, int(settings.resize or 0)).eval()
     wanted = [Entry(name, tuple(p.shape), np.dtype(np.float32))
               for name, p in net.named_parameters()]
@@ -39,8 +36,7 @@ def build(recipe: Recipe, ctx: str) -> Tuple[Responses, Field]:
                              device=device, levels=recipe.levels, preprocess=preprocess,
                              interpolation=settings.interpolation)
         for X, _ in loader:
-            with torch.no_grad(), torch.autocast(device.type, DTYPES[settings.dtype],
-                                                 enabled=settings.dtype != "float32"):
+            with torch.no_grad(), arithmetic(settings.dtype, device):
                 maps = features(X)
                 scores = head(maps)
             yield maps.float().cpu().numpy(), scores.float().cpu().numpy()

@@ -353,7 +353,7 @@ def test_the_presets_keep_what_they_promise():
         "schedule": "constant", "init": "xavier", "augment": "none", "preprocess": "none",
         "interpolation": "bilinear",
         "validation": None, "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device",
-        "data_dir": None, "engine": "gluon", "init_from": None}
+        "data_dir": None, "engine": "gluon", "init_from": None, "mode": "auto"}
     quick = planned("--preset", "quick", "--epochs", "9", "--momentum", "0")
     assert (quick["preset"], quick["epochs"], quick["momentum"]) == ("quick", 9, 0)
     assert planned("--preset", "tuned")["resize"] == 224

@@ -151,3 +151,17 @@ def test_the_same_seed_in_two_precisions():
             settings = record.settings.but(schedule="cosine")
             records[path] = make_record(settings, [(2.0, 0.5, 0.5)] * settings.epochs)
     assert same_seeds(groups_of(BOOK, {**half, **short})) == []
+
+
+def test_seeds_of_the_two_engines_are_not_mixed():
+    """Not in one group, and not as one seed in two arithmetics either."""
+    gluon, torch = book_records(0.0, 0.1), book_records(0.2, 0.3, engine="torch")
+    both = {**gluon, **{Path("torch", path): record for path, record in torch.items()}}
+    first, second = groups_of(BOOK, both)
+    assert (first.settings.engine, second.settings.engine) == ("gluon", "torch")
+    assert first.seeds == second.seeds == [0, 1]
+    assert second.slug == "float32-cpu-engine-torch"
+    assert "engine torch instead of gluon" in second.title
+    half = Group(BOOK, book_records(0.1, engine="torch", dtype="bfloat16"))
+    assert same_seeds([first, second]) == same_seeds([first, half]) == []
+    assert len(same_seeds([second, half])) == 1
