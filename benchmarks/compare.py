@@ -207,9 +207,11 @@ def table(report):
 
 def ratios(turns):
     """Sentences about this project against its peers."""
-    for dtype, name in (("float32", "ours"), ("bfloat16", "ours-bf16")):
+    for dtype, name in (("float32", "ours"), ("float32", "ours-torch"), ("bfloat16", "ours-bf16"),
+                        ("bfloat16", "ours-torch-bf16")):
         if not turns.get(name):
             continue
+        what = f"In {dtype}" + (" with PyTorch" if "torch" in name else "")
         mine = median(turns[name], "train_images_per_s")
         peers = {other: median(measured, "train_images_per_s") for other, measured in turns.items()
                  if other.startswith("torch") and VARIANTS[other].dtype == dtype and measured}
@@ -217,11 +219,11 @@ def ratios(turns):
             best = max(peers, key=peers.get)
             least = min(median(turns[other], "train_memory_mb") for other in peers)
             memory = median(turns[name], "train_memory_mb")
-            yield (f"In {dtype}, training is {mine / peers[best]:.2f} x the best PyTorch ({best}), "
+            yield (f"{what}, training is {mine / peers[best]:.2f} x the best PyTorch ({best}), "
                    f"with {memory / least:.2f} x the memory of the thriftiest.")
         for other in ("d2lzh", "d2lzh-threads"):
             if turns.get(other):
-                yield (f"In {dtype}, training is "
+                yield (f"{what}, training is "
                        f"{mine / median(turns[other], 'train_images_per_s'):.2f} x and evaluation "
                        f"{ratio(turns, name, other, 'eval_images_per_s'):.2f} x {other}.")
         for other, measured in turns.items():
@@ -230,7 +232,7 @@ def ratios(turns):
                 yield (f"In {dtype}, evaluation is "
                        f"{ratio(turns, name, other, 'eval_images_per_s'):.2f} x {other}.")
         share = median(turns[name], "share_waiting_for_data")
-        yield f"In {dtype}, {share:.1%} of a training step goes into making the batch."
+        yield f"{what}, {share:.1%} of a training step goes into making the batch."
 
 
 def ratio(turns, name, other, figure):

@@ -267,6 +267,43 @@ def torch_edition(dtype):
     return run
 
 
+def ours_torch(dtype):
+    """This project's PyTorch engine, as the train command puts it together."""
+
+    def run(settings):
+        import torch
+
+        from nin_gluon.data.torch_loader import BatchLoader
+        from nin_gluon.settings import TEXTBOOK
+        from nin_gluon.training import torch_run
+        from nin_gluon.training.loop import evaluate, fit
+        from nin_gluon.training.run_folder import Environment, RunConfig
+        from nin_gluon.training.torch_workers import TorchWorkers
+
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        batch_size = settings["batch_size"]
+        recipe = TEXTBOOK.but(engine="torch", dataset="fashion-mnist", dtype=dtype,
+                              batch_size=batch_size, resize=settings["resize"], limit=batch_size)
+        warm_up = torch_run.prepare(
+            RunConfig("textbook", recipe, Environment(data_dir=settings["data_dir"])),
+            torch.device("cpu"), TorchWorkers())
+        engine = warm_up.engine
+        fit(engine, [batch for _ in range(2) for batch in warm_up.train_iter], [], 1)
+        train_iter, test_iter = iterators(BatchLoader, settings)
+        clocks = Clock(train_iter), Clock(test_iter)
+        fit(engine, *clocks, 1)
+        figures = measured(settings, *clocks, lambda: evaluate(engine, test_iter))
+
+        started = time.perf_counter()
+        for _ in train_iter:  # the same batches, and nothing done with them
+            pass
+        loading = time.perf_counter() - started
+        training = settings["train"] / figures["train_images_per_s"]
+        return {**figures, "share_waiting_for_data": loading / training}
+
+    return run
+
+
 # ------------------------------------------------------------------ runtimes for exported nets
 
 
@@ -384,6 +421,7 @@ VARIANTS = {
     "torch-edition": Variant("nin_gluon.torch_edition", torch_edition("float32"), needs="torch",
                              slow=True),
     "ours": Variant("nin_gluon", ours("float32")),
+    "ours-torch": Variant("nin_gluon, --engine torch", ours_torch("float32"), needs="torch"),
     "onnxruntime": Variant("ONNX Runtime, on the exported net", served(onnx_runtime),
                            needs=("onnxruntime", "onnx")),
     "openvino": Variant("OpenVINO, on the exported net", served(openvino("f32")),
@@ -396,6 +434,8 @@ VARIANTS = {
     "torch-edition-bf16": Variant("nin_gluon.torch_edition", torch_edition("bfloat16"), "bfloat16",
                                   "torch", True),
     "ours-bf16": Variant("nin_gluon", ours("bfloat16"), "bfloat16"),
+    "ours-torch-bf16": Variant("nin_gluon, --engine torch", ours_torch("bfloat16"), "bfloat16",
+                               "torch"),
     "openvino-bf16": Variant("OpenVINO, on the exported net", served(openvino("bf16")), "bfloat16",
                              ("openvino", "onnx")),
     CEILINGS: Variant("matrix products", matrix_products),

@@ -22,7 +22,8 @@ from nin_gluon.experiments.answers import Answer
 from nin_gluon.experiments.exercises.exercise import Exercise
 from nin_gluon.experiments.exercises.registry import EXERCISES
 from nin_gluon.experiments.records import device_kind
-from nin_gluon.settings import positive
+from nin_gluon.settings import ENGINES, positive, setting_of
+from nin_gluon.torch_edition.require import require_torch
 
 DESCRIPTION = """\
 The chapter's exercises, answered by running them: variants of a net or of its recipe, trained from
@@ -83,6 +84,7 @@ def add_options(parser: Any, exercise: Exercise) -> None:
     add("--data-dir", metavar="DIR", type=whole_path, help="folder with the data set's files")
     add_settings(group, ["dtype"], help={
         "dtype": "arithmetic (default: bfloat16 on a CPU with AMX, else float32)"})
+    add("--engine", choices=("auto", *ENGINES), help=setting_of("engine").help)
     add("--ctx", metavar="DEVICE", help="auto, cpu, gpu, gpu(1), ... (default: auto)")
     add = parser.add_argument_group("where it goes").add_argument
     add("--report", action="store_true",
@@ -99,6 +101,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         return resources.answer_exercise(args)
     sizes = given_settings(args)
     dtype = sizes.pop("dtype", None)
+    engine = sizes.pop("engine", None) if args.engine != "auto" else None
     # Files are named after the sizes, in this order.
     order = ("epochs", "limit", "resize", "batch_size", "dataset")
     sizes = {name: sizes[name] for name in order if name in sizes}
@@ -108,20 +111,23 @@ def main(argv: Optional[List[str]] = None) -> int:
             if getattr(args, name) is not None:
                 raise InputError("--report runs nothing; leave out "
                                  f"--{name.replace('_', '-')}.")
-        print_report(answer, dtype)
+        print_report(answer, dtype, engine=engine)
         return 0
-    return run_exercise(answer, dtype, args, argv)
+    return run_exercise(answer, dtype, engine, args, argv)
 
 
-def run_exercise(answer: Answer, dtype: Optional[str], args: argparse.Namespace,
-                 argv: List[str]) -> int:
+def run_exercise(answer: Answer, dtype: Optional[str], engine: Optional[str],
+                 args: argparse.Namespace, argv: List[str]) -> int:
     """Make the runs that have no record; print what they say; return the exit status."""
-    contexts = runtime.parse_ctx(args.ctx or "auto")
-    device = device_kind(map(str, contexts))
+    ctx = args.ctx or "auto"
+    engine = engine or runtime.choose_engine(ctx)
+    if engine == "torch":
+        require_torch()
+    device = device_kind(runtime.devices_of(engine, ctx))
     dtype = dtype or usual_dtype(device)
-    runtime.check_dtype(dtype, contexts)
+    check_arithmetic(dtype, engine, ctx)
     seeds = args.seeds or answer.exercise.seeds
-    jobs = answer.jobs(seeds, dtype, device, args.data_dir)
+    jobs = answer.jobs(seeds, dtype, device, args.data_dir, engine)
     runner = answer.runner(device, args.ctx, args.data_dir)
     missing = runner.missing(jobs)
     answer.check(missing, args.data_dir)
@@ -138,7 +144,7 @@ def run_exercise(answer: Answer, dtype: Optional[str], args: argparse.Namespace,
             print(f"go on with: {this_python()} -m nin_gluon.exercises {shlex.join(argv)}",
                   file=sys.stderr)
         return status
-    print_report(answer, dtype, device)
+    print_report(answer, dtype, device, engine)
     return 2 if runner.left_out else 0
 
 
@@ -148,9 +154,21 @@ def usual_dtype(device: str) -> str:
     return "bfloat16" if fast else "float32"
 
 
-def print_report(answer: Answer, dtype: Optional[str] = None, device: Optional[str] = None) -> None:
+def check_arithmetic(dtype: str, engine: str, ctx: str) -> None:
+    """Raise `InputError` now for what each run's train command would say."""
+    if engine == "gluon":
+        runtime.check_dtype(dtype, runtime.parse_ctx(ctx))
+    else:
+        from nin_gluon.runtime.torch_device import parse_device
+        from nin_gluon.runtime.torch_precision import check_dtype
+
+        check_dtype(dtype, parse_device(ctx))
+
+
+def print_report(answer: Answer, dtype: Optional[str] = None, device: Optional[str] = None,
+                 engine: Optional[str] = None) -> None:
     """Print what the exercise's file says and draw its picture."""
-    print(answer.text(dtype, device))
+    print(answer.text(dtype, device, engine))
     picture = answer.draw()
     print(f"records: {answer.store.path}; picture: {picture}", file=sys.stderr)
 

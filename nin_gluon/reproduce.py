@@ -23,6 +23,7 @@ from nin_gluon.experiments.published import EDITIONS, Edition
 from nin_gluon.experiments.records import device_kind
 from nin_gluon.experiments.reproduction import Reproduction, finished_record
 from nin_gluon.experiments.seed_groups import Group
+from nin_gluon.experiments.verdict import verdict_of
 from nin_gluon.experiments.wording import seed_words
 from nin_gluon.settings import ENGINES, setting_of
 from nin_gluon.torch_edition.require import require_torch
@@ -154,6 +155,9 @@ def run_seeds(reproduction: Reproduction, args: argparse.Namespace, argv: List[s
 def print_report(reproduction: Reproduction, groups: List[Group]) -> None:
     """Print the tables. The group nearest to the recipe has the last word."""
     print("\n\n".join(format_group(group) for group in reversed(groups)))
+    verdict = verdict_of(reproduction.edition, [r for group in groups for r in group.records])
+    if verdict:
+        print("\n".join(["", *verdict.sentences(), verdict.answer()]))
     print(f"page: {reproduction.folder / 'report.html'}; {reproduction.markdown}", file=sys.stderr)
 
 

@@ -13,15 +13,17 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from nin_gluon.errors import InputError
 
-__all__ = ["DTYPES", "ENGINES", "KVSTORES", "PRESETS", "TEXTBOOK", "Preset", "Setting", "Settings",
-           "at_least_0", "below_1", "check_settings", "default_preset", "parse_number", "positive",
-           "setting", "setting_of", "settings_in"]
+__all__ = ["DTYPES", "ENGINES", "KVSTORES", "MODES", "PRESETS", "TEXTBOOK", "Preset", "Setting",
+           "Settings", "at_least_0", "below_1", "check_settings", "default_preset", "parse_number",
+           "positive", "setting", "setting_of", "settings_in"]
 
 LONGEST_TEXT = 500  # characters of a setting that is free text
 
-DTYPES = ("float32", "bfloat16", "float16")
+DTYPES = ("float32", "bfloat16", "float16", "tf32")
 
 ENGINES = ("gluon", "torch")
+
+MODES = ("auto", "eager", "graph", "compile")  # how PyTorch runs a step
 
 # The first two work within one process, the others between the workers of a distributed job.
 KVSTORES = ("device", "local", "dist_sync", "dist_device_sync")
@@ -126,7 +128,7 @@ class Settings:
         Initialization of the weights.
     schedule : {"constant", "cosine", "step", "warmup"}
         Of the learning rate.
-    dtype : {"float32", "bfloat16", "float16"}
+    dtype : {"float32", "bfloat16", "float16", "tf32"}
         Arithmetic of the convolutions. Parameters are float32 in any case.
     seed : int
         Of initialization, image order, dropout and augmentation.
@@ -183,7 +185,8 @@ class Settings:
         "again after 11/12"), choices=("constant", "cosine", "step", "warmup"))
     dtype: str = setting("float32", str, (
         "arithmetic of the convolutions; bfloat16 needs a CPU that has it (avx512_bf16 or "
-        "amx_bf16), float16 a GPU"), choices=DTYPES)
+        "amx_bf16) or, with PyTorch, a GPU; float16 a GPU with Gluon, tf32 one with PyTorch"),
+        choices=DTYPES)
     seed: int = setting(0, int, (
         "of initialization, image order, dropout and augmentation (default: 0)"),
         allowed=at_least_0, metavar="N")

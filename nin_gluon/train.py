@@ -26,6 +26,7 @@ from nin_gluon.errors import InputError, WriteError
 from nin_gluon.runtime import choose_engine
 from nin_gluon.settings import (
     ENGINES,
+    MODES,
     PRESETS,
     Settings,
     default_preset,
@@ -97,10 +98,14 @@ def build_parser() -> ArgumentParser:
                  types={"init_from": whole_path})
     add("--ctx", metavar="DEVICE",
         help="auto, cpu, gpu, gpu(1), or several: 'gpu(0),gpu(1)' (default: auto)")
+    add("--mode", choices=MODES,
+        help="how PyTorch runs a step: eager, as it is written; graph, recorded once and replayed "
+             "as a CUDA graph; compile, the net compiled and, on a GPU, the step recorded "
+             "(default: auto, which is graph for one process on a GPU and eager elsewhere)")
     add("--out", metavar="DIR", help="run folder (default: runs/<time>-<model>-<preset>)")
     add("--resume", metavar="RUN", help="go on with the run in this folder; of the options above "
-                                        "only --ctx, --data-dir and --epochs (constant schedule) "
-                                        "may differ")
+                                        "only --ctx, --mode, --data-dir and --epochs (constant "
+                                        "schedule) may differ")
     add("--checkpoint-every", type=number(int, positive), metavar="STEPS",
         help="save every so many steps (default: every two minutes), and after each epoch")
     add("--tensorboard", action="store_true",
@@ -144,8 +149,8 @@ def prepare_run(config: RunConfig, resumed: bool) -> "Run":
         from nin_gluon.runtime.torch_device import parse_device
         from nin_gluon.training import torch_run, torch_workers
 
-        torch_run.check(settings)
         device = parse_device(torch_workers.device_of_worker(environment.ctx))
+        torch_run.check(settings, device)
         processes = torch_workers.join(device, environment.workers if resumed else None)
         if processes.rank:
             logging.disable(logging.WARNING)  # process 0 speaks for all
@@ -179,11 +184,12 @@ def planned_run(args: argparse.Namespace) -> Tuple[Path, RunConfig]:
                              "--lr too, for adam about 0.001.")
         if args.optimizer != "sgd":
             given.setdefault("momentum", 0.0)
-    environment = Environment(ctx=args.ctx or "auto", data_dir=args.data_dir,
-                              init_file=args.init_from)
+    environment = Environment(ctx=args.ctx or "auto", mode=args.mode or "auto",
+                              data_dir=args.data_dir, init_file=args.init_from)
     if args.engine in (None, "auto"):
         given["engine"] = choose_engine(environment.ctx)
     settings = recipe.but(**given)
+    check_mode(args, settings)
     return (new_folder(args.out, f"{settings.model}-{preset}"),
             RunConfig(preset, settings, environment))
 
@@ -211,9 +217,17 @@ def resumed_run(args: argparse.Namespace) -> Tuple[Path, RunConfig]:
     if args.engine == "auto":  # the run has its engine
         del given["engine"]
     settings = resumed_settings(config.settings, given)
-    moved = {name: getattr(args, name) for name in ("ctx", "data_dir") if getattr(args, name)}
+    check_mode(args, settings)
+    moved = {name: getattr(args, name) for name in ("ctx", "mode", "data_dir")
+             if getattr(args, name)}
     return folder, replace(config, settings=settings,
                            environment=replace(config.environment, **moved))
+
+
+def check_mode(args: argparse.Namespace, settings: Settings) -> None:
+    """Raise `InputError` if --mode is given to an engine that has none."""
+    if args.mode and settings.engine != "torch":
+        raise InputError("--mode is PyTorch's: use it with --engine torch, or leave it out.")
 
 
 def resumed_settings(settings: Settings, given: Dict[str, Any]) -> Settings:

@@ -47,6 +47,17 @@ def few_images(garments, monkeypatch):
     monkeypatch.setattr(nin_gluon.data, "load_image_set", load)
 
 
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Leave a run's pictures out, which take longer than the training here."""
+    from nin_gluon.training import callbacks
+    from nin_gluon.training.run import Run
+
+    monkeypatch.setattr(Run, "draw_predictions", lambda *args: None)
+    monkeypatch.setattr(callbacks.plots, "draw_curves", lambda *args: None)
+    monkeypatch.setattr(callbacks.plots, "save", lambda *args: None)
+
+
 @pytest.fixture(scope="module")
 def slim():
     """Give the chapter's net an eighth of its channels; see `tests.slim_nin`."""

@@ -44,6 +44,7 @@ def report():
             "torch": [turn(20, 50, 1000), turn(20, 50, 1000)],
             "torch-cl": [turn(30, 60, 2000), {"failed": "no memory"}],
             "ours": [turn(60, 200, 1500, **share), turn(60, 200, 1500, **share)],
+            "ours-torch": [turn(45, 100, 1000, **share), turn(45, 100, 1000, **share)],
             "onnxruntime": [{"eval_images_per_s": 100.0}, {"eval_images_per_s": 150.0}],
         },
     }
@@ -63,6 +64,7 @@ def test_the_table_holds_medians_ratios_and_shares(report):
     assert "evaluation is 1.60 x onnxruntime" in text
     assert "2.00 x the best PyTorch (torch-cl), with 1.50 x the memory of the thriftiest" in text
     assert "training is 4.00 x and evaluation 5.00 x d2lzh-threads" in text
+    assert "In float32 with PyTorch, training is 1.50 x the best PyTorch (torch-cl)" in text
     assert "1.0% of a training step goes into making the batch" in text
 
 
@@ -125,7 +127,8 @@ def test_scaling_wants_a_turn(capsys):
 
 @REAL
 @pytest.mark.parametrize("name", ["d2lzh-threads", "torch-cl", "torch-edition", "ours",
-                                  "ours-bf16", "onnxruntime", "openvino", "openvino-bf16"])
+                                  "ours-bf16", "ours-torch", "ours-torch-bf16", "onnxruntime",
+                                  "openvino", "openvino-bf16"])
 def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name):
     variant = VARIANTS[name]
     for needed in variant.needs:

@@ -9,12 +9,11 @@ from nin_gluon.analysis.net_recipe import Built, LayerOutput, Recipe
 from nin_gluon.array_files import Entry
 from nin_gluon.data.torch_loader import BatchLoader
 from nin_gluon.data.torch_preprocess import preprocessor
-from nin_gluon.errors import InputError
 from nin_gluon.exports.layers import torch_layers
 from nin_gluon.runtime.torch_device import parse_device
+from nin_gluon.runtime.torch_precision import arithmetic, check_dtype, use_dtype
 from nin_gluon.torch_models import nets
-from nin_gluon.training.torch_engine import DTYPES, fill
-from nin_gluon.training.torch_run import use_exact_float32
+from nin_gluon.training.torch_engine import fill
 
 __all__ = ["build"]
 
@@ -22,11 +21,9 @@ __all__ = ["build"]
 def build(recipe: Recipe, ctx: str) -> Built:
     """Build a trained net."""
     settings, (_, _, channels) = recipe.settings, recipe.shape
-    if settings.dtype not in DTYPES:
-        raise InputError(f"--dtype {settings.dtype} is for --engine gluon; with PyTorch use "
-                         f"{' or '.join(DTYPES)}.")
     device = parse_device(ctx.split(",")[0])
-    use_exact_float32()
+    check_dtype(settings.dtype, device)
+    use_dtype(settings.dtype)
     net = nets.known_net(settings.model, channels, int(settings.resize or 0)).eval()
     wanted = [Entry(name, tuple(p.shape), np.dtype(np.float32))
               for name, p in net.named_parameters()]
@@ -40,13 +37,9 @@ def build(recipe: Recipe, ctx: str) -> Built:
                            device=device, levels=recipe.levels, preprocess=preprocess,
                            interpolation=settings.interpolation)
 
-    def autocast() -> torch.autocast:
-        return torch.autocast(device.type, DTYPES[settings.dtype],
-                              enabled=settings.dtype != "float32")
-
     def respond(images: np.ndarray) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
         for X, _ in batches(images, settings.resize):
-            with torch.no_grad(), autocast():
+            with torch.no_grad(), arithmetic(settings.dtype, device):
                 maps = features(X)
                 scores = head(maps)
             yield maps.float().cpu().numpy(), scores.float().cpu().numpy()
@@ -54,7 +47,7 @@ def build(recipe: Recipe, ctx: str) -> Built:
     def walk(image: np.ndarray, size: int) -> List[LayerOutput]:
         ((X, _),) = batches(image[np.newaxis], size)
         outputs = []
-        with torch.no_grad(), autocast():
+        with torch.no_grad(), arithmetic(settings.dtype, device):
             for layer in net:
                 X = layer(X)
                 outputs.append(LayerOutput(torch_layers(layer), X[0].float().cpu().numpy()))

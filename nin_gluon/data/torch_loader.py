@@ -28,7 +28,8 @@ class BatchLoader:
 
     The images stay on the device as one byte a pixel. Each batch is gathered, augmented, resized
     and scaled there; only the order comes from the host. If a GPU is short of memory for the
-    images, they stay on the host, which makes the batches.
+    images, they stay on the host, which makes the batches. With `hand_over` the bytes are given as
+    they are, for a step that does the rest.
 
     Parameters
     ----------
@@ -91,6 +92,7 @@ class BatchLoader:
         check_interpolation(interpolation)
         self.resize = resize and resizer((height, width), (resize, resize), home, interpolation)
         self.skip = 0
+        self.give: Callable[[Tensor], Tensor] = self.transform
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
@@ -109,10 +111,21 @@ class BatchLoader:
         for start in range(first, len(self.labels), self.batch_size):
             chosen = order[start : start + self.batch_size]
             chosen = chosen[rank * len(chosen) // workers : (rank + 1) * len(chosen) // workers]
-            X = self._transform(self.images.index_select(0, chosen))
+            X = self.give(self.images.index_select(0, chosen))
             yield X.to(self.device), self.labels.index_select(0, chosen).to(self.device)
 
-    def _transform(self, X: Tensor) -> Tensor:
+    def hand_over(self) -> Callable[[Tensor], Tensor]:
+        """From now on give bytes; return what turns them into images: `transform`, for the device.
+
+        If the images are not on the device, nothing changes.
+        """
+        if self.images.device.type != self.device.type:
+            return lambda X: X
+        self.transform(self.images[:1])  # what it makes on the device at first, it makes now
+        self.give = lambda X: X
+        return self.transform
+
+    def transform(self, X: Tensor) -> Tensor:
         """(batch, height, width, channels) uint8 -> (batch, channels, ...) float32."""
         if self.preprocess:
             X = self.preprocess(X)

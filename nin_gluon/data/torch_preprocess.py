@@ -4,8 +4,7 @@ The methods and their sources are described in `nin_gluon.data.augment` and
 `nin_gluon.data.preprocess`.
 """
 
-import functools
-from typing import Callable, List, Optional
+from typing import Callable, Dict, List, Optional
 
 import numpy as np
 import torch
@@ -84,12 +83,12 @@ def preprocessor(name: str, images: np.ndarray) -> Optional[Callable[[Tensor], T
         return contrast_normalize
     fitted = fit_whitening(images, normalized)
 
-    @functools.lru_cache(maxsize=None)
-    def on(device: torch.device) -> List[Tensor]:
-        return [torch.tensor(array, device=device) for array in fitted]
+    on: Dict[torch.device, List[Tensor]] = {}  # a recorded step cannot bring them there
 
     def whiten(batch: Tensor) -> Tensor:
-        mean, matrix = on(batch.device)
+        if batch.device not in on:
+            on[batch.device] = [torch.tensor(array, device=batch.device) for array in fitted]
+        mean, matrix = on[batch.device]
         values = contrast_normalize(batch).reshape(len(batch), -1)
         return ((values - mean) @ matrix).reshape(batch.shape)
 
@@ -106,4 +105,4 @@ def contrast_normalize(batch: Tensor) -> Tensor:
 
 def normalized(images: np.ndarray) -> np.ndarray:
     """`contrast_normalize` of NumPy arrays."""
-    return contrast_normalize(torch.from_numpy(np.ascontiguousarray(images))).numpy()
+    return contrast_normalize(torch.tensor(images)).numpy()

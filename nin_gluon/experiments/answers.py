@@ -64,22 +64,24 @@ class Answer:
         return Runner(self.store, device, ctx, data_dir, complete)
 
     def jobs(self, seeds: Sequence[int], dtype: str, device: str, data_dir: Optional[str],
-             ) -> List[Job]:
+             engine: str = "gluon") -> List[Job]:
         """The runs that it takes, each once: seed by seed, so that all variants get on."""
         from nin_gluon.data.sets import own_data
 
         own = {part.name: own_data(part.settings.dataset or "fashion-mnist", data_dir)
                for part in self.parts}
-        jobs = [Job(f"{part.name}, {label}, seed {seed}", part.settings_of(label, dtype, seed),
-                    self.run_folder(part.name, label, dtype, device, seed, own[part.name]),
+        jobs = [Job(f"{part.name}, {label}, seed {seed}",
+                    part.settings_of(label, dtype, seed, engine),
+                    self.run_folder(part.name, label, dtype, device, seed, own[part.name], engine),
                     own[part.name])
                 for seed in seeds for part in self.parts for label in part.variants]
         return list({job.settings: job for job in jobs}.values())
 
     def run_folder(self, part: str, label: str, dtype: str, device: str, seed: int,
-                   own: Optional[str]) -> Path:
+                   own: Optional[str], engine: str) -> Path:
         data = f"-own-data-{own}" if own else ""
-        name = f"{part}-{label}-{dtype}-{device}{data}-seed-{seed}"
+        torch = "-torch" if engine == "torch" else ""  # Gluon's folders are older than the choice
+        name = f"{part}-{label}-{dtype}-{device}{torch}{data}-seed-{seed}"
         return RUNS / self.name / re.sub(r"[^\w.-]+", "_", name)
 
     def check(self, jobs: Sequence[Job], data_dir: Optional[str]) -> None:
@@ -104,8 +106,9 @@ class Answer:
 
     # -------------------------------------------------------------- what they say
 
-    def text(self, dtype: Optional[str] = None, device: Optional[str] = None) -> str:
-        """What the file says, of one arithmetic and device or of all there are.
+    def text(self, dtype: Optional[str] = None, device: Optional[str] = None,
+             engine: Optional[str] = None) -> str:
+        """What the file says, of one arithmetic, device and engine or of all there are.
 
         Raises
         ------
@@ -113,7 +116,7 @@ class Answer:
             It holds no such runs, or is damaged.
         """
         records, signals = self.store.read()
-        found = compare(self.parts, records, dtype, device)
+        found = compare(self.parts, records, dtype, device, engine)
         if not found:
             raise InputError(f"{self.store.path} holds no runs of this kind yet; leave out "
                              "--report to make some.")

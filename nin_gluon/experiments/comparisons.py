@@ -22,7 +22,7 @@ LEARNED = 0.2
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of one part of an exercise, in one arithmetic, on one kind of device, on one set.
+    """The runs of one part of an exercise: of one engine, arithmetic, kind of device and set.
 
     Attributes
     ----------
@@ -30,6 +30,7 @@ class Comparison:
     dtype, device : str
     own_data : str or None
         As in `nin_gluon.experiments.records.Record`.
+    engine : {"gluon", "torch"}
     rows : dict of str to dict of int to Record
         By variant and seed.
     """
@@ -38,6 +39,7 @@ class Comparison:
     dtype: str
     device: str
     own_data: Optional[str]
+    engine: str
     rows: Mapping[str, Mapping[int, Record]]
 
     @property
@@ -49,9 +51,10 @@ class Comparison:
                  if record.train_images and record.settings.limit == settings.limit]
         images = "all" if not settings.limit else f"{min([settings.limit, *known]):,}"
         own = f" (own files, {self.own_data})" if self.own_data else ""
+        engine = ", PyTorch" if self.engine == "torch" else ""
         return (f"{self.part.title}: {settings.dataset}{own} at {settings.resize}x"
                 f"{settings.resize}, {images} images, {counted(settings.epochs, 'epoch')}, "
-                f"{self.dtype} on {self.device}")
+                f"{self.dtype} on {self.device}{engine}")
 
     # -------------------------------------------------------------- values
 
@@ -181,21 +184,23 @@ class Comparison:
 
 
 def compare(parts: Sequence[Part], records: Sequence[Record], dtype: Optional[str] = None,
-            device: Optional[str] = None) -> List[Comparison]:
-    """The comparisons that the runs allow, of one arithmetic and device or of all there are.
+            device: Optional[str] = None, engine: Optional[str] = None) -> List[Comparison]:
+    """The comparisons that the runs allow: of one arithmetic, device and engine, or of all.
 
     A run belongs to a variant whose settings it has, every one of them.
     """
-    by_kind: Dict[Tuple[str, str, Optional[str]], List[Record]] = {}
+    by_kind: Dict[Tuple[str, str, Optional[str], str], List[Record]] = {}
     for record in records:
-        kind = record.settings.dtype, record.device, record.own_data
-        if dtype in (kind[0], None) and device in (kind[1], None):
+        kind = record.settings.dtype, record.device, record.own_data, record.settings.engine
+        wanted = dtype, device, None, engine
+        if all(want in (found, None) for want, found in zip(wanted, kind)):
             by_kind.setdefault(kind, []).append(record)
     found = []
     for part in parts:
         for kind in sorted(by_kind, key=str):
             rows = {label: {record.seed: record for record in by_kind[kind] if
-                            record.settings.but(seed=0) == part.settings_of(label, kind[0])}
+                            record.settings.but(seed=0) == part.settings_of(label, kind[0],
+                                                                            engine=kind[3])}
                     for label in part.variants}
             rows = {label: by_seed for label, by_seed in rows.items() if by_seed}
             if rows:

@@ -23,7 +23,8 @@ def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool,
              start: bool = False) -> Record:
     """A run's record with what is measured of it.
 
-    `alive`: count its living classes, too. `start`: look at the net that it started from, too.
+    `alive`: count its living classes, too. `start`: look at the net that it started from, too, if
+    Gluon drew it.
     """
     channels, train_images, test_images = image_counts(record.settings, data_dir)
     parameters, macs = cost(record.settings, channels)
@@ -33,7 +34,8 @@ def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool,
         test_images=test_images, steps=steps * record.settings.epochs,
         stall=stall_steps(read_progress(folder), steps),
         alive=count_run_living(record, folder, data_dir) if alive and not record.diverged else None,
-        start=measure_start(record.settings, data_dir) if start else None)
+        start=measure_start(record.settings, data_dir)
+        if start and record.settings.engine == "gluon" else None)
 
 
 # ------------------------------------------------------------------ before a run

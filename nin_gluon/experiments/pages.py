@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from urllib.parse import quote
 
 from nin_gluon.atomic_files import write_ours
@@ -24,6 +24,7 @@ from nin_gluon.experiments.seed_groups import (
     same_seeds,
     series,
 )
+from nin_gluon.experiments.verdict import Values, Verdict, verdict_of
 from nin_gluon.experiments.wording import counted, seed_words
 from nin_gluon.settings import Settings
 
@@ -128,6 +129,8 @@ def write_pages(edition: Edition, records: Mapping[Path, Record], folder: Path, 
         A file that is not ours is in the way.
     """
     groups = groups_of(edition, records)
+    verdict = verdict_of(edition, records.values())
+    all_runs = draw_all(verdict) if verdict else None
     pictures = {group.slug: draw(group) for group in groups}
     facts = {
         "signature": SIGNATURE, "edition": edition, "command": command, "groups": groups,
@@ -136,7 +139,10 @@ def write_pages(edition: Edition, records: Mapping[Path, Record], folder: Path, 
         "recipe": recipe_words(edition.recipe),
         "run_commands": {group.slug: run_command(group, options) for group in groups},
         "records": Path(os.path.relpath(folder, markdown.parent)).as_posix(),
+        "verdict": verdict, "all_runs": all_runs,
     }
+    if all_runs:
+        write_ours(folder / "all-runs.png", all_runs, SIGNATURE)
     for group in groups:
         for name, data in pictures[group.slug].items():
             write_ours(folder / f"{group.slug}-{name}.png", data, SIGNATURE)
@@ -170,6 +176,19 @@ def draw(group: Group) -> Dict[str, bytes]:
     return {name: plots.png(plots.draw_band(*series(group, name), words, guesses[name], title),
                             SIGNATURE)
             for name, words in QUANTITIES.items() if group.rows}
+
+
+def draw_all(verdict: Verdict) -> bytes:
+    """The picture of all runs of the recipe, the published log over them, as a PNG file."""
+    from nin_gluon import plots
+
+    def curve(run: Values) -> List[Tuple[int, float]]:
+        return [(epoch, value) for (epoch, name), value in sorted(run.items())
+                if name == "test_acc"]
+
+    return plots.png(plots.draw_runs([curve(run) for run in verdict.others],
+                                     [curve(run) for run in verdict.seeds.values()],
+                                     curve(verdict.published)), SIGNATURE)
 
 
 def run_command(group: Group, options: Sequence[str]) -> str:

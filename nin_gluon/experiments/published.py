@@ -108,6 +108,8 @@ class Edition:
     decimals: Dict[str, int] = field(
         default_factory=lambda: {"loss": 4, "train_acc": 3, "test_acc": 3})
     notes: str = ""  # where its run and one made here must differ
+    # Framework, recipe and epochs of its like in `nin_gluon.experiments.atlas`.
+    atlas: Optional[Tuple[str, str, int]] = None
 
     @property
     def published(self) -> Dict[int, Dict[str, float]]:
@@ -128,6 +130,7 @@ EDITIONS = {edition.name: edition for edition in (
         folder="textbook",
         recipe=FASHION_MNIST,
         log=tuple(LOG),
+        atlas=("mxnet", "sgd-0.1", 5),
     ),
     Edition(
         name="mlpconv-112",
@@ -155,5 +158,6 @@ EDITIONS = {edition.name: edition for edition in (
         decimals={"loss": 3, "train_acc": 3, "test_acc": 3},
         notes="PyTorch's biases start at small random values where Gluon's start at 0, and "
               "its images are resized by another library.",
+        atlas=("pytorch", "sgd-0.1", 10),
     ),
 )}

@@ -206,28 +206,22 @@ class Group:
         return lines
 
     def verdict(self) -> str:
-        """One sentence: whether the log is reproduced, and what that rests on."""
+        """How many of the published values lie within the range of the seeds, and what it means."""
         published, outside = self.published(), self.published_outside()
         seeds = f"{counted(len(self.records), 'seed')} ({self.title})"
         reservation = self.no_comparison(seeds)
         if reservation:
             return reservation
         if outside:
-            verb = "does" if len(outside) == 1 else "do"
-            far = "; ".join(f"{QUANTITIES[name]} of epoch {epoch} "
-                            f"({s.show(published[epoch, name])}, {s.where})"
-                            for (epoch, name), s in outside.items())
             verdict = (f"{len(published) - len(outside)} of {len(published)} published values lie "
-                       f"within the range of {seeds}, {len(outside)} {verb} not: {far}")
+                       f"within the range of {seeds}")
         else:
             verdict = f"All {len(published)} published values lie within the range of {seeds}"
         other = [words for words in self.difference_words() if not words.startswith("epochs ")]
         if other:
             return (f"{verdict}; but with {' and '.join(other)} these are not the published "
                     "recipe, and this says nothing of it.")
-        if outside:
-            verdict += f"; {self.weight()}"
-        return verdict + "."
+        return f"{verdict}." + (f" {self.weight()}" if outside else "")
 
     def no_comparison(self, seeds: str) -> Optional[str]:
         """Why nothing can be said, in a sentence; None if something can."""
@@ -250,10 +244,9 @@ class Group:
         alike = sum(count >= published for count in seeds.values())
         if alike:
             return (f"{alike} of the seeds, held against the other runs in the same way, "
-                    f"{'has' if alike == 1 else 'have'} as many outside, so going by their "
-                    "number alone the published log could be one of these runs")
-        return ("no seed, held against the other runs in the same way, has as many outside, which "
-                f"by chance happens at most once in {len(self.records) + 1} times")
+                    f"{'has' if alike == 1 else 'have'} as many outside.")
+        return ("No seed, held against the other runs in the same way, has as many outside; by "
+                f"chance that happens at most once in {len(self.records) + 1} times.")
 
 
 def groups_of(edition: Edition, records: Mapping[Path, Record]) -> List[Group]:

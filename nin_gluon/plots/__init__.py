@@ -14,9 +14,9 @@ from nin_gluon.plots.own_pictures import OwnPicture, draw_own_pictures
 from nin_gluon.plots.predictions import draw_predictions
 from nin_gluon.plots.resources import draw_resources
 from nin_gluon.plots.run_curves import draw_run_curves
-from nin_gluon.plots.runs import draw_band
+from nin_gluon.plots.runs import draw_band, draw_runs
 from nin_gluon.plots.style import LN_10, png, save
 
 __all__ = ["LN_10", "Figure", "OwnPicture", "draw_band", "draw_class_maps", "draw_comparisons",
            "draw_curves", "draw_evaluation", "draw_image", "draw_own_pictures", "draw_predictions",
-           "draw_resources", "draw_run_curves", "png", "save", "show_fashion_mnist"]
+           "draw_resources", "draw_run_curves", "draw_runs", "png", "save", "show_fashion_mnist"]

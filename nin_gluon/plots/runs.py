@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from nin_gluon.plots.style import LOSS, PUBLISHED, TRAIN, open_axes
 
-__all__ = ["draw_band"]
+__all__ = ["draw_band", "draw_runs"]
 
 
 def draw_band(runs: Sequence[Sequence[Tuple[int, float]]],
@@ -58,4 +58,40 @@ def draw_band(runs: Sequence[Sequence[Tuple[int, float]]],
     open_axes(axes)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=4, frameon=False, fontsize=8)
     axes.set_title(textwrap.fill(title, 70), fontsize=10)
+    return figure
+
+
+def draw_runs(others: Sequence[Sequence[Tuple[int, float]]],
+              ours: Sequence[Sequence[Tuple[int, float]]],
+              published: Sequence[Tuple[int, float]]) -> Figure:
+    """Test accuracy of all runs of a recipe by epoch, the published log over them.
+
+    Parameters
+    ----------
+    others, ours : list of list of (int, float)
+        The epochs and test accuracies of each run, other people's and our own.
+    published : list of (int, float)
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With a line for each number of living classes, which a net with only so many cannot pass.
+    """
+    figure = Figure(figsize=(8, 4.6), layout="constrained")
+    axes = figure.subplots()
+    last = max(epoch for run in (*others, *ours, published) for epoch, _ in run)
+    for living in range(1, 10):
+        axes.axhline(living / 10, color=LOSS, lw=0.6, ls=(0, (4, 4)), alpha=0.45, zorder=1)
+        axes.annotate(f"{living} living", (last, living / 10), (8, 0), va="center", fontsize=7.5,
+                      textcoords="offset points", color=LOSS)
+    for runs, colour, width, label in ((others, "#8c8c8c", 0.9, "other published runs"),
+                                       (ours, TRAIN, 1.5, "our seeds"),
+                                       ([published], PUBLISHED, 2.6, "the published log")):
+        for number, run in enumerate(runs):
+            axes.plot(*zip(*run), "o-", color=colour, lw=width, ms=2 + 1.6 * width, alpha=0.85,
+                      label=None if number else f"{label} ({len(runs)})" * (len(runs) > 1) or label)
+    axes.set(xlabel="epoch", ylabel="test accuracy", xlim=(0.85, last + 0.1), ylim=(0, 1))
+    axes.set_xticks(range(1, last + 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncol=3, frameon=False, fontsize=9)
     return figure

@@ -25,7 +25,7 @@ def describe_machine(engine: str = "gluon") -> Dict[str, Any]:
     dict
         JSON values: versions (``nin_gluon``, that of the framework under its name, ``numpy``,
         ``python``), ``platform``, ``cpu`` (its name), ``cpu_features`` (those that matter for
-        speed) and ``threads``.
+        speed), ``threads`` and, if PyTorch finds one, ``gpu`` (the name of the first).
     """
     import numpy as np
 
@@ -33,7 +33,7 @@ def describe_machine(engine: str = "gluon") -> Dict[str, Any]:
 
     flags, framework = cpu_flags(), FRAMEWORKS[engine]
     features = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]
-    return {
+    description = {
         "nin_gluon": __version__,
         framework: import_module(framework).__version__,
         "numpy": np.__version__,
@@ -43,3 +43,8 @@ def describe_machine(engine: str = "gluon") -> Dict[str, Any]:
         "cpu_features": features,
         "threads": int(os.environ.get("OMP_NUM_THREADS", "0").split(",")[0] or 0),
     }
+    if engine == "torch":
+        cuda = import_module("torch").cuda
+        if cuda.is_available():
+            description["gpu"] = cuda.get_device_name()
+    return description

@@ -55,6 +55,9 @@ def check_dtype(dtype: str, contexts: "Sequence[Context]") -> None:
     """Raise `InputError` unless the devices have this arithmetic; see `use_dtype`."""
     if dtype not in DTYPES:
         raise InputError(f"dtype {dtype!r} is not known; use float32, bfloat16 or float16.")
+    if dtype == "tf32":
+        raise InputError("--dtype tf32 is PyTorch's: use it with --engine torch on a GPU, or use "
+                         "float32.")
     on_gpu = any(ctx.device_type == "gpu" for ctx in contexts)
     if dtype == "bfloat16" and on_gpu:
         raise InputError("bfloat16 is for CPUs here (MXNet 1.9.1 has no bfloat16 GPU kernels); "

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from nin_gluon.runtime.torch_device import try_gpu
+from nin_gluon.runtime.torch_precision import arithmetic
 from nin_gluon.torch_edition.data import BatchLoader
 from nin_gluon.torch_edition.net import init_weights
-from nin_gluon.torch_edition.step import NonFiniteLoss, TrainingStep, autocast, count_correct
+from nin_gluon.torch_edition.step import TrainingStep
 from nin_gluon.training.history import EpochRecord
+from nin_gluon.training.tally import NonFiniteLoss
+from nin_gluon.training.torch_engine import count_correct
 
 __all__ = ["Hooks", "NonFiniteLoss", "Progress", "TrainingStep", "evaluate_accuracy", "train_ch6"]
 
@@ -218,7 +221,7 @@ def evaluate_accuracy(net: nn.Module, data_iter: Iterable[Tuple[Tensor, Tensor]]
     net.eval()
     with torch.inference_mode():
         for X, y in data_iter:
-            with autocast(X.device, dtype):
+            with arithmetic(dtype, X.device):
                 y_hat = net(X)
             correct = correct + count_correct(y_hat, y)  # on the device
             images += len(y)

@@ -1,14 +1,11 @@
 """A run of the PyTorch edition: prepared, begun, trained, saved."""
 
-import contextlib
 import io
 import platform
-import signal
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy
 import torch
@@ -23,20 +20,11 @@ from nin_gluon.torch_edition import net as nets
 from nin_gluon.torch_edition.data import BatchLoader
 from nin_gluon.torch_edition.loop import Hooks, Progress, TrainingStep, train_ch6
 from nin_gluon.torch_edition.settings import TorchConfig, TorchSettings, write_config
+from nin_gluon.training.callbacks import CHECKPOINT_SECONDS, StopOnSignal, Stopped
 from nin_gluon.training.history import EpochRecord, write_history
 from nin_gluon.training.run_folder import already_there, check_places
 
 __all__ = ["Run", "Stopped", "Watch", "prepare"]
-
-CHECKPOINT_SECONDS = 120.0  # between two checkpoints, unless the user counts in steps
-
-
-class Stopped(Exception):
-    """Ctrl-C or SIGTERM arrived."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
 
 
 @dataclass
@@ -153,7 +141,7 @@ class Watch(Hooks):
                  checkpoint_every: Optional[int] = None, show_bar: bool = True) -> None:
         super().__init__(progress, show_bar)
         self.run, self.folder, self.checkpoint_every = run, folder, checkpoint_every
-        self.steps, self.signum = 0, 0
+        self.steps, self.stop = 0, StopOnSignal(run.settings.epochs)
         self.step: Optional[TrainingStep] = None  # with the sums of the epoch under way
         self.saved, self.saved_at = time.monotonic(), (progress.epoch, progress.step)
 
@@ -161,7 +149,7 @@ class Watch(Hooks):
         """Train; if something stops the run between two steps, save it and pass that on."""
         if self.progress.history and not self.progress.step:
             self.save_epoch()  # the run may have been killed while it saved
-        with self.noting_signals():
+        with self.stop:
             try:
                 return self.run.train(self)
             except (Stopped, BrokenPipeError):
@@ -177,20 +165,15 @@ class Watch(Hooks):
             due = time.monotonic() - self.saved > CHECKPOINT_SECONDS
         if due:
             self.save()
-        self.stop_if_asked()
+        self.stop.stop_if_asked()
 
     def on_test_batch_end(self) -> None:
-        self.stop_if_asked()
+        self.stop.stop_if_asked()
 
     def on_epoch_end(self) -> None:
         self.save()
         self.save_epoch()
-        if len(self.progress.history) < self.run.settings.epochs:
-            self.stop_if_asked()
-
-    def stop_if_asked(self) -> None:
-        if self.signum:
-            raise Stopped(self.signum)
+        self.stop.on_epoch_end(self.progress.history)
 
     def save(self) -> None:
         """Write a checkpoint, unless nothing was trained since the last one."""
@@ -215,23 +198,3 @@ class Watch(Hooks):
         title = (f"nin on {settings.dataset}, {settings.resize}x{settings.resize}, PyTorch, "
                  f"{settings.dtype}")
         plots.save(plots.draw_curves(history, title), self.folder / "curves.png")
-
-    @contextlib.contextmanager
-    def noting_signals(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM be noted inside the block.
-
-        A second one changes nothing: make and shells send theirs to a whole group, and saving must
-        not be cut short.
-        """
-
-        def note(signum: int, frame: Any) -> None:
-            if not self.signum:
-                self.signum = signum
-                print("\nstopping after this step ...", file=sys.stderr, flush=True)
-
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for signum, handler in before.items():
-                signal.signal(signum, handler)

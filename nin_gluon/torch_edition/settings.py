@@ -19,15 +19,13 @@ from nin_gluon.checked_files import (
     shown,
 )
 from nin_gluon.errors import InputError
-from nin_gluon.settings import at_least_0, check_settings, positive, setting
+from nin_gluon.settings import MODES, at_least_0, check_settings, positive, setting
 
 __all__ = ["MODES", "TorchConfig", "TorchEnvironment", "TorchSettings", "read_config",
            "write_config"]
 
 LONGEST_CONFIG = 2**20  # bytes
 LONGEST_NAME = 500  # characters of a device or a fingerprint
-
-MODES = ("auto", "eager", "graph", "compile")
 
 
 @dataclass(frozen=True)

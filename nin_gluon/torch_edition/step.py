@@ -1,31 +1,18 @@
 """One training step of SGD, which a GPU can replay as one recorded CUDA graph."""
 
 import math
-from typing import Any, Callable, Dict, Iterable, Tuple
+from typing import Any, Iterable, Tuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["NonFiniteLoss", "TrainingStep", "autocast", "count_correct"]
+from nin_gluon.runtime.torch_precision import arithmetic
+from nin_gluon.training.tally import NonFiniteLoss
+from nin_gluon.training.torch_engine import count_correct
+from nin_gluon.training.torch_step import Replay, choose_mode
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-class NonFiniteLoss(ArithmeticError):
-    """Training has diverged: the loss or a parameter is no longer a finite number."""
-
-
-def count_correct(y_hat: Tensor, y: Tensor) -> Tensor:
-    """How many scores (batch, classes) are highest at the label: an integer of no dimensions."""
-    return (y_hat.argmax(dim=1) == y).sum()
-
-
-def autocast(device: torch.device, dtype: str) -> Any:
-    """A context manager: arithmetic in `dtype` inside the block."""
-    # Its cache of converted weights would outlive a recording, and each is used only once anyway.
-    return torch.autocast(device.type, DTYPES[dtype], enabled=dtype != "float32",
-                          cache_enabled=False)
+__all__ = ["TrainingStep"]
 
 
 class TrainingStep:
@@ -53,29 +40,19 @@ class TrainingStep:
 
     def __init__(self, net: nn.Module, lr: float, device: torch.device, dtype: str = "float32",
                  mode: str = "auto") -> None:
-        gpu = device.type == "cuda"
         if mode == "auto":
-            mode = "graph" if gpu else "eager"
+            mode = choose_mode(mode, device, workers=1)
         self.net: Any = torch.compile(net, dynamic=False) if mode == "compile" else net
         self.parameters = list(net.parameters())
         self.optimizer = torch.optim.SGD(self.parameters, lr=lr)
         self.device, self.dtype, self.mode = device, dtype, mode
-        self.records = gpu and mode != "eager"
-        # shape of X -> (X, y, replay)
-        self.recorded: Dict[torch.Size, Tuple[Tensor, Tensor, Callable[[], None]]] = {}
+        self.records = device.type == "cuda" and mode != "eager"
         self.sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self.replay = Replay(self.run, device, [*self.parameters, self.sums])
 
     def __call__(self, X: Tensor, y: Tensor) -> None:
         """Train on X (batch, channels, height, width) and y (batch,), without waiting."""
-        if not self.records:
-            self.run(X, y)
-            return
-        if X.shape not in self.recorded:
-            self.prepare([X.shape])
-        static_X, static_y, replay = self.recorded[X.shape]
-        static_X.copy_(X)
-        static_y.copy_(y)
-        replay()
+        (self.replay if self.records else self.run)(X, y)
 
     def reset(self, loss_sum: float = 0.0, correct: int = 0) -> None:
         """Let the epoch's sums begin here. They stay in place, where a recording finds them."""
@@ -96,17 +73,18 @@ class TrainingStep:
             raise NonFiniteLoss(f"{what} stopped being finite in epoch {epoch}")
         return loss, int(correct)
 
-    def run(self, X: Tensor, y: Tensor) -> None:
-        """The step itself."""
+    def run(self, X: Tensor, y: Tensor) -> Tensor:
+        """The step itself; returns the sums."""
         y_hat, l = self.gradients(X, y)
         self.optimizer.step()
         with torch.no_grad():
             self.sums += torch.stack([l.double() * len(y), count_correct(y_hat, y).double()])
+        return self.sums
 
     def gradients(self, X: Tensor, y: Tensor) -> Tuple[Tensor, Tensor]:
         """Scores, mean loss, and new gradients in the parameters."""
         self.optimizer.zero_grad()
-        with autocast(self.device, self.dtype):
+        with arithmetic(self.dtype, self.device):
             y_hat = self.net(X)
         l = F.cross_entropy(y_hat.float(), y)
         l.backward()
@@ -127,25 +105,6 @@ class TrainingStep:
                 X.zero_()
                 y = torch.zeros(len(X), dtype=torch.int64, device=self.device)
                 if self.records:
-                    self.recorded[X.shape] = X, y, self.record(X, y)
+                    self.replay.prepare(X, y)
                 else:
                     self.gradients(X, y)
-
-    def record(self, X: Tensor, y: Tensor) -> Callable[[], None]:
-        """Record the step as a CUDA graph that reads X and y; return the function to replay it.
-
-        As PyTorch's notes on CUDA graphs prescribe: some passes in a separate stream come first, in
-        which libraries set themselves up, and no gradient may exist before the recording.
-        """
-        with torch.cuda.device(self.device):
-            stream = torch.cuda.Stream()
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in range(3):
-                    self.gradients(X, y)
-            torch.cuda.current_stream().wait_stream(stream)
-            self.optimizer.zero_grad()
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                self.run(X, y)
-        return graph.replay

@@ -26,7 +26,7 @@ from nin_gluon.checked_files import (
     shown,
 )
 from nin_gluon.errors import InputError, WriteError, why
-from nin_gluon.settings import Settings
+from nin_gluon.settings import MODES, Settings
 
 if TYPE_CHECKING:
     import filelock
@@ -49,6 +49,7 @@ class Environment:
     # Tells a data set of the user's own from others of its name; see `nin_gluon.data.sets.own_data`
     own_data: Optional[str] = None
     init_file: Optional[str] = None  # as --init-from was given; the settings have its digest
+    mode: str = "auto"  # as --mode was given: how PyTorch runs a step
     # `nin_gluon.runtime.describe_machine`, and the devices; None before the run has started.
     machine: Optional[Dict[str, Any]] = None
 
@@ -83,6 +84,9 @@ class RunConfig:
         where = {f.name: rest.pop(f.name) for f in fields(Environment) if f.name in rest}
         environment = Environment(**where)
         check_text("ctx", environment.ctx, longest=LONGEST_NAME)
+        if environment.mode not in MODES:
+            raise ValueError(f"mode is {shown(environment.mode)}; it must be one of "
+                             f"{', '.join(MODES)}")
         check_path("data_dir", environment.data_dir)
         check_path("init_file", environment.init_file)
         check_whole("workers", environment.workers, 1)

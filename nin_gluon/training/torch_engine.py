@@ -1,7 +1,7 @@
 """The engine of PyTorch: training and test steps, and what checkpoints keep."""
 
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 import safetensors.torch
@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from nin_gluon.array_files import Entry, read_safetensors, same, total
 from nin_gluon.atomic_files import replacing
+from nin_gluon.runtime.torch_precision import arithmetic
 from nin_gluon.torch_models import nets
 from nin_gluon.training.checkpoint.checks import (
     check_completeness,
@@ -20,10 +21,15 @@ from nin_gluon.training.checkpoint.checks import (
 )
 from nin_gluon.training.engine import OptimizerArrays, step_seed
 from nin_gluon.training.torch_optimizers import Optimizer
+from nin_gluon.training.torch_step import Replay
 
-__all__ = ["TorchEngine"]
+__all__ = ["TorchEngine", "as_it_is", "count_correct"]
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+Transform = Callable[[Tensor], Tensor]
+
+
+def as_it_is(X: Tensor) -> Tensor:
+    return X
 
 
 class TorchEngine:
@@ -35,33 +41,66 @@ class TorchEngine:
     Parameters
     ----------
     net : nn.Module
-        On `device`, of known shapes. X (batch, channels, height, width) -> scores (batch, classes).
+        On `device`, of known shapes. Images (batch, channels, height, width) -> scores (batch,
+        classes).
     device : torch.device
     optimizer : Optimizer
     learning_rate : callable
         Number of an update, from 1 -> its learning rate.
     batch_size : int
         Of all workers together.
-    dtype : {"float32", "bfloat16"}
-        Arithmetic of the convolutions. Parameters, loss and sums are float32 in any case.
+    dtype : {"float32", "bfloat16", "tf32"}
+        Arithmetic of the convolutions. Parameters, loss and sums are float32 in any case. For TF32
+        the caller calls `nin_gluon.runtime.torch_precision.use_dtype`.
     workers : int
         How many processes train this net together, each on its part of every batch; they have
         joined a process group of ``torch.distributed``.
+    mode : {"eager", "graph", "compile"}
+        How steps are run; see `nin_gluon.training.torch_step`. With ``compile`` the net goes
+        through ``torch.compile``, and on a GPU the step is recorded, too.
+    transforms : (callable, callable)
+        What makes the net's images of the batches X, in training and in evaluation; it becomes part
+        of the step. By default X are the images.
     """
 
     name = "torch"
 
     def __init__(self, net: nn.Module, device: torch.device, optimizer: Optimizer,
                  learning_rate: Callable[[int], float], batch_size: int,
-                 dtype: str = "float32", workers: int = 1) -> None:
+                 dtype: str = "float32", workers: int = 1, mode: str = "eager",
+                 transforms: Tuple[Transform, Transform] = (as_it_is, as_it_is)) -> None:
         self.net, self.device, self.optimizer, self.workers = net, device, optimizer, workers
         # Averages the gradients over the processes during the backward pass.
         self.model: nn.Module = DistributedDataParallel(net) if workers > 1 else net
         self.learning_rate, self.batch_size, self.dtype = learning_rate, batch_size, dtype
+        self.mode, (self.train_transform, self.test_transform) = mode, transforms
         kind = "gpu" if device.type == "cuda" else "cpu"
         self.devices = [f"{kind}({device.index or 0})"]
         self.named = {f"{i:03d}.{name.rsplit('.', 1)[-1]}": parameter
                       for i, (name, parameter) in enumerate(net.named_parameters())}
+        self.arrange_steps()
+
+    def arrange_steps(self) -> None:
+        """Put compiling and recording around the steps, as `mode` says."""
+        self.train_scores = self.scores_of(self.model, self.train_transform)
+        self.test_scores = self.scores_of(self.net, self.test_transform)
+        self.run_train_step: Callable[..., Tensor] = self.update
+        self.run_test_step: Callable[..., Tensor] = self.count
+        if self.device.type == "cuda" and self.mode != "eager":
+            state = [tensor for tensors in self.optimizer.state.values() for tensor in tensors]
+            self.run_train_step = Replay(self.update, self.device, [*self.named.values(), *state])
+            self.run_test_step = Replay(self.count, self.device)
+
+    def scores_of(self, net: nn.Module, transform: Transform) -> Transform:
+        """The function from a batch X to its scores (batch, classes)."""
+
+        def scores(X: Tensor) -> Tensor:
+            images = transform(X)  # in float32, whatever the convolutions compute in
+            with arithmetic(self.dtype, self.device):
+                y_hat: Tensor = net(images)
+            return y_hat
+
+        return torch.compile(scores, dynamic=False) if self.mode == "compile" else scores
 
     # -------------------------------------------------------------- steps
 
@@ -69,14 +108,19 @@ class TorchEngine:
         torch.manual_seed(step_seed(seed, epoch, step, rank))
 
     def train_step(self, X: Tensor, y: Tensor) -> Tensor:
-        self.net.train()
+        if not self.net.training:
+            self.net.train()
+        rate = self.optimizer.next_rate(self.learning_rate(self.optimizer.updates + 1))
+        return self.run_train_step(X, y, rate)
+
+    def update(self, X: Tensor, y: Tensor, rate: Union[float, Tensor]) -> Tensor:
+        """Scores, loss, gradients, new parameters; all of it on the device."""
         self.net.zero_grad()
-        with self.arithmetic():
-            y_hat = self.model(X)
+        y_hat = self.train_scores(X)
         l = F.cross_entropy(y_hat.float(), y, reduction="sum")
         (l / (self.batch_size / self.workers)).backward()
         gradients = [p.grad for p in self.named.values() if p.grad is not None]
-        self.optimizer.step(gradients, self.learning_rate(self.optimizer.updates + 1))
+        self.optimizer.update(gradients, rate)
         sums = torch.stack([l.detach().double(), count_correct(y_hat, y).double(),
                             torch.full_like(l, len(y), dtype=torch.float64, requires_grad=False)])
         if self.workers > 1:
@@ -84,24 +128,17 @@ class TorchEngine:
         return sums
 
     def start_evaluation(self) -> Callable[[Tensor, Tensor], Tensor]:
-        self.net.eval()
+        if self.net.training:
+            self.net.eval()
+        return self.run_test_step
 
-        def test_step(X: Tensor, y: Tensor) -> Tensor:
-            return count_by_class(self.scores(X), y)
-
-        return test_step
+    def count(self, X: Tensor, y: Tensor) -> Tensor:
+        return count_by_class(self.scores(X), y)
 
     @torch.no_grad()
     def scores(self, X: Tensor) -> Tensor:
         """Scores (batch, classes) of the net in the mode that it is in."""
-        with self.arithmetic():
-            y_hat: Tensor = self.net(X)
-            return y_hat
-
-    def arithmetic(self) -> Any:
-        """A context manager: convolutions in `dtype` inside the block."""
-        return torch.autocast(self.device.type, DTYPES[self.dtype],
-                              enabled=self.dtype != "float32")
+        return self.test_scores(X)
 
     def fetch(self, results: Sequence[Tensor]) -> np.ndarray:
         if not results:
@@ -145,8 +182,9 @@ class TorchEngine:
     def maps_and_scores(self, X: Tensor) -> Tuple[np.ndarray, np.ndarray]:
         self.net.eval()
         features, head = nets.maps_and_head(self.net)
-        with self.arithmetic():
-            maps = features(X.to(self.device))
+        images = self.test_transform(X.to(self.device))
+        with arithmetic(self.dtype, self.device):
+            maps = features(images)
             scores = head(maps)
         return self.to_numpy(maps.float()), self.to_numpy(scores.float())
 

@@ -5,7 +5,7 @@ once the rate changes, and its Adam adds epsilon after the correction of the var
 """
 
 import math
-from typing import Dict, List, Protocol, Sequence, Tuple
+from typing import Dict, List, Protocol, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from torch import Tensor
 from nin_gluon.settings import Settings
 
 __all__ = ["SGD", "Adam", "Optimizer", "optimizer_of"]
+
+Rate = Union[float, Tensor]  # a tensor has no dimensions, and is on the parameters' device
 
 
 class Optimizer(Protocol):
@@ -34,8 +36,14 @@ class Optimizer(Protocol):
     state: Dict[str, List[Tensor]]
     updates: int
 
+    def next_rate(self, lr: float) -> float:
+        """Count an update, and return what `update` takes of its learning rate."""
+
+    def update(self, gradients: List[Tensor], rate: Rate) -> None:
+        """Update the parameters. Nothing is done on the host, so this can be recorded."""
+
     def step(self, gradients: List[Tensor], lr: float) -> None:
-        """Update the parameters."""
+        """Both."""
 
 
 class SGD:
@@ -48,17 +56,23 @@ class SGD:
         self.kinds: Tuple[str, ...] = ("momentum",) if momentum else ()
         self.state = zeros(parameters, self.kinds)
 
-    @torch.no_grad()
-    def step(self, gradients: List[Tensor], lr: float) -> None:
+    def next_rate(self, lr: float) -> float:
         self.updates += 1
+        return lr
+
+    @torch.no_grad()
+    def update(self, gradients: List[Tensor], rate: Rate) -> None:
         gradients = decayed(gradients, self.parameters, self.wd)
         if self.momentum:
             velocities = self.state["momentum"]
             torch._foreach_mul_(velocities, self.momentum)
-            torch._foreach_add_(velocities, gradients, alpha=-lr)
+            subtract(velocities, gradients, rate)
             torch._foreach_add_(self.parameters, velocities)
         else:
-            torch._foreach_add_(self.parameters, gradients, alpha=-lr)
+            subtract(self.parameters, gradients, rate)
+
+    def step(self, gradients: List[Tensor], lr: float) -> None:
+        self.update(gradients, self.next_rate(lr))
 
 
 class Adam:
@@ -76,10 +90,12 @@ class Adam:
         self.parameters, self.wd, self.updates = parameters, wd, 0
         self.state = zeros(parameters, self.kinds)
 
-    @torch.no_grad()
-    def step(self, gradients: List[Tensor], lr: float) -> None:
+    def next_rate(self, lr: float) -> float:
         self.updates += 1
-        lr *= math.sqrt(1 - self.BETA2**self.updates) / (1 - self.BETA1**self.updates)
+        return lr * (math.sqrt(1 - self.BETA2**self.updates) / (1 - self.BETA1**self.updates))
+
+    @torch.no_grad()
+    def update(self, gradients: List[Tensor], rate: Rate) -> None:
         gradients = decayed(gradients, self.parameters, self.wd)
         mean, variance = self.state["mean"], self.state["variance"]
         torch._foreach_mul_(mean, self.BETA1)
@@ -88,7 +104,13 @@ class Adam:
         torch._foreach_addcmul_(variance, gradients, gradients, value=1 - self.BETA2)
         scale = torch._foreach_sqrt(variance)
         torch._foreach_add_(scale, self.EPSILON)
-        torch._foreach_addcdiv_(self.parameters, mean, scale, value=-lr)
+        if isinstance(rate, Tensor):
+            subtract(self.parameters, list(torch._foreach_div(mean, scale)), rate)
+        else:
+            torch._foreach_addcdiv_(self.parameters, mean, scale, value=-rate)
+
+    def step(self, gradients: List[Tensor], lr: float) -> None:
+        self.update(gradients, self.next_rate(lr))
 
 
 def optimizer_of(settings: Settings, parameters: List[Tensor]) -> Optimizer:
@@ -101,6 +123,14 @@ def optimizer_of(settings: Settings, parameters: List[Tensor]) -> Optimizer:
 def decayed(gradients: List[Tensor], parameters: List[Tensor], wd: float) -> List[Tensor]:
     """The gradients with weight decay."""
     return list(torch._foreach_add(gradients, parameters, alpha=wd)) if wd else gradients
+
+
+def subtract(tensors: List[Tensor], values: List[Tensor], rate: Rate) -> None:
+    """tensors <- tensors - rate values."""
+    if isinstance(rate, Tensor):
+        torch._foreach_sub_(tensors, torch._foreach_mul(values, rate))
+    else:
+        torch._foreach_add_(tensors, values, alpha=-rate)
 
 
 def zeros(parameters: List[Tensor], kinds: Sequence[str]) -> Dict[str, List[Tensor]]:

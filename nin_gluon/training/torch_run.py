@@ -7,6 +7,7 @@ import torch
 
 from nin_gluon.data.torch_loader import load_data
 from nin_gluon.errors import InputError
+from nin_gluon.runtime.torch_precision import check_dtype, use_dtype
 from nin_gluon.settings import Settings
 from nin_gluon.torch_models import nets
 from nin_gluon.torch_models.initializer import initialize
@@ -14,20 +15,19 @@ from nin_gluon.training.run import Run, check_batches, check_classes, check_memo
 from nin_gluon.training.run_data import load_settled
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.schedules import schedule_of
-from nin_gluon.training.torch_engine import TorchEngine
+from nin_gluon.training.torch_engine import TorchEngine, as_it_is
 from nin_gluon.training.torch_optimizers import optimizer_of
+from nin_gluon.training.torch_step import choose_mode
 from nin_gluon.training.torch_workers import TorchWorkers
 
 __all__ = ["check", "prepare"]
 
 
-def check(settings: Settings) -> None:
-    """Raise `InputError` if this engine cannot do what the settings ask for."""
+def check(settings: Settings, device: torch.device) -> None:
+    """Raise `InputError` if this engine cannot do what the settings ask for on this device."""
     if settings.kvstore != "device":
         raise InputError(f"--kvstore {settings.kvstore} is MXNet's: use it with --engine gluon.")
-    if settings.dtype == "float16":
-        raise InputError("--dtype float16 is for --engine gluon; with --engine torch use bfloat16, "
-                         "which needs no scaling of the loss.")
+    check_dtype(settings.dtype, device)
 
 
 def prepare(config: RunConfig, device: torch.device, workers: TorchWorkers) -> Run:
@@ -45,8 +45,8 @@ def prepare(config: RunConfig, device: torch.device, workers: TorchWorkers) -> R
     InputError
         The settings do not fit together, or the data cannot be had.
     """
-    check(config.settings)
-    use_exact_float32()
+    check(config.settings, device)
+    use_dtype(config.settings.dtype)
     torch.manual_seed(config.settings.seed % 2**31)
     np.random.seed(config.settings.seed % 2**31)
     with warnings.catch_warnings():
@@ -67,15 +67,11 @@ def prepare(config: RunConfig, device: torch.device, workers: TorchWorkers) -> R
         scores = net(torch.zeros(1, channels, size, size))
     check_classes(settings, scores.shape[1])
     initialize(net, settings.init)
+    mode = choose_mode(config.environment.mode, device, workers.count)
+    transforms = ((as_it_is, as_it_is) if mode == "eager"
+                  else (train_iter.hand_over(), test_iter.hand_over()))
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     engine = TorchEngine(net, device, optimizer_of(settings, list(net.parameters())),
                          schedule_of(settings, settings.epochs * len(train_iter)), batch_size,
-                         settings.dtype, workers.count)
+                         settings.dtype, workers.count, mode, transforms)
     return Run(config, workers, engine, train_iter, test_iter)
-
-
-def use_exact_float32() -> None:
-    """Let float32 be float32 on GPUs, too, where PyTorch's convolutions use TF32 by default."""
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True  # sizes do not change: let cuDNN look for the fastest

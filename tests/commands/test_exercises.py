@@ -331,3 +331,63 @@ def test_interrupted_and_called_again_for_real(here):
     assert 1 <= record.alive <= 10  # Xavier's maps are small, and not zero
     assert record.machine["mxnet"] == "1.9.1"
     assert "none" in second.stdout and "all 2" in second.stdout
+
+
+# ------------------------------------------------------------------ two engines
+
+
+def test_the_other_engine_is_another_comparison_in_the_same_file(here, calls, capsys):
+    pytest.importorskip("torch")
+    for engine in ("gluon", "torch"):
+        assert exercises.main([*ONE_STEP, "--dtype", "float32", "--engine", engine]) == 0
+        out = capsys.readouterr().out
+        assert out.count(" on cpu") == 1 and ("on cpu, PyTorch; 3 seeds" in out) == (
+            engine == "torch")
+    assert len(calls) == len({job.folder for job in calls}) == 24
+    assert [job.settings.engine for job in calls] == 12 * ["gluon"] + 12 * ["torch"]
+    assert exercises.main([*ONE_STEP, "--report"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("float32 on cpu; 3 seeds") == out.count("on cpu, PyTorch; 3 seeds") == 1
+    assert exercises.main([*ONE_STEP, "--report", "--engine", "torch"]) == 0
+    assert "on cpu; 3 seeds" not in capsys.readouterr().out
+
+
+def test_auto_takes_the_engine_that_can_compute(here, calls, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setattr(runtime, "choose_engine", lambda ctx: "torch")
+    for options in ([], ["--engine", "auto"]):
+        assert exercises.main([*ONE_STEP, "--dtype", "float32", *options]) == 0
+    assert len(calls) == 12 and {job.settings.engine for job in calls} == {"torch"}
+
+
+@pytest.mark.parametrize("options, sentence", [
+    (["--dtype", "float16"], "--dtype float16 is for --engine gluon"),
+    (["--dtype", "tf32"], "--dtype tf32 is for NVIDIA GPUs"),
+    (["--ctx", "gpu(0),gpu(1)"], "is not a device"),
+])
+def test_what_pytorch_cannot_do_is_refused_before_the_first_run(here, capsys, options, sentence):
+    pytest.importorskip("torch")
+    assert sentence in refused([*ONE_STEP, "--engine", "torch", *options], capsys)
+    assert list(here.iterdir()) == []
+
+
+def test_an_exercise_for_real_in_pytorch(here):
+    """As above, in processes; the run's net is counted in MXNet."""
+    pytest.importorskip("torch")
+    code = ("import sys\n"
+            "from nin_gluon import exercises\n"
+            "from nin_gluon.experiments.exercises.exercise import Exercise, Part\n"
+            "from nin_gluon.settings import TEXTBOOK\n"
+            "part = Part('p', 'A net', TEXTBOOK.but(dataset='sample', resize=67, batch_size=8),\n"
+            "            {'none': {'model': 'nin_variant,inner=0'}})\n"
+            "exercises.EXERCISES['x'] = Exercise('x', 'why?', 'so', (part,), 1, stall=True)\n"
+            "sys.exit(exercises.main(sys.argv[1:]))")
+    options = ["x", "--limit", "16", "--epochs", "1", "--seeds", "3", "--dtype", "float32",
+               "--engine", "torch", "--ctx", "cpu"]
+    done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (record,), _ = ExerciseFile(here / "results/exercises/x-epochs-1-limit-16.json").read()
+    assert (record.settings.engine, record.device, record.steps) == ("torch", "cpu", 2)
+    assert "torch" in record.machine and "mxnet" not in record.machine
+    assert record.parameters == 1_992_166 - 2 * sum(c * c + c for c in (96, 256, 384, 10))
+    assert 1 <= record.alive <= 10 and "--engine torch" in record.command

@@ -70,8 +70,9 @@ def contents(folder):
 def test_the_verdict_comes_last(add):
     for seed, shift in enumerate((-0.1, 0.05, 0.1)):
         out = add(seed, shift)
-    assert out.splitlines()[-1] == ("All 15 published values lie within the range of 3 seeds "
-                                    "(float32 on cpu).")
+    assert "All 15 published values lie within the range of 3 seeds (float32 on cpu)." in out
+    assert out.splitlines()[-1] == ("Yes, as far as 25 other runs can tell: the published log is a "
+                                    "rare low draw of a lottery.")
     # 15 values, each outside the range of 3 with probability 2/4.
     assert "on average have 7.5 of its 15 values outside" in out
 
@@ -81,7 +82,8 @@ def test_a_seed_that_diverged_is_a_result_too(add):
         add(seed, shift)
     out = add(3, 0.2, diverged="the loss became nan in epoch 2, step 7")
     assert "1 of 4 seeds diverged: seed 3, the loss became nan in epoch 2, step 7." in out
-    assert "within the range of 4 seeds" in out.splitlines()[-1]
+    assert "within the range of 4 seeds" in out
+    assert "as far as 25 other runs" in out.splitlines()[-1]  # it has no end to be compared
 
 
 def test_seeds_that_all_diverge_at_once_are_still_reported(here, capsys):

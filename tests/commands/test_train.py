@@ -18,7 +18,6 @@ from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import callbacks, run_folder
 from nin_gluon.training.gluon_run import optimizer_options
 from nin_gluon.training.history import parse_log, read_history
-from nin_gluon.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("slim")
 
@@ -52,14 +51,6 @@ def assert_same_outcome(one, other):
     assert len(parameters) == len(other_parameters) in (18, 24)
     for value, other_value in zip(parameters, other_parameters):
         np.testing.assert_array_equal(value.asnumpy(), other_value.asnumpy())
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    """Leave the pictures out, which take longer than the training here."""
-    monkeypatch.setattr(Run, "draw_predictions", lambda *args: None)
-    monkeypatch.setattr(callbacks.plots, "draw_curves", lambda *args: None)
-    monkeypatch.setattr(callbacks.plots, "save", lambda *args: None)
 
 
 @pytest.fixture
@@ -362,7 +353,7 @@ def test_the_presets_keep_what_they_promise():
         "schedule": "constant", "init": "xavier", "augment": "none", "preprocess": "none",
         "interpolation": "bilinear",
         "validation": None, "dtype": "float32", "seed": 0, "ctx": "auto", "kvstore": "device",
-        "data_dir": None, "engine": "gluon", "init_from": None}
+        "data_dir": None, "engine": "gluon", "init_from": None, "mode": "auto"}
     quick = planned("--preset", "quick", "--epochs", "9", "--momentum", "0")
     assert (quick["preset"], quick["epochs"], quick["momentum"]) == ("quick", 9, 0)
     assert planned("--preset", "tuned")["resize"] == 224

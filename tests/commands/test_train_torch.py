@@ -15,7 +15,6 @@ from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.runtime import engine_choice
 from nin_gluon.training import callbacks
 from nin_gluon.training.history import parse_log, read_history
-from nin_gluon.training.run import Run
 
 torch = pytest.importorskip("torch")
 
@@ -33,13 +32,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def no_pictures(monkeypatch):
-    monkeypatch.setattr(Run, "draw_predictions", lambda *args: None)
-    monkeypatch.setattr(callbacks.plots, "draw_curves", lambda *args: None)
-    monkeypatch.setattr(callbacks.plots, "save", lambda *args: None)
 
 
 @pytest.fixture
@@ -156,6 +148,10 @@ def test_divergence_keeps_the_last_good_parameters(few_images, no_pictures, tmp_
     (["--kvstore", "dist_sync"], "--kvstore dist_sync is MXNet's: use it with --engine gluon"),
     (["--kvstore", "local"], "use it with --engine gluon"),
     (["--dtype", "float16"], "--dtype float16 is for --engine gluon"),
+    (["--dtype", "tf32"], "--dtype tf32 is for NVIDIA GPUs of compute capability 8.0 and later"),
+    (["--mode", "graph"], "--mode graph is for GPUs; on a CPU use eager or compile"),
+    (["--engine", "gluon", "--mode", "eager"], "--mode is PyTorch's: use it with --engine torch"),
+    (["--engine", "gluon", "--dtype", "tf32"], "--dtype tf32 is PyTorch's: use it with --engine"),
     (["--ctx", "gpu(0),gpu(1)"], "is not a device"),
     (["--resize", "28"], "the smallest is 67x67"),
     (["--model", "nin,classes=5"], "makes 5 classes, and Fashion-MNIST has 10"),
@@ -164,6 +160,20 @@ def test_divergence_keeps_the_last_good_parameters(few_images, no_pictures, tmp_
 def test_what_it_cannot_do_is_one_line(few_images, tmp_path, capsys, options, sentence):
     assert sentence in refused([*SMALL, *options, "--out", str(tmp_path / "run")], capsys)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_mode_is_kept_and_may_change(few_images, no_pictures, tmp_path, capsys):
+    run = str(tmp_path / "run")
+    assert train.main([*CIFAR, "--epochs", "1", "--mode", "eager", "--out", run]) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["mode"] == "eager"
+    capsys.readouterr()
+    assert "--mode graph is for GPUs" in refused(["--resume", run, "--mode", "graph"], capsys)
+    assert train.main(["--resume", run, "--mode", "auto"]) == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["mode"] == "auto"
+    capsys.readouterr()
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace('"mode": "auto"', '"mode": "fast"'))
+    assert "mode is 'fast'; it must be one of auto, eager" in refused(["--resume", run], capsys)
 
 
 def test_the_engine_is_the_runs_own(few_images, no_pictures, tmp_path, capsys):

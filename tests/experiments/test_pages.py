@@ -59,9 +59,9 @@ def test_the_pages_say_what_they_rest_on(tmp_path):
         assert "All 15 published values lie within the range of 3 seeds (float32 on cpu)." in text
         assert "a &lt;fast&gt; one" in text and "mxnet 1.9.1" in text and "batch_size" in text
         assert "2.2627" in text and "2.1627" in text and "a command" in text
-    assert page.count("data:image/png;base64,") == 3 and "http" not in page
-    for name in QUANTITIES:
-        data = (tmp_path / f"float32-cpu-{name}.png").read_bytes()
+    assert page.count("data:image/png;base64,") == 4 and "http" not in page
+    for name in (*(f"float32-cpu-{name}" for name in QUANTITIES), "all-runs"):
+        data = (tmp_path / f"{name}.png").read_bytes()
         assert base64.b64encode(data).decode() in page
     links = [part.split(")")[0] for part in markdown.split("](")[1:]]
     assert len(links) >= 8

@@ -36,7 +36,7 @@ from nin_gluon.experiments.seed_groups import groups_of
 from nin_gluon.experiments.stores import ExerciseFile, read_record, write_record
 from nin_gluon.pretrained import read_weights, write_weights
 from nin_gluon.pretrained.weights import checksum
-from nin_gluon.settings import TEXTBOOK
+from nin_gluon.settings import MODES, TEXTBOOK
 from nin_gluon.training import checkpoint
 from nin_gluon.training.checkpoint import net_parameters
 from nin_gluon.training.gluon_engine import GluonEngine
@@ -364,7 +364,31 @@ def torch_config(folder):
     return Sample(folder / "config.json", read)
 
 
+def gpu_results(folder):
+    """``gpu.json`` of `benchmarks.gpu`, from which it makes its table and its plan."""
+    from benchmarks import gpu
+
+    file = folder / "gpu.json"
+    results = gpu.Results(folder, "cuda")
+    results.keep("machine", {"device": "cuda", "gpu": "a card", "torch": "2.13",
+                             "matrix_tflops": {"float32": 50.5, "bfloat16": 700.0}})
+    results.keep("parity textbook auto", {"loss": 1e-6, "passed": True, "worst": "000.weight"})
+    results.keep("throughput ours-float32", {"train_images_per_s": 1e4, "memory_mb": 900.5,
+                                             "eval_images_per_s": 3e4})
+    results.keep("resume", {"failed": "out of time"})
+    results.keep("textbook 0", {
+        "status": 0, "finished": True, "diverged": False, "epochs": 5, "of": 5, "seconds": 61.5,
+        "test_acc": 0.7, "reached": {"0.544": 30.5, "0.885": None, "0.93": None}})
+
+    def read():
+        found = gpu.Results(folder, "cuda").parts
+        assert gpu.table(found) and gpu.best_mode("float32", found) in MODES
+
+    return Sample(file, read)
+
+
 if torch:
+    READERS["gpu.json"] = gpu_results
     for name in ("state.json", "net.safetensors", "optimizer.safetensors"):
         READERS[f"checkpoint of PyTorch: {name}"] = torch_engine_checkpoint(name)
     READERS["PyTorch: config.json"] = torch_config

@@ -14,6 +14,8 @@ import mxnet as mx
 import numpy as np
 import pytest
 
+from benchmarks import parity
+from benchmarks.parity import STEPS, small
 from nin_gluon.settings import PRESETS
 from nin_gluon.training import gluon_run
 from nin_gluon.training.run_folder import RunConfig
@@ -24,8 +26,6 @@ torch = pytest.importorskip("torch")
 from nin_gluon.training import torch_run  # noqa: E402
 from nin_gluon.training.torch_workers import TorchWorkers  # noqa: E402
 
-STEPS = 20
-
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -33,19 +33,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def small(preset):
-    """The preset's net and optimizer, for 20 steps of 8 small images, without chance.
-
-    32x32 for the paper's net. At 28x28 its average pooling gets maps of 14x14, for which MXNet on
-    CPUs (through oneDNN) computes a wrong gradient at the border.
-    """
-    settings = PRESETS[preset].settings
-    net = "nin_variant,inner=0" if settings.optimizer == "adam" else settings.model
-    return settings.but(model=f"{net},dropout=0", batch_size=8, dataset="sample", limit=8 * STEPS,
-                        epochs=1, augment="none", preprocess="none",
-                        resize=32 if net == "cifar_nin" else 67, init="xavier", seed=3)
 
 
 def start(parameters, settings):
@@ -84,3 +71,29 @@ def test_twenty_steps_agree(preset):
         assert np.abs(value - first[name]).max() > 1e-5 * largest, f"{name} was not trained"
         np.testing.assert_allclose(parameters[1][name], value, rtol=0, atol=1e-3 * largest,
                                    err_msg=name)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_stored_results_are_gluons_and_pytorch_agrees_with_them(preset):
+    """Here, on a CPU; ``python -m benchmarks.gpu`` does the second on a GPU."""
+    found = parity.differences(preset, torch.device("cpu"))
+    assert found["passed"], found
+    assert found["loss"] <= 1e-4 and found["parameter"] <= 1e-3 and found["same_images"]
+
+
+def test_gluon_still_computes_the_stored_results():
+    stored, found = parity.stored_results()["textbook"], parity.gluon_result("textbook")
+    assert set(parity.stored_results()) == set(PRESETS)
+    np.testing.assert_allclose(found["losses"], stored["losses"], rtol=0, atol=1e-5)
+    assert found["images"] == stored["images"]
+    for name, kept in stored["parameters"].items():
+        np.testing.assert_allclose(found["parameters"][name]["values"], kept["values"], rtol=0,
+                                   atol=1e-5 * kept["largest"], err_msg=name)
+
+
+def test_a_wrong_engine_is_found_out(monkeypatch):
+    from nin_gluon.training.torch_optimizers import SGD
+
+    rate = SGD.next_rate
+    monkeypatch.setattr(SGD, "next_rate", lambda self, lr: rate(self, lr * 1.02))
+    assert not parity.differences("textbook", torch.device("cpu"))["passed"]

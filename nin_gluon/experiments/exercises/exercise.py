@@ -56,9 +56,11 @@ class Part:
             if self.full:
                 self.full.but(**changes)
 
-    def settings_of(self, label: str, dtype: str, seed: int = 0) -> Settings:
+    def settings_of(self, label: str, dtype: str, seed: int = 0,
+                    engine: str = "gluon") -> Settings:
         """All settings of one variant's run."""
-        return self.settings.but(**{"dtype": dtype, "seed": seed, **self.variants[label]})
+        return self.settings.but(**{"dtype": dtype, "seed": seed, "engine": engine,
+                                    **self.variants[label]})
 
     @property
     def published_title(self) -> str:
