@@ -1,6 +1,7 @@
 """``python -m nin_gluon.demo``: a page on which a trained net can be played with."""
 
 import importlib.util
+import logging
 import sys
 import threading
 import webbrowser
@@ -11,6 +12,8 @@ from nin_gluon.cli import ArgumentParser, command, number, whole_path
 from nin_gluon.errors import InputError
 from nin_gluon.settings import ENGINES, Range
 from nin_gluon.training.run_folder import read_config
+
+log = logging.getLogger(__name__)
 
 PORTS = Range(lambda value: 1 <= value <= 65535, "from 1 to 65535")
 
@@ -64,9 +67,9 @@ def main(argv: Optional[List[str]] = None) -> int:
 
     nets = Nets(args.runs, Path("runs"), args.ctx, args.engine, args.data_dir)
     if not nets.ids():
-        raise InputError("there is no net to show: no trained net in the package, and no run in "
-                         "runs/ here. Train one with python -m nin_gluon.train --preset quick, or "
-                         "name a run folder.")
+        raise InputError(f"there is no net to show: no run in runs/ here, and {nets.missing}")
+    if nets.missing:
+        log.warning("%s", nets.missing)
     listening, port = open_socket(args.port or 0)
     address = f"http://{LOOPBACK}:{port}/"
     print(f"{address} (Ctrl-C ends it)", flush=True)

@@ -137,7 +137,7 @@ def test_the_demo(user):
         for name in ("", "page/app.js", "page/words.js", "page/style.css"):
             assert urlopen(address + name, timeout=10).status == 200
         ids = json.load(urlopen(address + "api/nets", timeout=10))
-        assert ids[0] == "pretrained" and set(ids[1:]) == {"runs/one", "runs/two"}
+        assert ids[0] == ":pretrained" and set(ids[1:]) == {"runs/one", "runs/two"}
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=10)
         assert (process.returncode, said) == (0, "the demo has ended\n")

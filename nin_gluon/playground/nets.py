@@ -1,6 +1,5 @@
 """The nets that the page offers: the trained net of the package, and runs of the user's own."""
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
@@ -16,10 +15,7 @@ from nin_gluon.training.run_folder import read_config
 from nin_gluon.training.saved_parameters import newest_parameters
 
 __all__ = ["Nets"]
-
-log = logging.getLogger(__name__)
-
-PRETRAINED = "pretrained"  # the id of the package's net; that of a run is its folder
+PRETRAINED = ":pretrained"  # the id of the package's net; that of a run is its folder
 
 KEPT = 4  # nets in memory
 POSITIONS = 24  # of the slider, roughly
@@ -37,6 +33,8 @@ class Nets:
         Runs in it are offered, too.
     ctx, engine, data_dir
         As of `nin_gluon.analysis.trained_net.load_run`.
+    missing : str
+        Why the package's net is not among them; empty if it is.
     """
 
     named: Sequence[str]
@@ -48,11 +46,12 @@ class Nets:
     def __post_init__(self) -> None:
         self.loaded: Dict[Tuple[str, str], TrainedNet] = {}
         self.packaged: Optional[Weights] = None
+        self.missing = ""
         self.known: List[str] = []
         try:
             self.packaged = read_packaged("nin")
         except InputError as error:
-            log.warning("%s", error)
+            self.missing = str(error)
 
     def ids(self) -> List[str]:
         """What there is to choose from: named runs, the package's net, the newest other runs."""
@@ -62,7 +61,7 @@ class Nets:
                               if Path(run).resolve() not in named]
         return self.known
 
-    def load(self, name: str) -> TrainedNet:
+    def get(self, name: str) -> TrainedNet:
         """The net of an id, with its newest parameters.
 
         Arithmetic is float32, because MXNet cannot leave bfloat16 again within a process.
@@ -84,8 +83,8 @@ class Nets:
         return net
 
     def facts(self, name: str) -> Dict[str, Any]:
-        """What the page says of a net, JSON-ready; raises as `load`."""
-        net = self.load(name)
+        """What the page says of a net, JSON-ready; raises as `get`."""
+        net = self.get(name)
         if name == PRETRAINED and self.packaged:
             trained, accuracy = self.packaged.settings, self.packaged.evaluation["accuracy"]
             epochs = trained.epochs

@@ -70,7 +70,7 @@ def make_app(nets: Nets, port: int) -> Guard:
 
     async def images(request: Request) -> Response:
         first, count = whole(request, "first", 10**9), whole(request, "count", MOST_IMAGES)
-        return await work(lambda name: some_images(known(nets.load)(name), first, count),
+        return await work(lambda name: some_images(known(nets.get)(name), first, count),
                           request.query_params.get("net", ""))
 
     async def one_look(request: Request) -> Response:
@@ -104,7 +104,7 @@ def page_file(request: Request) -> Response:
 
 def answer(nets: Nets, name: str, picture: bytes, size: int, invert: Any) -> Any:
     """What the net of an id makes of a picture."""
-    net, facts = known(nets.load)(name), known(nets.facts)(name)
+    net, facts = known(nets.get)(name), known(nets.facts)(name)
     if size not in facts["sizes"]:
         raise Refused(422, "size", f"size is one of {', '.join(map(str, facts['sizes']))}.")
     try:

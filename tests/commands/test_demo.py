@@ -34,7 +34,8 @@ def test_no_run_folder(empty, capsys):
 
 def test_no_net_at_all(empty, capsys):
     pytest.importorskip("uvicorn")
-    assert "there is no net to show" in refused(capsys)
+    error = refused(capsys)
+    assert "there is no net to show" in error and "there is no trained nin in" in error
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
@@ -66,7 +67,7 @@ def test_it_opens_the_browser_unless_told_not_to(empty, monkeypatch, capsys):
 
     opened = []
     monkeypatch.setattr(demo.webbrowser, "open", opened.append)
-    monkeypatch.setattr(nets.Nets, "ids", lambda self: ["pretrained"])
+    monkeypatch.setattr(nets.Nets, "ids", lambda self: [":pretrained"])
     monkeypatch.setattr(server, "serve", lambda app, listening: listening.close())
     assert demo.main(["--no-browser"]) == 0 and not opened
     assert demo.main([]) == 0

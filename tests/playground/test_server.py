@@ -60,7 +60,7 @@ def png(pixels):
 
 
 def post(client, content, **fields):
-    fields = {"net": "pretrained", "size": 67, "invert": "no", **fields}
+    fields = {"net": ":pretrained", "size": 67, "invert": "no", **fields}
     return client.post("/api/look", params=fields, content=content)
 
 
@@ -87,12 +87,12 @@ def test_it_needs_no_network(client):
 
 def test_nets(client, place, small):
     found = client.get("/api/nets").json()
-    assert found[:2] == [str(place / "other"), "pretrained"]
+    assert found[:2] == [str(place / "other"), ":pretrained"]
     assert set(found[2:]) == {small, str(place / "runs" / "dense")}
 
 
 def test_facts(client, place, small):
-    facts = client.get("/api/net", params={"net": "pretrained"}).json()
+    facts = client.get("/api/net", params={"net": ":pretrained"}).json()
     assert facts["size"] == facts["sizes"][0] == 67 and facts["sizes"][-1] == 200
     assert facts["accuracy"] == EVALUATION["accuracy"] and facts["shape"] == [28, 28, 1]
     facts = client.get("/api/net", params={"net": small}).json()
@@ -111,7 +111,7 @@ def test_a_look_is_what_the_net_computes(client, place, small, size):
     found = post(client, png(images[3, ..., 0]), net=small, size=size).json()
     nets = Nets([], place / "runs", "cpu")
     nets.ids()
-    net = nets.load(small)
+    net = nets.get(small)
     assert base64.b64decode(found["given"]["pixels"]) == images[3].tobytes()
     maps = np.array(found["maps"])
     np.testing.assert_allclose(maps.mean(axis=(1, 2)), found["scores"], rtol=1e-4, atol=1e-6)
@@ -129,7 +129,7 @@ def test_the_channels_that_respond_most(client, place, small):
     found = post(client, png(images[3, ..., 0]), net=small, size=28).json()
     nets = Nets([], place / "runs", "cpu")
     nets.ids()
-    for layer, output in zip(found["layers"], nets.load(small).walk(images[3], 28)):
+    for layer, output in zip(found["layers"], nets.get(small).walk(images[3], 28)):
         if output.values.ndim < 3:
             continue
         means = output.values.mean(axis=(1, 2))

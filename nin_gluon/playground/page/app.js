@@ -191,7 +191,7 @@ function write() {
   by("pad").setAttribute("aria-label", say.pad);
   by("behind").replaceChildren(...say.paragraphs.map(text => element("p", { text })));
   for (const option of by("net").options) {
-    option.textContent = option.value === "pretrained" ? say.pretrained : option.value;
+    option.textContent = option.value === ":pretrained" ? say.pretrained : option.value;
   }
   showFailure(failure);
   if (images) writeImages();
