@@ -1,5 +1,6 @@
 """The demo's page in a real Chromium, served by the command itself."""
 
+import base64
 import os
 import re
 import shutil
@@ -85,13 +86,34 @@ def page(demo, tab, request):
     assert not errors
 
 
-def verdict_after(page, act):
-    """What the net sees after something that changes the picture, the net or the size."""
+@pytest.fixture(scope="module")
+def untouched(demo, tab):
+    """The page as it loads, for tests that change nothing."""
+    page, errors = tab(locale="en-GB")
+    page.goto(demo[1])
+    page.wait_for_selector("#classes tr")
+    yield page
+    assert not errors
+
+
+def look_after(page, act):
+    """Do something that changes the picture, the net or the size; wait for the server's answer."""
     with page.expect_response(re.compile("/api/look")) as reply:
         act()
     assert reply.value.ok
-    page.wait_for_timeout(50)
-    return page.inner_text("#verdict")
+
+
+def eventually(page, holds):
+    """The page shows an answer a moment after it has come."""
+    for _ in range(100):
+        if holds():
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("still not so after five seconds")
+
+
+def says(page, where, words):
+    playwright.expect(page.locator(where)).to_contain_text(words)
 
 
 def shares(page):
@@ -103,11 +125,11 @@ def scores(page):
     return page.locator("#classes .average").all_inner_texts()
 
 
-def test_it_loads_with_a_test_image(page):
-    assert page.locator("#classes tr").count() == 10 == len(shares(page))
-    assert abs(sum(shares(page)) - 100) < 1
-    assert re.fullmatch(r"The net sees: .+ \(\d+\.\d %\)", page.inner_text("#verdict"))
-    layers = page.locator("#layers .shape").all_inner_texts()
+def test_it_loads_with_a_test_image(untouched):
+    assert untouched.locator("#classes tr").count() == 10 == len(shares(untouched))
+    assert abs(sum(shares(untouched)) - 100) < 1
+    assert re.fullmatch(r"The net sees: .+ \(\d+\.\d %\)", untouched.inner_text("#verdict"))
+    layers = untouched.locator("#layers .shape").all_inner_texts()
     assert layers[:2] == ["1 channel of 67×67", "96 channels of 15×15"]
     assert layers[-2:] == ["10 channels of 1×1", "10 numbers"]
 
@@ -123,11 +145,10 @@ def test_drawing(page):
         page.mouse.up()
 
     before = scores(page)
-    verdict_after(page, draw)
-    page.wait_for_timeout(200)
-    assert scores(page) != before
-    assert "not on drawings" in page.inner_text("#notes")
-    assert "knows 10 classes only" in page.inner_text("#notes")
+    look_after(page, draw)
+    eventually(page, lambda: scores(page) != before)
+    says(page, "#notes", "not on drawings")
+    says(page, "#notes", "knows 10 classes only")
 
 
 def test_drawing_by_keyboard(page):
@@ -140,11 +161,11 @@ def test_drawing_by_keyboard(page):
         for _ in range(6):
             page.keyboard.press("ArrowDown")
 
-    verdict_after(page, draw)
-    page.wait_for_timeout(200)
-    assert page.inner_text("#pad-state") == "brush down" and scores(page) != before
+    look_after(page, draw)
+    eventually(page, lambda: scores(page) != before)
+    assert page.text_content("#pad-state") == "brush down"
     page.keyboard.press("Space")
-    assert page.inner_text("#pad-state") == "brush up"
+    assert page.text_content("#pad-state") == "brush up"
 
 
 DROP = """([base64, type]) => {
@@ -156,20 +177,14 @@ DROP = """([base64, type]) => {
 }"""
 
 
-def base64_of(path):
-    import base64
-
-    return base64.b64encode(path.read_bytes()).decode()
-
-
 def test_dropping_a_picture(page, tmp_path):
     pixels = np.full((120, 80), 250, np.uint8)
     pixels[30:90, 20:60] = 40
     Image.fromarray(pixels).save(tmp_path / "dark.jpg")
-    content = [base64_of(tmp_path / "dark.jpg"), "image/jpeg"]
-    verdict_after(page, lambda: page.evaluate(DROP, content))
-    notes = page.inner_text("#notes")
-    assert "dark on light" in notes and "shop photographs" in notes
+    content = [base64.b64encode((tmp_path / "dark.jpg").read_bytes()).decode(), "image/jpeg"]
+    look_after(page, lambda: page.evaluate(DROP, content))
+    says(page, "#notes", "dark on light")
+    says(page, "#notes", "shop photographs")
     # The pad shows what the net was given: light on black.
     corner, middle = page.evaluate("""() => [[5, 5], [140, 140]].map(([x, y]) =>
         document.getElementById("pad").getContext("2d").getImageData(x, y, 1, 1).data[0])""")
@@ -183,15 +198,15 @@ def test_a_bad_file(page, tmp_path):
     page.wait_for_selector("#error:visible")
     assert "cannot be read as an image" in page.inner_text("#error")
     page.click("[data-language=zh]")
-    assert "读不出来" in page.inner_text("#error")
+    says(page, "#error", "读不出来")
     page.click("[data-language=en]")
     assert page.inner_text("#verdict") == before  # the last answer stays
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(20 * 10**6 + 1)
     page.set_input_files("#file", tmp_path / "large.png")
-    playwright.expect(page.locator("#error")).to_contain_text("20 million")
-    verdict_after(page, lambda: page.click("#images button >> nth=1"))
-    assert page.is_hidden("#error")
+    says(page, "#error", "20 million")
+    look_after(page, lambda: page.click("#images button >> nth=1"))
+    playwright.expect(page.locator("#error")).to_be_hidden()
 
 
 def test_the_slider_changes_the_maps(page):
@@ -199,13 +214,15 @@ def test_the_slider_changes_the_maps(page):
         page.focus("#size")
         page.keyboard.press(to)
 
-    verdict_after(page, lambda: move("End"))
-    page.wait_for_timeout(100)
+    def squares():
+        return page.evaluate("document.querySelector('td.map canvas').width")
+
+    look_after(page, lambda: move("End"))
     assert page.inner_text("#size-text") == "200×200 pixels"
-    assert "never seen images of 200×200" in page.inner_text("#notes")
-    assert page.evaluate("document.querySelector('td.map canvas').width") == 5
-    verdict_after(page, lambda: move("Home"))
-    assert page.evaluate("document.querySelector('td.map canvas').width") == 1
+    says(page, "#notes", "never seen images of 200×200")
+    eventually(page, lambda: squares() == 5)
+    look_after(page, lambda: move("Home"))
+    eventually(page, lambda: squares() == 1)
 
 
 def test_choosing_a_class_lays_its_map_over_the_picture(page):
@@ -215,13 +232,13 @@ def test_choosing_a_class_lays_its_map_over_the_picture(page):
 
 
 def test_ones_own_runs(page):
-    verdict_after(page, lambda: page.select_option("#net", "runs/drawn"))
-    assert "the built-in sample of drawn garments" in page.inner_text("#facts")
-    assert "1 of 3 epochs" in page.inner_text("#notes")
+    look_after(page, lambda: page.select_option("#net", "runs/drawn"))
+    says(page, "#facts", "the built-in sample of drawn garments")
+    says(page, "#notes", "1 of 3 epochs")
     page.click("#clear")
-    playwright.expect(page.locator("#notes")).to_contain_text("only ever seen the drawn")
+    says(page, "#notes", "only ever seen the drawn")
     page.select_option("#net", "runs/dense")
-    playwright.expect(page.locator("#size-help")).to_contain_text("dense layer")
+    says(page, "#size-help", "dense layer")
     playwright.expect(page.locator("#score-title")).to_have_text("Score")
     assert page.is_disabled("#size")
 
@@ -239,8 +256,8 @@ def test_chinese(page):
     assert page.inner_text("h1") == "Network in Network at work"  # remembered
 
 
-def test_both_languages_say_everything(page):
-    left = page.evaluate("""async () => {
+def test_both_languages_say_everything(untouched):
+    left = untouched.evaluate("""async () => {
         const { words } = await import("/page/words.js");
         const paths = (part, path) => part && typeof part === "object"
             ? Object.entries(part).flatMap(([key, value]) => paths(value, `${path}.${key}`))
@@ -265,9 +282,9 @@ def test_a_phone(page):
     assert (int(re.findall(r"\d+", ground)[0]) < 60) == dark
 
 
-def test_everything_has_a_name(page):
+def test_everything_has_a_name(untouched):
     """What a screen reader says of each control and picture."""
-    unnamed = page.evaluate("""() => {
+    unnamed = untouched.evaluate("""() => {
         const named = each => (each.getAttribute("aria-label") || each.textContent.trim()
             || each.getAttribute("alt") || each.querySelector("img")?.alt
             || [...(each.labels || [])].map(label => label.textContent.trim()).join(""));

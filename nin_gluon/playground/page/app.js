@@ -234,7 +234,7 @@ function notesOf(largest) {
     if (source !== "test") list.push(notes.drawnNet);
   } else if (source !== "test") list.push(notes[source][net.dataset]);
   else if (dataset !== net.dataset) list.push(notes.drawnImage(titleOf(net.dataset)));
-  if (source !== "test") list.push(notes.always(net.classes.length));
+  if (!net.classes.includes(label)) list.push(notes.always(net.classes.length));
   if (found.size !== net.size) list.push(notes.otherSize(found.size, net.size));
   if (net.epochs < net.planned_epochs) list.push(notes.early(net.epochs, net.planned_epochs));
   if (net.accuracy !== null && net.accuracy < 0.6) list.push(notes.weak(net.accuracy));
