@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nin_gluon  # noqa: F401  # isort: skip  (makes MXNet importable, which the nets import)
 from benchmarks.book_nets import NETS
 from benchmarks.compare import check_new, machine
 from nin_gluon.atomic_files import write_text

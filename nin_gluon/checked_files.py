@@ -109,7 +109,8 @@ def open_file(path: Union[str, Path], most_bytes: Optional[int] = None) -> Itera
         raise BadFile(path, f"has {status.st_size:,} bytes and should have {most_bytes:,} at most",
                       WHOLE_COPY)
     try:
-        with open(path, "rb") as file:
+        # A file of /proc says that it has no size, and reading it may never end: to us it is empty.
+        with open(path if status.st_size else os.devnull, "rb") as file:
             yield file
     except OSError as error:
         raise BadFile(path, f"cannot be read ({why(error)})") from None

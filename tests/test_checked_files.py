@@ -31,6 +31,8 @@ def test_what_is_no_ordinary_file_is_not_opened(tmp_path, kind):
     PLACES[kind](path, None)
     if kind == "a file of /proc":  # it has no size, and to read it would wait for ever
         assert read_text(path) == ""
+        with open_file(path) as file:
+            assert file.read(2) == b""
         return
     for read in (is_file, read_text):
         with pytest.raises(BadFile) as caught:

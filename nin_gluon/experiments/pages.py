@@ -25,6 +25,7 @@ from nin_gluon.experiments.seed_groups import (
     series,
 )
 from nin_gluon.experiments.verdict import Values, Verdict, verdict_of
+from nin_gluon.experiments.verdict_chinese import ChineseVerdict
 from nin_gluon.experiments.wording import counted, seed_words
 from nin_gluon.settings import Settings
 
@@ -109,6 +110,8 @@ def write_pages(edition: Edition, records: Mapping[Path, Record], folder: Path, 
                 command: str, options: Sequence[str]) -> List[Group]:
     """Write the pages and pictures of records; return the records' groups.
 
+    Where there is a verdict, its page is written in Chinese, too.
+
     Parameters
     ----------
     edition : Edition
@@ -140,16 +143,25 @@ def write_pages(edition: Edition, records: Mapping[Path, Record], folder: Path, 
         "run_commands": {group.slug: run_command(group, options) for group in groups},
         "records": Path(os.path.relpath(folder, markdown.parent)).as_posix(),
         "verdict": verdict, "all_runs": all_runs,
+        "chinese": ChineseVerdict(verdict) if verdict else None,
+        "chinese_page": chinese_page(markdown).name, "english": markdown.name,
     }
     if all_runs:
         write_ours(folder / "all-runs.png", all_runs, SIGNATURE)
     for group in groups:
         for name, data in pictures[group.slug].items():
             write_ours(folder / f"{group.slug}-{name}.png", data, SIGNATURE)
-    for path, template in ((folder / "report.html", "reproduction.html"),
-                           (markdown, "reproduction.md")):
+    pages = {folder / "report.html": "reproduction.html", markdown: "reproduction.md"}
+    if verdict:
+        pages[chinese_page(markdown)] = "reproduction.zh-CN.md"
+    for path, template in pages.items():
         write_ours(path, render(template, facts).encode(), SIGNATURE)
     return groups
+
+
+def chinese_page(markdown: Path) -> Path:
+    """Where the page in Chinese goes, beside the one in English."""
+    return markdown.with_name(f"{markdown.stem}.zh-CN{markdown.suffix}")
 
 
 def render(template: str, facts: Dict[str, Any]) -> str:

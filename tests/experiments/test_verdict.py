@@ -1,6 +1,7 @@
 """Where a published log lies among runs of its recipe: by arithmetic, and in words."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from nin_gluon.experiments.atlas.published_logs import PublishedLog, read_atlas
 from nin_gluon.experiments.published import EDITIONS
 from nin_gluon.experiments.verdict import LEVEL, Verdict, unusualness, verdict_of
+from nin_gluon.experiments.verdict_chinese import ChineseVerdict
 from tests.experiments.made_runs import BOOK, book_records, make_record
 
 
@@ -95,3 +97,18 @@ def test_the_editions_own_log_is_not_among_the_others():
     more = verdict_of(edition, [make_record(edition.recipe, history)], [*read_atlas(), same])
     assert len(more.others) == len(found.others) > 20
     assert len(found.published) == 3
+
+
+def test_the_chinese_words_have_the_same_figures():
+    shifts = [n / 1000 for n in range(1, 40)]
+    outside = {(r.epoch, name): 9.0 for r in BOOK.log for name in ("loss", "train_acc", "test_acc")}
+    found = verdict_of(BOOK, book_records(0.3, 0.31, 0.32).values())
+    for each in (found, verdict(*shifts), verdict(*shifts[:5]),
+                 verdict(*shifts, published=outside)):
+        chinese = ChineseVerdict(each)
+        for ours, theirs in zip([each.answer(), *each.sentences()],
+                                [chinese.answer(), *chinese.sentences()]):
+            assert sorted(re.findall(r"[\d.]*\d", ours)) == sorted(re.findall(r"[\d.]*\d", theirs))
+            assert theirs.endswith("。") and not re.search("[a-oq-z]{2}", theirs)
+    assert ChineseVerdict(found).answer().startswith("能。")
+    assert [row[1] for row in ChineseVerdict(found).odds_rows()] == ["23", "3"]

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +21,14 @@ def test_the_same_log_is_printed_either_way_and_both_are_timed(tmp_path, capsys)
     assert [len(times) for times in json.loads(out.read_text())["seconds"]["LeNet"].values()] == [
         1, 1]
     assert book.main(["--out", str(out)]) == 2  # figures are not overwritten
+
+
+def test_it_starts_from_nothing():
+    """In a process of its own, in which nobody has made MXNet importable before."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-m", "benchmarks.book", "--help"], cwd=root,
+                          capture_output=True, text=True)
+    assert done.returncode == 0 and "GoogLeNet" in done.stdout, done.stderr
 
 
 def test_the_table():
