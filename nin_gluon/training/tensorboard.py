@@ -144,6 +144,17 @@ def settings_table(settings: Settings) -> str:
         f"| {name} | {cell(value)} |" for name, value in settings.to_json().items())])
 
 
+def wait_for_a_later_name(folder: Path) -> None:
+    """Return once a new event file is sorted after those in the folder.
+
+    Readers take files in the order of their names, which have the second in them. Two parts of a
+    run that start within one second could be read the wrong way round.
+    """
+    names = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*")]
+    latest = max((int(name) for name in names if name.isdigit()), default=0)
+    time.sleep(max(0.0, latest + 1 - time.time()) if latest <= time.time() else 0)
+
+
 class EventFile:
     """An event file in a folder; what is added is on the disk when the method returns.
 
@@ -161,6 +172,7 @@ class EventFile:
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         self.folder, self.Event = folder, Event
+        wait_for_a_later_name(folder)
         with explained(folder):
             self.writer = EventFileWriter(str(folder))
         self.add(first, session_log=SessionLog(status=SessionLog.START))
