@@ -3,9 +3,11 @@
   python -m tests.chaos.runs --times 100 --seed 0
 
 Each run gets a SIGKILL at a moment drawn from the time that it takes: while it prepares, in a step,
-while it saves, evaluates or draws. It is then resumed, and killed again half of the time, until it
-ends. Its log and parameters must be those of a run that was never killed, bit for bit. A run that
-was killed before it began has nothing to resume: the same command starts it again.
+while it saves, evaluates or draws. Preparing takes half of the time of so short a run, so three of
+four moments are drawn from the time after the first checkpoint. The run is then resumed, and killed
+again half of the time, until it ends. Its log and parameters must be those of a run that was never
+killed, bit for bit. A run that was killed before it began has nothing to resume: the same command
+starts it again.
 
 Prints a Markdown table, and exits with 1 if anything was lost.
 """
@@ -24,7 +26,7 @@ from nin_gluon import train
 from nin_gluon.training.history import read_history
 from tests import slim_nin
 
-OPTIONS = ["--dataset", "sample", "--resize", "67", "--batch-size", "8", "--limit", "32",
+OPTIONS = ["--dataset", "sample", "--resize", "67", "--batch-size", "8", "--limit", "96",
            "--epochs", "2", "--init", "he", "--lr", "0.01", "--momentum", "0.9",
            "--checkpoint-every", "2", "--no-progress", "--ctx", "cpu"]
 
@@ -48,16 +50,25 @@ def wait(child):
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
-def kill_after(child, seconds):
-    """Kill the child after so many seconds; return its exit status, 137 if the kill was in time."""
+def kill_after(child, seconds, saved=None):
+    """Kill the child after so many seconds; return its exit status, 137 if the kill was in time.
+
+    The seconds count from the first checkpoint in the run folder `saved`, if one is given.
+    """
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline or (saved and not has_checkpoint(saved)):
+        if saved and not has_checkpoint(saved):
+            deadline = time.monotonic() + seconds
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             return os.WEXITSTATUS(status)
         time.sleep(0.001)
     os.kill(child, signal.SIGKILL)
     return wait(child)
+
+
+def has_checkpoint(folder):
+    return any(folder.glob("checkpoint/epoch-*"))
 
 
 def outcome(folder):
@@ -78,11 +89,12 @@ def state_of(folder):
     return f"after {saved[-1]}" + (", while writing" if leftovers else "")
 
 
-def one(folder, whole, longest, draw):
+def one(folder, whole, longest, training, draw):
     """Kill and resume one run until it ends; return a row of the table."""
-    log = folder.with_suffix(".log")
-    moment = draw.uniform(0, longest)
-    status = kill_after(start([*OPTIONS, "--out", str(folder)], log), moment)
+    log, saved = folder.with_suffix(".log"), draw.random() < 0.75
+    moment = draw.uniform(0, training if saved else longest)
+    status = kill_after(start([*OPTIONS, "--out", str(folder)], log), moment,
+                        folder if saved else None)
     state, kills = state_of(folder), int(status == 137)
     while status:
         begun = (folder / "config.json").exists()
@@ -115,13 +127,19 @@ def main(argv=None):
     draw, rows = random.Random(args.seed), []
     with tempfile.TemporaryDirectory() as place:
         started = time.monotonic()
-        if wait(start([*OPTIONS, "--out", f"{place}/whole"], f"{place}/whole.log")):
+        child, folder = start([*OPTIONS, "--out", f"{place}/whole"],
+                              f"{place}/whole.log"), Path(place, "whole")
+        while not has_checkpoint(folder) and time.monotonic() < started + 60:
+            time.sleep(0.001)
+        saved = time.monotonic()
+        if wait(child):
             sys.exit(Path(place, "whole.log").read_text("utf-8"))
-        longest, whole = time.monotonic() - started, outcome(Path(place, "whole"))
+        ended, whole = time.monotonic(), outcome(folder)
         print("| run | killed after, s | it was | kills | resumed |\n"
               "| ---: | ---: | --- | ---: | --- |", flush=True)
         for number in range(1, args.times + 1):
-            rows.append(one(Path(place, f"run-{number}"), whole, longest, draw))
+            rows.append(one(Path(place, f"run-{number}"), whole, ended - started,
+                            ended - saved, draw))
             print("| {} | {:.2f} | {} | {} | {} |".format(number, *rows[-1]), flush=True)
     lost = sum(row[-1] != "the same" for row in rows)
     print(f"\n{len(rows)} runs, {sum(row[2] for row in rows)} kills, {lost} lost; seed "
