@@ -8,8 +8,9 @@ import mxnet as mx
 import pytest
 from mxnet import gluon, nd
 from mxnet.gluon import nn
+from PIL import Image
 
-from nin_gluon import confidence, models, reproduce, train
+from nin_gluon import compare, confidence, evaluate, export, models, predict, reproduce, train
 from nin_gluon.training import checkpoint
 from tests.experiments.made_runs import make_book_run
 from tests.hostile_files import CONTENTS, KINDS, PLACES, Trap, check_refused
@@ -142,6 +143,40 @@ def test_confidence_shows_no_hostile_run(run, tmp_path, capsys, name, kind):
     if name == "history.jsonl" and kind == "a file of /proc":
         return  # no history: the run is unfinished, which is said
     check_refused(confidence.main, [run, "--ctx", "cpu"], run, name, tmp_path / "trap", capsys)
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.jsonl", "net.safetensors", "net.params",
+                                  "model-0001.params"])
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
+@kinds
+def test_no_other_command_takes_a_hostile_net(run, tmp_path, capsys, command, name, kind):
+    path = checkpoint.latest(run) if name.startswith("net") else run
+    if name == "net.params":
+        make_old(path)
+    if name == "model-0001.params":
+        shutil.rmtree(run / "checkpoint")
+    KINDS[kind](path / name, tmp_path / "trap")
+    if name == "history.jsonl" and kind == "a file of /proc":
+        return  # no history: the run is unfinished, which is said
+    picture = tmp_path / "picture.png"
+    Image.new("L", (28, 28), 200).save(picture)
+    main, arguments = {
+        "evaluate": (evaluate.main, [run, "--ctx", "cpu", "--no-progress"]),
+        "predict": (predict.main, ["--run", run, "--ctx", "cpu", "--no-progress", picture]),
+        "export": (export.main, [run, "--to", "safetensors", "--out",
+                                 tmp_path / "net.safetensors"]),
+    }[command]
+    check_refused(main, arguments, run, name, tmp_path / "trap", capsys)
+    assert not (tmp_path / "net.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.jsonl"])
+@kinds
+def test_compare_shows_no_hostile_run(run, made, tmp_path, capsys, name, kind):
+    KINDS[kind](run / name, tmp_path / "trap")
+    if name == "history.jsonl" and kind == "a file of /proc":
+        return  # it counts as empty
+    check_refused(compare.main, [made, run], run, name, tmp_path / "trap", capsys)
 
 
 @pytest.mark.parametrize("name", ["config.json", "history.jsonl", "diverged.txt"])
