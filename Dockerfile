@@ -15,11 +15,11 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 libquadmath0 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 1000 nin \
-    && install --directory --owner nin /work
+    && install --directory --owner nin /workspace
 COPY --from=build /opt/nin_gluon /opt/nin_gluon
 # Data sets go into the mounted folder. Pictures need a place for matplotlib's cache.
-ENV PATH=/opt/nin_gluon/bin:$PATH MXNET_HOME=/work/.mxnet MPLCONFIGDIR=/tmp/matplotlib
+ENV PATH=/opt/nin_gluon/bin:$PATH MXNET_HOME=/workspace/.mxnet MPLCONFIGDIR=/tmp/matplotlib
 USER nin
-WORKDIR /work
+WORKDIR /workspace
 ENTRYPOINT ["nin-gluon"]
 CMD ["--help"]

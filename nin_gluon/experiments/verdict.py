@@ -25,9 +25,11 @@ from nin_gluon.experiments.records import Record, differences_from
 from nin_gluon.experiments.statistics import wilson_interval
 from nin_gluon.experiments.wording import counted
 
-__all__ = ["LEVEL", "Values", "Verdict", "unusualness", "verdict_of"]
+__all__ = ["FEWEST", "LEVEL", "Values", "Verdict", "unusualness", "verdict_of"]
 
 LEVEL = 0.05  # a smaller p-value says that the log is none of these runs
+
+FEWEST = math.floor(1 / LEVEL) + 1  # runs with which p can be below the level
 
 # What our seeds may do otherwise than the published run and still be counted among its like.
 FREE = {"dtype", "interpolation", "engine"}
@@ -76,6 +78,16 @@ class Verdict:
         first, *rest = unusualness([self.published, *self.runs], list(self.published))
         return (1 + sum(value >= first - 1e-12 for value in rest)) / (1 + len(rest))
 
+    @property
+    def as_far(self) -> int:
+        """How many of all runs are at least as unusual as the published one, itself included."""
+        return round(self.p * (1 + len(self.runs)))
+
+    @property
+    def allowed(self) -> int:
+        """How many there may be of those for p to be below the level."""
+        return math.ceil(LEVEL * (1 + len(self.runs))) - 1
+
     # -------------------------------------------------------------- in words
 
     def answer(self) -> str:
@@ -101,7 +113,7 @@ class Verdict:
             f"The log ends at a test accuracy of {value}; {self.as_low(self.others)} of "
             f"{len(self.others)} other published runs and {self.as_low(self.seeds.values())} of "
             f"our {counted(len(self.seeds), 'seed')} end no higher.",
-            f"Over all its {values}, {round(self.p * (1 + len(self.runs)))} of "
+            f"Over all its {values}, {self.as_far} of "
             f"{1 + len(self.runs)} runs, itself among them, lie as far from the middle "
             f"(rank test, p = {self.p:.2f}).",
             self.what_would_change_it(),
@@ -110,16 +122,14 @@ class Verdict:
 
     def what_would_change_it(self) -> str:
         """How far p is from the level, in runs."""
-        runs = 1 + len(self.runs)
-        as_far, allowed = round(self.p * runs), math.ceil(LEVEL * runs) - 1
-        if as_far <= allowed:
-            further = counted(allowed + 1 - as_far, "more run")
+        if self.as_far <= self.allowed:
+            further = counted(self.allowed + 1 - self.as_far, "more run")
             return f"p would be {LEVEL} or more if {further} lay as far."
-        if not allowed:
-            return (f"With {runs} runs p cannot fall below {LEVEL}; that takes "
-                    f"{math.floor(1 / LEVEL) + 1}.")
-        return (f"p would be below {LEVEL} if no more than {counted(allowed, 'run')} lay as far, "
-                "itself among them.")
+        if not self.allowed:
+            return (f"With {1 + len(self.runs)} runs p cannot fall below {LEVEL}; that takes "
+                    f"{FEWEST}.")
+        return (f"p would be below {LEVEL} if no more than {counted(self.allowed, 'run')} lay as "
+                "far, itself among them.")
 
     def odds(self) -> Dict[str, Tuple[int, int, float, float]]:
         """How all runs, the published one among them, ended: {outcome: (runs, all, low, high)}."""

@@ -1,9 +1,8 @@
 """The verdict on a published log in Chinese; see `nin_gluon.experiments.verdict`."""
 
-import math
 from typing import Dict, List
 
-from nin_gluon.experiments.verdict import LEVEL, Verdict
+from nin_gluon.experiments.verdict import FEWEST, LEVEL, Verdict
 
 __all__ = ["ChineseVerdict"]
 
@@ -39,20 +38,19 @@ class ChineseVerdict:
             f"{verdict.as_low(verdict.others)} 次、本项目的 {len(verdict.seeds)} 个种子中有 "
             f"{verdict.as_low(verdict.seeds.values())} 个不高于它。",
             f"就全部 {len(verdict.published)} 个数值而言，{runs} 次运行（含书上这一次）中有 "
-            f"{round(verdict.p * runs)} 次同样远离中间（秩检验，p = {verdict.p:.2f}）。",
+            f"{verdict.as_far} 次同样远离中间（秩检验，p = {verdict.p:.2f}）。",
             self.what_would_change_it(),
             f"抽签的胜算：全部 {total} 次运行中，{count} 次在 {verdict.edition.recipe.epochs} "
             f"个周期后保住了九或十个类别（95% 置信区间：{low:.0%} 至 {high:.0%}）。"]
 
     def what_would_change_it(self) -> str:
         """How far p is from the level, in runs."""
-        runs = 1 + len(self.verdict.runs)
-        as_far, allowed = round(self.verdict.p * runs), math.ceil(LEVEL * runs) - 1
+        as_far, allowed = self.verdict.as_far, self.verdict.allowed
         if as_far <= allowed:
             return f"若再有 {allowed + 1 - as_far} 次运行同样反常，p 就不小于 {LEVEL}。"
         if not allowed:
-            return (f"只有 {runs} 次运行时，p 不可能小于 {LEVEL}；至少需要 "
-                    f"{math.floor(1 / LEVEL) + 1} 次。")
+            return (f"只有 {1 + len(self.verdict.runs)} 次运行时，p 不可能小于 {LEVEL}；至少需要 "
+                    f"{FEWEST} 次。")
         return f"若同样反常的运行不超过 {allowed} 次（含书上这一次），p 就小于 {LEVEL}。"
 
     def odds_rows(self) -> List[List[str]]:

@@ -42,7 +42,7 @@ def prepare(config: RunConfig, contexts: "List[mx.Context]", workers: Workers) -
     for data_iter in (train_iter, test_iter):
         check_batches(len(data_iter.labels), batch_size, devices)
     channels = train_iter.images.shape[3]
-    check_memory(settings, channels)
+    check_memory(settings, channels, len(train_iter.labels))
     initialize(net, settings, channels, contexts)
     # A list, in the net's order: gluon.Trainer would sort a dict by names that depend on what else
     # this process has built (conv10 before conv9), and a resumed run would mix up its momenta.

@@ -108,16 +108,18 @@ def check_batches(images: int, batch_size: int, devices: int) -> None:
                          "devices; change --batch-size or --limit.")
 
 
-def check_memory(settings: Settings, channels: int) -> None:
+def check_memory(settings: Settings, channels: int, images: int) -> None:
     """Raise `InputError` if one batch of images alone is larger than the machine's memory.
 
     A run folder from elsewhere, or a slip of the finger, may ask for images of a million pixels a
     side. The frameworks would then end with an error of their own, or the system would end them.
+    A batch has no more than all `images`.
     """
     size = int(settings.resize or 0)  # settled by now
-    needed, there = 4 * channels * size**2 * settings.batch_size, memory_bytes()
+    batch = min(settings.batch_size, images)
+    needed, there = 4 * channels * size**2 * batch, memory_bytes()
     if there and needed > there:
-        raise InputError(f"a batch of {settings.batch_size} images of {size}x{size} takes "
+        raise InputError(f"a batch of {batch} images of {size}x{size} takes "
                          f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB; "
                          "lower --resize or --batch-size.")
 

@@ -618,6 +618,11 @@ def test_images_larger_than_the_memory_are_refused(few_images, tmp_path, capsys,
     assert "a batch of 2 images of 1000000x1000000 takes 8,000 GB, and this machine" in error
 
 
+def test_a_batch_is_no_larger_than_the_data_set(few_images, no_pictures, tmp_path):
+    options = ["--batch-size", "10000000", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert train.main([*SMALL, *options]) == 0
+
+
 def test_fewer_epochs_than_were_run_are_refused(few_images, no_pictures, tmp_path, capsys, stop_at):
     assert train.main([*SMALL, "--out", str(tmp_path / "done")]) == 0
     stop_at(8)  # in the second epoch
