@@ -11,7 +11,7 @@ from typing import Any, List
 from nin_gluon import runtime
 from nin_gluon.errors import InputError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 runtime.install()
 

@@ -40,6 +40,7 @@ VERBS = {
     "export": ("nin_gluon.export", "write a run's net for other programs: ONNX, safetensors ..."),
     "run": ("nin_gluon.run", "run any MXNet 1.x script, module or notebook, unchanged"),
     "kernel": ("nin_gluon.kernel", "add a Jupyter kernel for MXNet notebooks, or take it away"),
+    "doctor": ("nin_gluon.doctor", "say what this machine has for the chapter, and what it lacks"),
     "torch_edition": ("nin_gluon.torch_edition.__main__", "train the chapter's net in PyTorch"),
 }
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # `nm -D --undefined-only`): it does not load unless all are there. Then those that
 # `nin_gluon.runtime.cuda` calls.
 SOURCE = r"""
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,6 +66,16 @@ int cuDeviceGetAttribute(int *value, int attribute, int device) {
     if (!at || !*at || (attribute != 75 && attribute != 76))
         return INVALID_VALUE;
     *value = atoi(attribute == 75 ? at : strchr(at, '.') + 1);
+    return SUCCESS;
+}
+
+int cuDeviceGetName(char *name, int length, int device) {
+    snprintf(name, length, "Stub GPU %d", device);
+    return SUCCESS;
+}
+
+int cuDriverGetVersion(int *version) {
+    *version = 12040;
     return SUCCESS;
 }
 """

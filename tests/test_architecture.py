@@ -15,7 +15,7 @@ FLOORS = [
     ("commands", {"cli", *(module.split(".", 1)[1] for module, _ in VERBS.values())}),
     ("experiments, other people's programs, the PyTorch edition and the demo's page",
      {"experiments", "programs", "torch_edition", "playground"}),
-    ("analysis and exports", {"analysis", "exports"}),
+    ("analysis, exports and diagnosis", {"analysis", "exports", "diagnosis"}),
     ("training", {"training"}),
     ("models, data and plots", {"models", "torch_models", "data", "plots", "pretrained"}),
     ("runtime", {"runtime"}),

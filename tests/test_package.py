@@ -86,7 +86,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 @pytest.mark.parametrize("verb", ["train", "shapes", "resources", "confidence", "exercises",
                                   "launch", "reproduce", "run", "kernel", "export", "compare",
-                                  "demo"])
+                                  "demo", "doctor"])
 def test_help_does_not_import_mxnet(verb):
     code = (f"import sys; from nin_gluon.{verb} import main\n"
             "try: main(['--help'])\nexcept SystemExit as end: assert end.code == 0\n"

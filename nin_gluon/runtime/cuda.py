@@ -9,8 +9,8 @@ from typing import List, Optional, Tuple
 
 from nin_gluon.runtime.unavailable import MXNetUnavailable
 
-__all__ = ["CUDA_LIBRARIES", "device_capabilities", "has_gpu_code", "is_gpu_build",
-           "load_cuda_libraries", "load_driver"]
+__all__ = ["CUDA_LIBRARIES", "cuda_of_driver", "device_capabilities", "device_names",
+           "has_gpu_code", "is_gpu_build", "load_cuda_libraries", "load_driver", "mxnet_wheels"]
 
 # What libmxnet.so of mxnet-cu112 1.9.1 needs, each library after those that it depends on. The
 # wheels nvidia-*-cu11 keep their libraries in nvidia/<folder>/lib.
@@ -35,10 +35,15 @@ GPU_CODE = ((5, 0), (6, 0), (7, 0), (8, 0), (8, 6))
 Capability = Tuple[int, int]  # (major, minor)
 
 
+def mxnet_wheels() -> List[str]:
+    """Names of the installed builds of MXNet, such as ``mxnet`` or ``mxnet-cu112``."""
+    names = {(d.metadata["Name"] or "").lower() for d in importlib.metadata.distributions()}
+    return sorted(name for name in names if re.fullmatch(r"mxnet([-_]cu\d+.*)?", name))
+
+
 def is_gpu_build() -> bool:
     """Whether one of the mxnet-cu* wheels is installed. Does not import MXNet."""
-    names = (d.metadata["Name"] or "" for d in importlib.metadata.distributions())
-    return any(re.match(r"mxnet[-_]cu\d+", name, re.IGNORECASE) for name in names)
+    return any(name != "mxnet" for name in mxnet_wheels())
 
 
 def load_cuda_libraries() -> None:
@@ -89,16 +94,43 @@ def device_capabilities() -> Optional[List[Capability]]:
     driver = load_driver()
     if driver is None:
         return None
-    count, value = ctypes.c_int(0), ctypes.c_int(0)
-    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
-        return []
+    value = ctypes.c_int(0)
 
     def attribute(number: int, device: int) -> int:
         driver.cuDeviceGetAttribute(ctypes.byref(value), number, device)
         return value.value
 
     major, minor = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
-    return [(attribute(major, i), attribute(minor, i)) for i in range(count.value)]
+    return [(attribute(major, i), attribute(minor, i)) for i in range(count_devices(driver))]
+
+
+def device_names() -> List[str]:
+    """Ask the driver for the name of each CUDA device; empty without a driver."""
+    driver = load_driver()
+    if driver is None:
+        return []
+    text = ctypes.create_string_buffer(256)
+    names = []
+    for device in range(count_devices(driver)):
+        failed = driver.cuDeviceGetName(text, len(text), device)
+        names.append("unknown" if failed else text.value.decode("utf-8", "replace"))
+    return names
+
+
+def count_devices(driver: ctypes.CDLL) -> int:
+    """How many CUDA devices the driver lets this process use."""
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0
+    return count.value
+
+
+def cuda_of_driver() -> Optional[str]:
+    """The newest CUDA that the driver can run, such as ``"12.4"``; None without a driver."""
+    driver, version = load_driver(), ctypes.c_int(0)
+    if driver is None or driver.cuDriverGetVersion(ctypes.byref(version)):
+        return None
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
 def has_gpu_code(capability: Capability) -> bool:

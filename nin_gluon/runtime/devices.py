@@ -73,11 +73,15 @@ def gpu_problem(device_id: int = 0) -> Optional[str]:
     """Say in one sentence why ``gpu(device_id)`` cannot be used; None if it can."""
     import mxnet as mx
 
-    if not mx.runtime.Features().is_enabled("CUDA"):
+    capabilities = device_capabilities()
+    # Where no build has code for the GPU, the advice to install the other one would not help.
+    without_code = any(not has_gpu_code(each)
+                       for each in (capabilities or [])[device_id:device_id + 1])
+    if not without_code and not mx.runtime.Features().is_enabled("CUDA"):
         return (f"gpu({device_id}) cannot be used: this is the CPU build of MXNet; for the GPU "
                 "build, in a checkout of the project: pip uninstall mxnet && pip install -e "
                 "'.[gpu]'; or leave out --ctx gpu.")
-    return device_problem(device_id, device_capabilities())
+    return device_problem(device_id, capabilities)
 
 
 def device_problem(device_id: int, capabilities: Optional[List[Capability]]) -> Optional[str]:

@@ -28,6 +28,32 @@ def test_the_driver_is_asked_for_its_devices(stub, devices, capabilities):
 
 
 @on_linux
+def test_the_driver_is_asked_for_names_and_version(stub):
+    ask = ("from nin_gluon.runtime import cuda; "
+           "print([cuda.device_names(), cuda.cuda_of_driver()])")
+    told = output("-c", ask, LD_LIBRARY_PATH=stub, CUDA_STUB_CAPABILITIES="9.0,8.9")
+    assert ast.literal_eval(told) == [["Stub GPU 0", "Stub GPU 1"], "12.4"]
+    told = output("-c", ask, LD_LIBRARY_PATH=stub, CUDA_STUB_CAPABILITIES="")
+    assert ast.literal_eval(told) == [[], "12.4"]
+
+
+def test_without_a_driver_there_are_no_names(monkeypatch):
+    monkeypatch.setattr(cuda, "load_driver", lambda: None)
+    assert cuda.device_names() == [] and cuda.cuda_of_driver() is None
+
+
+@pytest.mark.parametrize("installed, wheels, gpu_build", [
+    (["numpy", "mxnet"], ["mxnet"], False),
+    (["mxnet_cu112", "MXNet-cu117"], ["mxnet-cu117", "mxnet_cu112"], True),
+    (["mxnet-model-server", None], [], False),
+])
+def test_builds_of_mxnet(monkeypatch, installed, wheels, gpu_build):
+    found = [type("Distribution", (), {"metadata": {"Name": name}}) for name in installed]
+    monkeypatch.setattr(cuda.importlib.metadata, "distributions", lambda: found)
+    assert cuda.mxnet_wheels() == wheels and cuda.is_gpu_build() == gpu_build
+
+
+@on_linux
 def test_no_driver_that_could_be_asked(tmp_path):
     broken = build_broken_driver(tmp_path)
     assert output("-c", ASK_DRIVER, LD_LIBRARY_PATH=str(broken)) == "None"

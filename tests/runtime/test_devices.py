@@ -67,6 +67,14 @@ def test_a_gpu_in_the_cpu_build():
 
 
 @cpu_build
+def test_the_cpu_build_does_not_recommend_the_gpu_build_where_that_cannot_help(monkeypatch):
+    monkeypatch.setattr(devices, "device_capabilities", lambda: [(8, 6), (9, 0)])
+    assert "compute capability is 9.0" in devices.gpu_problem(1)
+    assert "pip" not in devices.gpu_problem(1)
+    assert "CPU build" in devices.gpu_problem(0) and "CPU build" in devices.gpu_problem(2)
+
+
+@cpu_build
 def test_auto_in_the_cpu_build_is_the_cpu(monkeypatch):
     monkeypatch.setattr(devices, "device_capabilities", lambda: [(8, 0)])
     assert parse_ctx("auto") == [mx.cpu()] == try_all_gpus()
