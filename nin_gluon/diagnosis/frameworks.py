@@ -54,7 +54,7 @@ def describe_gluon() -> Dict[str, Any]:
         each GPU text or None).
     """
     wheels = mxnet_wheels()
-    found = {
+    found: Dict[str, Any] = {
         "installed": is_installed("mxnet"), "works": False,
         "version": version_of(wheels[0]) if wheels else None,
         "build": build_of(wheels),
@@ -87,7 +87,7 @@ def build_of(wheels: List[str]) -> Optional[str]:
 def describe_torch() -> Dict[str, Any]:
     """PyTorch in the same form as `describe_gluon`, without features."""
     version = version_of("torch")
-    found = {
+    found: Dict[str, Any] = {
         "installed": is_installed("torch"), "works": False, "version": version, "build": None,
         "problem": "PyTorch is not installed; in a checkout of the project, run: "
                    "pip install -e '.[torch]'",

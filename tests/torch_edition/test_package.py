@@ -34,7 +34,7 @@ def test_help_imports_neither_framework():
 
 
 def test_it_runs_where_mxnet_is_not_installed(request, tmp_path):
-    """`pip install nin_gluon[torch]` alone must do."""
+    """The extra `torch` alone must do."""
     pytest.importorskip("torch")
     from tests.torch_edition.small import LAST_LINES
 
