@@ -130,14 +130,18 @@ def gpu_verdict(engine: Report, device: int) -> str:
     """Whether an engine can use a GPU, and if not, why."""
     if not engine["works"]:
         return "is not installed" if not engine["installed"] else "does not load"
-    problem = (engine["gpu_problems"] + [None] * (device + 1))[device]
-    return "can use it" if problem is None else problem
+    problems = engine["gpu_problems"]
+    if device >= len(problems):  # each asks the driver for itself, and a driver may change its mind
+        return "unknown"
+    return problems[device] or "can use it"
 
 
 def data(report: Report) -> Rows:
     """The data sets, and the folders that are written to."""
-    rows = [(found["title"], ": ".join([STATES[found["state"]], *[", ".join(found["folders"])]
-                                        * bool(found["folders"])])) for found in report["data"]]
+    rows = []
+    for found in report["data"]:
+        where = f": {', '.join(found['folders'])}" if found["folders"] else ""
+        rows.append((found["title"], STATES[found["state"]] + where))
     for place in report["places"]:
         state = "writable" if place["writable"] else "not writable"
         free = place["free_bytes"]

@@ -1,4 +1,4 @@
-"""The files around the package: changelog, citation, issue forms, troubleshooting; how to install."""
+"""The files around the package: changelog, citation, issue forms, troubleshooting, installing."""
 
 import ast
 import datetime

@@ -16,7 +16,7 @@ __all__ = ["answer", "ask"]
 Answer = Dict[str, Any]
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[2]
-PATIENCE = 120  # seconds; a cold disk may need half a minute for PyTorch
+PATIENCE = 180  # seconds; PyTorch may take half a minute on a busy machine
 
 
 # ------------------------------------------------------------------ in this process

@@ -165,7 +165,9 @@ def gpu_problems(gpu: Report) -> List[str]:
 # ------------------------------------------------------------------ names
 
 
-NAME_ENDS = r"""(?![^/\\\s:;,'")])"""  # what follows a name in a path, or a path in a sentence
+# What stands before a path in a sentence or a list, and after a name in a path.
+PATH_BEGINS = r"""(?<![^\s:;,='"(])"""
+NAME_ENDS = r"""(?![^/\\\s:;,'")])"""
 
 
 def without_names(value: Any) -> Any:
@@ -177,7 +179,7 @@ def without_names(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     for home in homes():
-        value = re.sub(re.escape(home) + NAME_ENDS, "~", value)
+        value = re.sub(PATH_BEGINS + re.escape(home) + NAME_ENDS, "~", value)
     user = user_name()
     if user:
         value = re.sub(r"(?<=[/\\])" + re.escape(user) + NAME_ENDS, "USER", value)

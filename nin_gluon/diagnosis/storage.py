@@ -110,7 +110,8 @@ def describe_places() -> List[Dict[str, Any]]:
 
 def describe_place(what: str, path: Path) -> Dict[str, Any]:
     """One of the folders, which need not exist yet."""
-    existing = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    existing = next((place for place in (path, *path.parents) if os.path.lexists(place)),
+                    Path(path.anchor))
     is_folder = existing.is_dir()
     writable = is_folder and os.access(existing, os.W_OK | os.X_OK)
     free = shutil.disk_usage(existing).free if is_folder else None

@@ -190,6 +190,7 @@ def test_no_names(monkeypatch):
                                             "/mnt/jane doe/data:/srv/jane doe"]})
     assert shortened == {"a": ["~/x", "~", 3, None, True, "/home/jane doe2/x", "in ~; move it",
                                "/mnt/USER/data:/srv/USER"]}
+    assert report.without_names("/mnt/home/jane doe/x") == "/mnt/home/USER/x"
     for home in ("/", ""):
         monkeypatch.setenv("HOME", home)
         assert report.without_names("/a/b") == "/a/b"
