@@ -127,13 +127,13 @@ def gpus(report: Report) -> Rows:
 
 
 def gpu_verdict(engine: Report, device: int) -> str:
-    """Whether an engine can use a GPU, and if not, why."""
+    """Whether an engine can use a GPU. Why it cannot is among the notes or the problems."""
     if not engine["works"]:
         return "is not installed" if not engine["installed"] else "does not load"
     problems = engine["gpu_problems"]
     if device >= len(problems):  # each asks the driver for itself, and a driver may change its mind
         return "unknown"
-    return problems[device] or "can use it"
+    return "can use it" if problems[device] is None else "cannot use it, see below"
 
 
 def data(report: Report) -> Rows:

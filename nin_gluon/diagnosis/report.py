@@ -18,6 +18,8 @@ Report = Dict[str, Any]
 
 FORMAT = 1  # of the JSON
 
+TITLES = {"gluon": "MXNet", "torch": "PyTorch"}
+
 # The variables that change what is found or how it is computed. None of them holds a secret.
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "DNNL_MAX_CPU_ISA", "LD_LIBRARY_PATH", "MXNET_HOME",
              "NIN_GLUON_DATA", "NIN_GLUON_PRETRAINED")
@@ -115,14 +117,13 @@ def find_notes(report: Report) -> List[str]:
 def find_problems(report: Report) -> List[str]:
     """What stops something, each with what to do."""
     engines, gpu = report["engines"], report["gpu"]
-    titles = {"gluon": "MXNet", "torch": "PyTorch"}
     problems = []
     if sys.version_info >= (3, 13):
         problems.append(f"Python {report['python']['version']}: MXNet needs a NumPy below 2, which "
                         "this Python cannot have; use Python 3.8 to 3.12.")
     for name, engine in engines.items():
         if engine["problem"] and (engine["installed"] or not report["usable"]):
-            problems.append(f"{titles[name]}: {engine['problem']}.")
+            problems.append(f"{TITLES[name]}: {engine['problem']}.")
     problems += gpu_problems(gpu)
     problems += gpus_that_cannot_be_used(report, but_by_another=False)
     problems += [f"{found['title']}: {found['problem']}" for found in report["data"]
@@ -140,9 +141,11 @@ def sentence(text: str) -> str:
 def gpus_that_cannot_be_used(report: Report, but_by_another: bool) -> List[str]:
     """Why an engine cannot use a GPU, of the GPUs that the other can use or of those that none can.
     """
-    working = [engine["gpu_problems"] for engine in report["engines"].values() if engine["works"]]
-    return [problem for verdicts in zip(*working) if (None in verdicts) == but_by_another
-            for problem in verdicts if problem is not None]
+    working = {TITLES[name]: engine["gpu_problems"] for name, engine in report["engines"].items()
+               if engine["works"]}
+    return [f"{title}: {problem}" for verdicts in zip(*working.values())
+            if (None in verdicts) == but_by_another
+            for title, problem in zip(working, verdicts) if problem is not None]
 
 
 def gpu_problems(gpu: Report) -> List[str]:

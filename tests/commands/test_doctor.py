@@ -59,7 +59,7 @@ def test_problems_and_gpus(found, capsys):
     assert text[-3:] == ["Problems", "1. First.", "2. Second."]
     assert "1. Good to know." in text
     assert "gpu(0) A, compute capability 8.6" in text
-    assert "MXNet: gpu(0) cannot be used: why." in text
+    assert "MXNet: cannot use it, see below" in text
     assert "PyTorch: is not installed" in text
 
 

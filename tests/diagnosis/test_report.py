@@ -128,7 +128,7 @@ def test_a_gpu_that_only_pytorch_can_use(machine):
     result = made()
     assert "PyTorch can use gpu(0): --engine torch --ctx gpu." in result["summary"]
     assert result["problems"] == []
-    assert "gpu(0) cannot be used: its capability is 9.0." in result["notes"]
+    assert "MXNet: gpu(0) cannot be used: its capability is 9.0." in result["notes"]
 
 
 @pytest.mark.parametrize("torch_works", [True, False])
@@ -140,7 +140,7 @@ def test_a_gpu_that_nothing_can_use(machine, torch_works):
     else:
         machine["torch"].update(MISSING, problem="install it")
     problems = made()["problems"]
-    assert "gpu(0) cannot be used: this; do that." in problems
+    assert "MXNet: gpu(0) cannot be used: this; do that." in problems
     assert len(problems) == 1 + torch_works
 
 
