@@ -25,6 +25,7 @@ and the largest value, and write all of it as JSON. Nothing else should run mean
   python -m benchmarks.compare               about a quarter of an hour on two cores
   python -m benchmarks.compare --quick       under five minutes: fewer images, turns and variants
   python -m benchmarks.compare --only ours ours-bf16
+  python -m benchmarks.compare --evaluate 1280 --only ours ours-bf16 onnxruntime openvino openvino-bf16
 """
 
 EPILOG = "variants:\n" + "\n".join(f"  {name:22} {v.title}, {v.dtype}"
@@ -38,7 +39,10 @@ def build_parser():
     add("--quick", action="store_true", help="2 turns of 256 images instead of 3 of 384, without "
                                              "the slowest variants")
     add("--rounds", type=int, metavar="N", help="turns of each variant")
-    add("--images", type=int, metavar="N", help="training images a turn; as many are evaluated")
+    add("--images", type=int, metavar="N", help="training images a turn")
+    add("--evaluate", type=int, metavar="N",
+        help="test images a turn (default: as many as training images). With few of them an "
+             "evaluation's start, a third of a second for this project, counts for much")
     add("--only", nargs="+", choices=[name for name in VARIANTS if name != CEILINGS],
         metavar="VARIANT", help="only these of the variants below")
     add("--data-dir", metavar="DIR", help="folder with Fashion-MNIST's files (as for "
@@ -54,17 +58,20 @@ def main(argv=None):
     rounds, images = (2, 256) if args.quick else (3, 384)
     rounds = rounds if args.rounds is None else args.rounds
     images = images if args.images is None else args.images
-    if rounds < 1 or images < 128:
-        raise InputError("--rounds must be at least 1 and --images at least 128, one batch.")
+    evaluated = images if args.evaluate is None else args.evaluate
+    if rounds < 1 or min(images, evaluated) < 128:
+        raise InputError("--rounds must be at least 1, --images and --evaluate at least 128, one "
+                         "batch.")
     check_new(args.out)
     settings = {"batch_size": 128, "resize": 224,
                 "data_dir": args.data_dir and os.path.abspath(args.data_dir)}
 
     from nin_gluon.data.sets import load_image_set
 
-    for split in ("train", "test"):  # found, verified and if need be downloaded now, not in a turn
+    # Found, verified and if need be downloaded now, not in a turn.
+    for split, wanted in (("train", images), ("test", evaluated)):
         _, labels = load_image_set("fashion-mnist", split, args.data_dir)
-        settings[split] = min(images, len(labels))
+        settings[split] = min(wanted, len(labels))
     chosen = choose(args)
     report = {"settings": settings, "rounds": rounds, "machine": machine(), "turns": {}}
     for turn in range(rounds):

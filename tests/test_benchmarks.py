@@ -78,7 +78,8 @@ def test_flops_of_a_training_step():
 
 @pytest.mark.parametrize("options, message", [
     (["--rounds", "0"], "--rounds must be at least 1"),
-    (["--images", "5"], "--images at least 128"),
+    (["--images", "5"], "--images and --evaluate at least 128"),
+    (["--evaluate", "127"], "--images and --evaluate at least 128"),
     (["--only", "pytorch"], "invalid choice"),
     (["--data-dir", "DAMAGED"], "train-images-idx3-ubyte.gz"),
 ])
@@ -117,7 +118,10 @@ def test_no_more_images_are_counted_than_there_are(monkeypatch, tmp_path):
     for images in ("128", "250", "999"):
         assert compare.main(["--only", "ours", "--rounds", "1", "--images", images, "--out",
                              str(tmp_path / f"{images}.json")]) == 1  # for all has failed
-    assert asked[::2] == [{"train": 128, "test": 128}, {"train": 250, "test": 200}, sizes]
+    assert compare.main(["--only", "ours", "--rounds", "1", "--images", "128", "--evaluate", "150",
+                         "--out", str(tmp_path / "evaluated.json")]) == 1
+    assert asked[::2] == [{"train": 128, "test": 128}, {"train": 250, "test": 200}, sizes,
+                          {"train": 128, "test": 150}]
 
 
 def test_scaling_wants_a_turn(capsys):
