@@ -25,7 +25,7 @@ and the largest value, and write all of it as JSON. Nothing else should run mean
   python -m benchmarks.compare               about a quarter of an hour on two cores
   python -m benchmarks.compare --quick       under five minutes: fewer images, turns and variants
   python -m benchmarks.compare --only ours ours-bf16
-  python -m benchmarks.compare --evaluate 1280 --only ours ours-bf16 onnxruntime openvino openvino-bf16
+  python -m benchmarks.compare --images 128 --evaluate 1280 --only ours onnxruntime openvino
 """
 
 EPILOG = "variants:\n" + "\n".join(f"  {name:22} {v.title}, {v.dtype}"
