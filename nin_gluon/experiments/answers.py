@@ -10,7 +10,7 @@ from nin_gluon.experiments import measurements
 from nin_gluon.experiments.comparisons import compare, format_comparison, format_signals
 from nin_gluon.experiments.exercises.exercise import Changes, Exercise, chosen_parts
 from nin_gluon.experiments.jobs import Job, Runner
-from nin_gluon.experiments.odds import format_odds
+from nin_gluon.experiments.odds import format_odds, known_rows
 from nin_gluon.experiments.records import Record
 from nin_gluon.experiments.stores import EXERCISE_SIGNATURE, ExerciseFile
 
@@ -137,7 +137,9 @@ class Answer:
         records, signals = self.store.read()
         found = compare(self.all_parts, records)
         found = [c for c in found if len(c.rows) > 1] or found  # those with something to compare
+        rows = known_rows(found) if self.exercise.odds else {}
+        figure = (plots.draw_odds(rows, found[0].title) if rows
+                  else plots.draw_comparisons(found, signals))
         path = self.store.path.with_suffix(".png")
-        write_ours(path, plots.png(plots.draw_comparisons(found, signals), EXERCISE_SIGNATURE),
-                   EXERCISE_SIGNATURE)
+        write_ours(path, plots.png(figure, EXERCISE_SIGNATURE), EXERCISE_SIGNATURE)
         return path

@@ -12,7 +12,7 @@ from nin_gluon.experiments.statistics import wilson_interval
 from nin_gluon.experiments.wording import counted
 from nin_gluon.text_tables import columns
 
-__all__ = ["deaths", "format_odds", "rank_correlation"]
+__all__ = ["deaths", "format_odds", "known_rows", "rank_correlation"]
 
 CLASSES = 10
 SHUFFLES = 2000
@@ -20,8 +20,7 @@ SHUFFLES = 2000
 
 def format_odds(comparison: Comparison) -> str:
     """How many classes live, before the first step and at the end; and what the start tells."""
-    known = {label: known_runs(by_seed) for label, by_seed in comparison.rows.items()}
-    known = {label: runs for label, runs in known.items() if runs}
+    known = known_rows([comparison])
     if not known:
         return "No run says which classes were alive."
     return "\n".join(["Classes alive", "", *columns(living_table(known)), "",
@@ -29,10 +28,20 @@ def format_odds(comparison: Comparison) -> str:
                       "", *(prediction(label, runs) for label, runs in known.items())])
 
 
+def known_rows(comparisons: Sequence[Comparison]) -> Dict[str, List[Record]]:
+    """The runs of which all is known, by variant; with several comparisons each has its rows."""
+    rows = {}
+    for comparison in comparisons:
+        kind = f", {comparison.dtype} on {comparison.device}" if len(comparisons) > 1 else ""
+        for label, by_seed in comparison.rows.items():
+            rows[label + kind] = known_runs(by_seed)
+    return {label: runs for label, runs in rows.items() if runs}
+
+
 def known_runs(by_seed: Mapping[int, Record]) -> List[Record]:
     """The runs of which all is known: their start, and their living classes after each epoch."""
     return [record for _, record in sorted(by_seed.items())
-            if record.start and record.history
+            if record.start and record.history and record.test_acc is not None
             and all(epoch.living is not None for epoch in record.history)]
 
 

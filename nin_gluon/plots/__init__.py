@@ -10,6 +10,7 @@ from nin_gluon.plots.comparisons import draw_comparisons
 from nin_gluon.plots.curves import draw_curves
 from nin_gluon.plots.evaluation import draw_evaluation
 from nin_gluon.plots.images import draw_image, show_fashion_mnist
+from nin_gluon.plots.odds import draw_odds
 from nin_gluon.plots.own_pictures import OwnPicture, draw_own_pictures
 from nin_gluon.plots.predictions import draw_predictions
 from nin_gluon.plots.resources import draw_resources
@@ -18,5 +19,6 @@ from nin_gluon.plots.runs import draw_band, draw_runs
 from nin_gluon.plots.style import LN_10, png, save
 
 __all__ = ["LN_10", "Figure", "OwnPicture", "draw_band", "draw_class_maps", "draw_comparisons",
-           "draw_curves", "draw_evaluation", "draw_image", "draw_own_pictures", "draw_predictions",
-           "draw_resources", "draw_run_curves", "draw_runs", "png", "save", "show_fashion_mnist"]
+           "draw_curves", "draw_evaluation", "draw_image", "draw_odds", "draw_own_pictures",
+           "draw_predictions", "draw_resources", "draw_run_curves", "draw_runs", "png", "save",
+           "show_fashion_mnist"]

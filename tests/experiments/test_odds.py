@@ -8,7 +8,14 @@ import pytest
 from nin_gluon.analysis.initial_state import InitialState
 from nin_gluon.experiments.comparisons import compare
 from nin_gluon.experiments.exercises.registry import EXERCISES
-from nin_gluon.experiments.odds import deaths, escape_epoch, format_odds, rank_correlation, ranks
+from nin_gluon.experiments.odds import (
+    deaths,
+    escape_epoch,
+    format_odds,
+    known_rows,
+    rank_correlation,
+    ranks,
+)
 from nin_gluon.experiments.records import record_from_json, record_to_json
 from tests.experiments.made_runs import make_record
 
@@ -87,3 +94,13 @@ def test_rank_correlation():
     assert 0 < chance < 0.05
     draw = np.random.RandomState(1)
     assert rank_correlation(draw.rand(40), draw.rand(40))[1] > 0.05
+
+
+def test_rows_of_two_arithmetics_stand_beside_each_other():
+    part = replace(PART, settings=PART.settings.but(dataset="fashion-mnist"))
+    record = run("textbook", 0, ALL, ALL, escape=5)
+    half = replace(record, settings=record.settings.but(dtype="bfloat16"))
+    diverged = replace(run("identity", 0, ALL, ALL, escape=5), diverged="lower --lr")
+    assert known_rows(compare([part], [record, diverged])) == {"textbook": [record]}
+    assert known_rows(compare([part], [record, half])) == {
+        "textbook, float32 on cpu": [record], "textbook, bfloat16 on cpu": [half]}
