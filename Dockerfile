@@ -1,5 +1,5 @@
 # nin_gluon on a CPU: docker build -t nin_gluon .
-# docs/install.md shows how to use it, and says what has been tried.
+# docs/how-to/docker.md shows how to use it, and says what has been tried.
 
 FROM python:3.11.13-slim-bookworm AS build
 WORKDIR /source

@@ -5,6 +5,7 @@
 # make test-slow                the tests that take minutes: the book's nets at their own sizes
 # make chaos                    kill runs and distributed jobs at random moments, and see them go on
 # make fuzz                     damage every file that is read, in 20,000 ways each (half an hour)
+# make docs                     the documentation as a site, in build/site; any warning fails
 # make notebooks                open the notebooks in JupyterLab
 # make test-gpu-wheel           import the GPU build for real, without a GPU (downloads about 2.5 GB)
 
@@ -15,7 +16,7 @@ VENV   ?= $(if $(findstring gpu,$(EXTRA)),.venv-gpu,.venv)
 ARGS   ?=
 BIN    := $(VENV)/bin
 
-.PHONY: help train test test-slow chaos fuzz notebooks test-gpu-wheel
+.PHONY: help train test test-slow chaos fuzz docs notebooks test-gpu-wheel
 
 help: $(VENV)/.installed-$(EXTRA)
 	@sed -n 's/^# make/make/p' Makefile
@@ -39,6 +40,9 @@ fuzz: $(VENV)/.installed-cpu,test
 
 test-slow: $(VENV)/.installed-cpu,test
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+docs: $(VENV)/.installed-$(EXTRA),docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
 
 notebooks: $(VENV)/.installed-$(EXTRA),notebooks
 	$(BIN)/jupyter lab notebooks

@@ -25,6 +25,7 @@ CUDA_11_WHEELS = [
 NOTEBOOKS = ["d2lzh==1.0.0", "jupyterlab>=4", "ipykernel>=6", "nbclient>=0.8"]
 ONNX = ["onnx>=1.13"]
 TENSORBOARD = ["tensorboard>=2.10"]
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "mkdocs-static-i18n>=1.2"]
 DEMO = ["starlette>=0.27", "uvicorn>=0.22"]
 
 setup(
@@ -58,6 +59,7 @@ setup(
         "onnx": ONNX,
         "tensorboard": TENSORBOARD,
         "demo": DEMO,
+        "docs": DOCS,
         "test": [*NOTEBOOKS, *ONNX, *TENSORBOARD, *DEMO, "onnxruntime>=1.14", "pytest>=7",
                  "pytest-xdist>=3", "pyyaml>=5", "ruff==0.17.6", "mypy>=1.14", "httpx>=0.24",
                  "playwright>=1.30"],

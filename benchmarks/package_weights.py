@@ -32,11 +32,11 @@ net is evaluated in float32 on all test images, twice: with its parameters as th
 to float16. The file has them in float16 if every prediction stays the same, else in float32.
 
   python -m benchmarks.package_weights runs/...    nin_gluon/pretrained/nin.safetensors, and
-                                                   docs/model-card.md
+                                                   docs/reference/model-card.md
 """
 
 FOLDER = Path(nin_gluon.__file__).parent / "pretrained"
-CARD = Path(nin_gluon.__file__).parent.parent / "docs" / "model-card.md"
+CARD = Path(nin_gluon.__file__).parent.parent / "docs" / "reference" / "model-card.md"
 
 MOST_BYTES = 2**25
 

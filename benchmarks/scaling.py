@@ -18,7 +18,8 @@ DESCRIPTION = """\
 Measure this project alone, in one process after another: training and evaluation for several sizes
 of images, numbers of images and sizes of batches, for a batch split over two devices of the CPU,
 and for two workers and a server on this machine. Print Markdown tables, and write the figures as
-JSON. docs/scaling.md holds the tables of one such run. Takes about eight minutes on two cores.
+JSON. docs/explanation/scaling.md holds the tables of one such run. Takes about eight minutes
+on two cores.
 """
 
 SIZES = (67, 96, 112, 160, 224)
@@ -91,7 +92,7 @@ def job(workers):
 
 
 def tables(turns, jobs, dtypes):
-    """The Markdown tables of docs/scaling.md."""
+    """The Markdown tables of docs/explanation/scaling.md."""
     lines = []
     for kind, head in (("size", "size"), ("images", "images"), ("batch", "batch"),
                        ("devices", "devices")):

@@ -42,7 +42,8 @@ size that the net takes, except with a head of dense layers or with whitening, w
 The outputs are scores and probabilities. The file's metadata has the class names and the settings.
 
 The file goes into the run folder, that of the package's net into the working folder, unless --out
-names another. Nothing is overwritten without --force. docs/use.md shows how each format is read.
+names another. Nothing is overwritten without --force.
+docs/how-to/export.md shows how each format is read.
 """
 
 

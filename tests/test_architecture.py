@@ -1,4 +1,4 @@
-"""The package is built as docs/architecture.md says: rooms on floors, imports pointing down."""
+"""The package is built as docs/explanation/architecture.md says: imports point down."""
 
 import ast
 from pathlib import Path
@@ -67,7 +67,8 @@ def floor_of(name):
 @pytest.mark.parametrize("name", [name for name in MODULES if name])
 def test_imports_point_down(name):
     floor = floor_of(name)
-    assert floor is not None, f"{name} is in no room: add it to FLOORS and docs/architecture.md"
+    assert floor is not None, (
+        f"{name} is in no room: add it to FLOORS and docs/explanation/architecture.md")
     upward = {other for other in imports(name) if floor_of(other) < floor}
     assert not upward, f"{name} imports from above: {upward}"
 
@@ -105,7 +106,7 @@ def test_nothing_below_the_commands_parses_options_or_exits():
 
 
 def test_every_room_is_described():
-    page = (PACKAGE.parent / "docs" / "architecture.md").read_text("utf-8")
+    page = (PACKAGE.parent / "docs" / "explanation" / "architecture.md").read_text("utf-8")
     rooms = {path.name for path in PACKAGE.iterdir()
              if path.is_dir() and (path / "__init__.py").exists()}
     files = {path.name for path in PACKAGE.glob("*.py")} - {"__init__.py"}

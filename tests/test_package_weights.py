@@ -16,7 +16,7 @@ from nin_gluon.training import callbacks
 from nin_gluon.training.history import read_history
 from nin_gluon.training.run import Run
 
-CARD = Path(__file__).parent.parent / "docs" / "model-card.md"
+CARD = Path(__file__).parent.parent / "docs" / "reference" / "model-card.md"
 
 
 @pytest.fixture(scope="module")

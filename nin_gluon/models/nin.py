@@ -59,8 +59,9 @@ def nin(classes: int = 10, dropout: float = 0.5, head: str = "gap", *,
         layer; see `nin_gluon.models.head.head_layers`.
     pretrained : bool
         Whether the net has the parameters of the trained net that comes with the package, on
-        MXNet's current context; otherwise it is not initialized. docs/model-card.md says what that
-        net was trained on, and `nin_gluon.pretrained.read_packaged` how images are prepared for it.
+        MXNet's current context; otherwise it is not initialized. docs/reference/model-card.md
+        says what that net was trained on, and `nin_gluon.pretrained.read_packaged` how images are
+        prepared for it.
 
     Returns
     -------
