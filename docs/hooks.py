@@ -1,9 +1,9 @@
 """What MkDocs calls while it builds the site: pages made from the code, links out of docs/.
 
-``<!-- made: commands -->`` in a page is replaced by what the parsers print, ``<!-- made: settings -->``
-by tables of `Settings`, and ``<!-- made: verdict -->`` by the answer on top of REPRODUCTION.md. Links
-to files outside docs/ work in the repository as they are; on the site they lead to the repository's
-address, and pictures are copied.
+In a page, a comment ``<!-- made: NAME -->`` is replaced. ``commands`` is what the parsers print,
+``settings`` are tables of `Settings`, and ``verdict`` is the answer on top of REPRODUCTION.md.
+Links to files outside docs/ work in the repository as they are; on the site they lead to the
+repository's address, and pictures are copied.
 """
 
 import argparse

@@ -38,7 +38,7 @@ def pins(requirements):
 def test_setup_and_environment_pin_alike():
     setup, conda = setup_arguments(), yaml.safe_load((ROOT / "environment.yml").read_text())
     ours = pins(setup["install_requires"])
-    for extra in ("cpu", "gpu", "notebooks", "torch", "test"):
+    for extra in ("cpu", "gpu", "notebooks", "torch", "docs", "test"):
         assert setup["extras_require"][extra]
         ours.update(pins(setup["extras_require"][extra]))
     theirs = pins(d for d in conda["dependencies"] if isinstance(d, str))

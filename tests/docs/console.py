@@ -1,0 +1,140 @@
+"""The ``console`` blocks of the pages: commands after ``$``, and their output, run for real.
+
+    python -m tests.docs.console            run all blocks, and say which outputs differ
+    python -m tests.docs.console --write    put the outputs of today into the pages
+
+The blocks of a page run one after the other in one new folder, with a copy of results/ in it, in
+this process. A line ``...`` stands for any lines. Times and rates are masked. What a run learns in
+a few steps differs a little from processor to processor, so figures of `train` and `evaluate` may
+too.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+from nin_gluon import cli
+from tests.docs.pages import ROOT, blocks, pages
+
+LEARNED = ("train", "evaluate")
+MASKS = ((re.compile(r"time [\d.]+ sec"), "time # sec"),
+         (re.compile(r"^about .* to go at .*\n", re.M), ""),
+         (re.compile(r"nin_gluon \d+\.\d+\.\d+"), "nin_gluon #"),
+         (re.compile(r"[ \t]+$", re.M), ""))
+NUMBER = re.compile(r"\d+\.\d+")
+
+
+def console_pages() -> List[Path]:
+    """The pages that have a console block."""
+    return [page for page in pages() if any(block.language == "console" for block in blocks(page))]
+
+
+def turns(text: str) -> List[Tuple[str, str]]:
+    """(command, output) of each command in a block."""
+    parts = re.split(r"^\$ (.*)\n", text, flags=re.M)
+    return list(zip(parts[1::2], parts[2::2]))
+
+
+def run_page(page: Path) -> Iterator[Tuple[str, str, str]]:
+    """(command, output in the page, output now) of each command of a page."""
+    with tempfile.TemporaryDirectory() as folder, inside(Path(folder)):
+        shutil.copytree(ROOT / "results", "results")
+        status = 0
+        for block in blocks(page):
+            if block.language == "console":
+                for line, expected in turns(block.text):
+                    status, output = run(line, status)
+                    yield line, expected, output
+
+
+@contextlib.contextmanager
+def inside(folder: Path) -> Iterator[None]:
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def run(line: str, status: int) -> Tuple[int, str]:
+    """Exit status and output of a command line."""
+    import mxnet as mx
+
+    words = shlex.split(line)
+    if line == "echo $?":
+        return 0, f"{status}\n"
+    if words[0] == "ls":
+        return 0, subprocess.run(words, env={**os.environ, "LC_ALL": "C"}, check=True,
+                                 stdout=subprocess.PIPE, text=True).stdout
+    assert words[0] == "nin-gluon", f"console blocks run nin-gluon, ls and echo $?, not {line}"
+    output = io.StringIO()
+    notices = logging.StreamHandler(output)
+    logging.getLogger().addHandler(notices)
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+        with mx.name.NameManager():  # layers are numbered from 0, as in a new process
+            try:
+                status = cli.main(words[1:])
+            except SystemExit as stopped:
+                status = stopped.code or 0
+    logging.getLogger().removeHandler(notices)
+    return status, output.getvalue()
+
+
+def differs(line: str, expected: str, output: str) -> bool:
+    """Whether an output is not what the page says."""
+    for pattern, instead in MASKS:
+        expected, output = pattern.sub(instead, expected), pattern.sub(instead, output)
+    kept, compared = expected.splitlines(), output.splitlines()
+    if "..." in kept:
+        kept = kept[:kept.index("...")]
+        compared = compared[:len(kept)]
+    if line.split()[1:2] and line.split()[1] in LEARNED:
+        return not alike("\n".join(kept), "\n".join(compared))
+    return kept != compared
+
+
+def alike(expected: str, output: str, tolerance: float = 0.1) -> bool:
+    """Whether two texts differ in nothing but figures, and in these by little."""
+    if NUMBER.sub("#", expected) != NUMBER.sub("#", output):
+        return False
+    pairs = zip(NUMBER.findall(expected), NUMBER.findall(output))
+    return all(abs(float(a) - float(b)) <= tolerance for a, b in pairs)
+
+
+def written(expected: str, output: str) -> str:
+    """The output of today, as long as the page wants it."""
+    if "...\n" not in expected:
+        return output
+    shown = expected[:expected.index("...\n")].count("\n")
+    return "".join(output.splitlines(keepends=True)[:shown]) + "...\n"
+
+
+def main() -> int:
+    status = 0
+    for page in console_pages():
+        text = page.read_text("utf-8")
+        changes: Dict[str, str] = {}
+        for line, expected, output in run_page(page):
+            if differs(line, expected, output):
+                status = 1
+                print(f"{page.relative_to(ROOT)}: {line}")
+                changes[f"$ {line}\n{expected}"] = f"$ {line}\n{written(expected, output)}"
+        if "--write" in sys.argv[1:]:
+            for old, new in changes.items():
+                text = text.replace(old, new, 1)
+            page.write_text(text, "utf-8")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""The outputs that the pages show are what the commands print."""
+
+import pytest
+
+from tests.docs.console import console_pages, differs, run_page
+from tests.docs.pages import DOCS
+
+
+@pytest.mark.parametrize("page", console_pages(), ids=lambda page: page.stem)
+def test_outputs_are_those_of_the_commands(page, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    stale = [f"$ {line}\n{output}" for line, expected, output in run_page(page)
+             if differs(line, expected, output)]
+    assert not stale, ("run python -m tests.docs.console --write, and read what it changed:\n\n"
+                       + "\n".join(stale))
+
+
+def test_there_are_such_pages():
+    assert DOCS / "tutorials" / "first-run.md" in console_pages()
+
+
+@pytest.mark.parametrize("line, expected, output, different", [
+    ("nin-gluon shapes", "a\nb\n", "a\nb\n", False),
+    ("nin-gluon shapes", "a\n...\n", "a\nb\n", False),
+    ("nin-gluon shapes", "a\n...\n", "b\n", True),
+    ("nin-gluon shapes", "a\n", "a\nb\n", True),
+    ("nin-gluon shapes", "1.00\n", "1.01\n", True),
+    ("nin-gluon train", "about 3 s to go at 5 images/s\nloss 1.00, time 3.1 sec\n",
+     "loss 1.05, time 9.9 sec\n", False),
+    ("nin-gluon train", "loss 1.00\n", "loss 1.50\n", True),
+    ("nin-gluon train", "loss 1.00\n", "acc 1.00\n", True),
+])
+def test_stale_outputs_are_noticed(line, expected, output, different):
+    assert differs(line, expected, output) == different
