@@ -64,7 +64,7 @@ def outward(match, folder, config):
         to_docs = posixpath.relpath(".", folder.relative_to(DOCS).as_posix())
         return f"{text}{to_docs}/images/{inside})"
     kind = "tree" if target.is_dir() else "blob"
-    return f"{text}{config.repo_url.rstrip('/')}/{kind}/main/{inside}{anchor})"
+    return f"{text}{config.extra['repository']}/{kind}/main/{inside}{anchor})"
 
 
 # ------------------------------------------------------------------ pages made from the code
