@@ -25,15 +25,17 @@ from nin_gluon.checked_files import (
     unpack,
 )
 
-__all__ = ["BFLOAT16", "Accept", "Entry", "read_entry", "read_params", "read_safetensors", "same",
+__all__ = ["BFLOAT16", "Accept", "Entry", "opened", "read_entry", "read_params", "read_safetensors", "same",
            "scan_ndarray", "scan_safetensors", "total", "write_safetensors"]
 
 # How MXNet shows bfloat16, which NumPy lacks: the bits, as a record of one field.
 BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
 
 SAFETENSORS_DTYPES: Dict[str, np.dtype] = {
-    "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": BFLOAT16}
-WRITTEN_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+    "F64": np.dtype("<f8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": BFLOAT16,
+    "U8": np.dtype("u1")}
+WRITTEN_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
+                  "U8": "uint8"}
 MXNET_DTYPES: Dict[int, np.dtype] = {  # by mshadow's TypeFlag
     0: np.dtype("<f4"), 1: np.dtype("<f8"), 2: np.dtype("<f2"), 12: BFLOAT16}
 
@@ -102,7 +104,7 @@ def opened(path: Path, most_bytes: int) -> Iterator[BinaryIO]:
 
 def write_safetensors(path: Path, arrays: Dict[str, np.ndarray],
                       metadata: Optional[Dict[str, str]] = None) -> None:
-    """Write arrays of float64, float32, float16 or `BFLOAT16` as a safetensors file, to the bit.
+    """Write arrays of float64, float32, float16, uint8 or `BFLOAT16` as a safetensors file, to the bit.
 
     `metadata` goes into the file's header.
     """

@@ -133,7 +133,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     if not args.out and not args.resume:
         folder = claim(folder)
     with lock(folder):
-        status = lead(run, folder, args)
+        status = lead(run, folder, args, "nin_gluon.train")
     if status == 0:
         workers.wait_at_exit(True)
         print(f"run folder: {folder}")
@@ -254,8 +254,11 @@ def resumed_settings(settings: Settings, given: Dict[str, Any]) -> Settings:
 # ------------------------------------------------------------------ the run
 
 
-def lead(run: "Run", folder: Path, args: argparse.Namespace) -> int:
-    """Train as the worker that has the run folder; return the exit status."""
+def lead(run: "Run", folder: Path, args: argparse.Namespace, command: str) -> int:
+    """Train as the worker that has the run folder; return the exit status.
+
+    `command` is the module whose ``--resume`` goes on with the run.
+    """
     from nin_gluon.training.callbacks import Stopped
     from nin_gluon.training.checkpoint import complete
     from nin_gluon.training.run import Watch
@@ -264,7 +267,7 @@ def lead(run: "Run", folder: Path, args: argparse.Namespace) -> int:
     history, tally = run.resume(folder) if args.resume else run.start()
     check_folder(run, folder, tally, args.resume)
     start_folder(run, folder)
-    go_on = (f"{run.workers.launch}{this_python()} -m nin_gluon.train --resume "
+    go_on = (f"{run.workers.launch}{this_python()} -m {command} --resume "
              f"{shlex.quote(str(folder))}")
     if run.workers.distributed:
         print(f"run folder: {folder}; should the job break off, go on with: {go_on}",
@@ -301,9 +304,10 @@ def check_folder(run: "Run", folder: Path, tally: "Tally", resume: bool) -> None
                           "model-symbol.json", "diverged.txt"))
     if not resume and (folder / "config.json").exists():
         raise already_there(folder)  # another process was faster
-    if run.settings.epochs < tally.epoch - (tally.step == 0):
-        raise InputError(f"{folder} is in epoch {tally.epoch}; give --epochs {tally.epoch} or "
-                         "more, or leave it out.")
+    least = tally.epoch - (tally.step == 0)
+    if run.settings.epochs < least:
+        at = f"is in epoch {least}" if tally.step else f"has {least} epochs"
+        raise InputError(f"{folder} {at}; give --epochs {least} or more, or leave it out.")
 
 
 def start_folder(run: "Run", folder: Path) -> None:

@@ -1,37 +1,33 @@
 """``python -m nin_gluon.torch_edition``: train the chapter's net in PyTorch."""
 
 import argparse
-import shlex
-import signal
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from nin_gluon.cli import (
     ArgumentParser,
     add_settings,
     command,
     dataset_name,
+    given_settings,
     number,
-    silence_stdout,
-    this_python,
     whole_path,
 )
 from nin_gluon.errors import InputError
-from nin_gluon.settings import positive
+from nin_gluon.settings import MODES, positive
 from nin_gluon.torch_edition.require import require_torch
-from nin_gluon.torch_edition.settings import (
-    MODES,
-    TorchConfig,
-    TorchEnvironment,
-    TorchSettings,
-    read_config,
+from nin_gluon.torch_edition.settings import DTYPES, RECIPE, read_config
+from nin_gluon.train import lead, resumed_settings
+from nin_gluon.training.run_folder import (
+    TORCH_EDITION,
+    Environment,
+    RunConfig,
+    claim,
+    lock,
+    new_folder,
 )
-from nin_gluon.training.run_folder import claim, lock, new_folder
-
-if TYPE_CHECKING:
-    from nin_gluon.torch_edition.run import Run
 
 DESCRIPTION = """\
 Train the chapter's net in PyTorch, as the book's PyTorch edition does, and print its lines. This
@@ -46,25 +42,31 @@ and later). MXNet need not be installed.
 """
 
 EPILOG = """\
-A run leaves a folder with config.json, history.jsonl, curves.png and the net's state_dict
-(model.pt, model.safetensors), all as of the last finished epoch, and checkpoint.safetensors. Ctrl-C
-finishes the step, saves and says how to go on. Exit status: 0 done, 1 diverged, 2 wrong request or
-input, 130 or 143 stopped.
+A run leaves a folder with config.json, history.jsonl, curves.png, the net's state_dict
+(model-NNNN.safetensors) and a checkpoint. Ctrl-C finishes the step, saves and says how to go on.
+Exit status: 0 done, 1 diverged, 2 wrong request or input, 130 or 143 stopped.
 """
 
-# What --resume may change of where and how a run is made.
-FREE_ON_RESUME = ("ctx", "mode", "data_dir")
+HELP = {
+    "epochs": "passes over the training images (default: 10)",
+    "batch_size": "images in a step (default: 128)",
+    "lr": "learning rate of SGD (default: 0.1)",
+    "seed": "of initialization, image order and dropout (default: 0)",
+    "resize": "edge length in pixels (default: 224)",
+}
 
 
 def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m nin_gluon.torch_edition", description=DESCRIPTION,
                             epilog=EPILOG)
     group = parser.add_argument_group("recipe")
-    add_settings(group, ["epochs", "batch_size", "lr", "dtype", "seed"], of=TorchSettings)
+    add_settings(group, ["epochs", "batch_size", "lr"], HELP)
+    group.add_argument("--dtype", choices=DTYPES, help=(
+        "arithmetic of the convolutions; parameters and loss stay float32 (default: float32)"))
+    add_settings(group, ["seed"], HELP)
 
     group = parser.add_argument_group("data")
-    add_settings(group, ["dataset", "resize", "limit"], types={"dataset": dataset_name},
-                 of=TorchSettings)
+    add_settings(group, ["dataset", "resize", "limit"], HELP, types={"dataset": dataset_name})
     group.add_argument(
         "--data-dir", metavar="DIR", type=whole_path,
         help="folder with the data set's files (default: $NIN_GLUON_DATA, then MXNet's own data "
@@ -83,6 +85,7 @@ def build_parser() -> ArgumentParser:
     add("--checkpoint-every", type=number(int, positive), metavar="STEPS",
         help="save every so many steps (default: every two minutes), and after each epoch")
     add("--no-progress", action="store_true", help="no progress bars")
+    parser.set_defaults(tensorboard=False)
     return parser
 
 
@@ -95,82 +98,35 @@ def main(argv: Optional[List[str]] = None) -> int:
     from nin_gluon.runtime.torch_device import parse_device
     from nin_gluon.torch_edition.run import prepare
 
-    device = parse_device(config.environment.ctx)
-    if config.environment.mode == "graph" and device.type == "cpu":
-        raise InputError("--mode graph is for GPUs; on the CPU use eager or compile.")
-    run = prepare(config, device)
+    run = prepare(config, parse_device(config.environment.ctx))
     if not args.out and not args.resume:
         folder = claim(folder)
     with lock(folder):
-        status = train(run, folder, args)
+        status = lead(run, folder, args, "nin_gluon.torch_edition")
     if status == 0:
         print(f"run folder: {folder}")
         print(f"picture: {folder / 'curves.png'}")
     return status
 
 
-# ------------------------------------------------------------------ the request
-
-
-def planned_run(args: argparse.Namespace) -> Tuple[Path, TorchConfig]:
+def planned_run(args: argparse.Namespace) -> Tuple[Path, RunConfig]:
     """Folder and config of a new run."""
-    environment = TorchEnvironment(**given(args, FREE_ON_RESUME))
-    config = TorchConfig(TorchSettings(**given_settings(args)), environment)
-    return new_folder(args.out, "nin-torch"), config
+    environment = Environment(ctx=args.ctx or "auto", mode=args.mode or "auto",
+                              data_dir=args.data_dir)
+    return (new_folder(args.out, "nin-torch"),
+            RunConfig(TORCH_EDITION, RECIPE.but(**given_settings(args)), environment))
 
 
-def resumed_run(args: argparse.Namespace) -> Tuple[Path, TorchConfig]:
+def resumed_run(args: argparse.Namespace) -> Tuple[Path, RunConfig]:
     """Folder and config of a run that is to go on; of its settings only `epochs` may change."""
     folder = Path(args.resume)
     config = read_config(folder)
     if args.out:
         raise InputError("--resume goes on in the run's own folder; leave out --out.")
-    for name, value in given_settings(args).items():
-        before = getattr(config.settings, name)
-        if value != before and name != "epochs":
-            raise InputError(f"--resume goes on with the run's own settings ({name} is {before}); "
-                             f"leave out --{name.replace('_', '-')}.")
-    settings = config.settings.but(epochs=args.epochs or config.settings.epochs)
-    environment = replace(config.environment, **given(args, FREE_ON_RESUME))
-    return folder, replace(config, settings=settings, environment=environment)
-
-
-def given_settings(args: argparse.Namespace) -> Dict[str, Any]:
-    """The settings that the user gave as options."""
-    return given(args, [f.name for f in fields(TorchSettings)])
-
-
-def given(args: argparse.Namespace, names: Iterable[str]) -> Dict[str, Any]:
-    """The options of these names that the user gave: {name: value}."""
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-
-
-# ------------------------------------------------------------------ the run
-
-
-def train(run: "Run", folder: Path, args: argparse.Namespace) -> int:
-    """Train in the run folder; return the exit status."""
-    from nin_gluon.torch_edition.loop import NonFiniteLoss
-    from nin_gluon.torch_edition.run import Stopped, Watch
-
-    progress = run.begin(folder, bool(args.resume))
-    watch = Watch(run, folder, progress, args.checkpoint_every, not args.no_progress)
-    try:
-        watch.train()
-        return 0
-    except (Stopped, BrokenPipeError) as stopped:
-        epoch = min(progress.epoch, run.settings.epochs)
-        print(f"stopped in epoch {epoch} after step {progress.step}; go on with: {this_python()} "
-              f"-m nin_gluon.torch_edition --resume {shlex.quote(str(folder))}", file=sys.stderr)
-        if isinstance(stopped, Stopped):
-            return 128 + stopped.signum
-        silence_stdout()  # `... | head` has ended
-        return 128 + signal.SIGPIPE
-    except NonFiniteLoss as error:
-        kept = f"{folder / 'model.pt'} is of epoch {len(progress.history)}"
-        print(f"{error}; {kept if progress.history else 'no epoch was finished'}. Try a lower "
-              f"--lr than {run.settings.lr}.", file=sys.stderr)
-        return 1
+    moved = {name: getattr(args, name) for name in ("ctx", "mode", "data_dir")
+             if getattr(args, name)}
+    return folder, replace(config, settings=resumed_settings(config.settings, given_settings(args)),
+                           environment=replace(config.environment, **moved))
 
 
 if __name__ == "__main__":

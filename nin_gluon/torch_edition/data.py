@@ -1,7 +1,7 @@
 """Images that stay on the device, and the batches that are made of them there."""
 
 from pathlib import Path
-from typing import Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Iterable, Iterator, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -66,6 +66,10 @@ class BatchLoader:
     [0, 1] there, as torchvision's ``Resize`` and ``ToTensor`` do it. The host waits for none of
     this.
 
+    `nin_gluon.data.torch_loader` has another one because these differ: that edition's resizing is
+    Pillow's, where Gluon's is OpenCV's, its order comes from PyTorch's random numbers, and the
+    channels of its images come first.
+
     Parameters
     ----------
     images : numpy.ndarray, (n, height, width, channels), uint8
@@ -82,6 +86,9 @@ class BatchLoader:
     ----------
     skip : int
         Batches to leave out of the next pass, in a run that goes on in the middle of an epoch.
+    order_state : Tensor or None
+        PyTorch's random state on the CPU from before the order of the last pass was drawn. A pass
+        that goes on has that order.
 
     Yields
     ------
@@ -99,24 +106,28 @@ class BatchLoader:
         self.size = (resize, resize) if resize else size
         self.transform = Resize(size, self.size, device) if self.size != size else None
         self.skip = 0
+        self.order_state: Optional[Tensor] = None
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
 
-    @property
-    def shapes(self) -> List[Tuple[int, ...]]:
-        """The shapes that X has during a pass: that of a whole batch, and that of the last one."""
-        n, channels = self.images.shape[:2]
-        sizes = {min(n, self.batch_size), n % self.batch_size or self.batch_size}
-        return [(size, channels, *self.size) for size in sorted(sizes, reverse=True)]
-
     def __iter__(self) -> Iterator[Tuple[Tensor, Tensor]]:
-        n = len(self.labels)
-        order = torch.randperm(n) if self.shuffle else torch.arange(n)
-        chosen = order.to(self.labels.device).split(self.batch_size)[self.skip:]
+        chosen = self.order().to(self.labels.device).split(self.batch_size)[self.skip:]
         self.skip = 0
         # A separate generator, so that the order is drawn now and not at the first batch.
         return self._batches(chosen)
+
+    def order(self) -> Tensor:
+        """The order of a pass. That of one that goes on is drawn once more, leaving no trace."""
+        n = len(self.labels)
+        if not self.shuffle:
+            return torch.arange(n)
+        if self.skip and self.order_state is not None:
+            with torch.random.fork_rng([]):
+                torch.set_rng_state(self.order_state)
+                return torch.randperm(n)
+        self.order_state = torch.get_rng_state()
+        return torch.randperm(n)
 
     def _batches(self, indices: Iterable[Tensor]) -> Iterator[Tuple[Tensor, Tensor]]:
         for chosen in indices:

@@ -108,7 +108,7 @@ class Progress(Callback):
         self.steps, self.next_update = 0, 1
         self.last_update = time.time(), 0  # when, and how many steps the device had done
         self.clock: Any = None  # (time, steps) after the warm-up, to estimate the run's length
-        self.length_is_told = engine.devices[0].startswith("gpu")
+        self.length_is_told = engine.devices[0].startswith(("gpu", "cuda"))
 
     def on_train_batch_end(self, tally: Tally) -> None:
         self.tally = tally

@@ -41,6 +41,7 @@ class EpochRecord:
     living: Optional[Tuple[int, ...]] = None
     # test_acc of each class, None for a class without test images; None if nobody looked.
     class_acc: Optional[Tuple[Optional[float], ...]] = None
+    training_seconds: Optional[float] = None  # without evaluation; None if nobody looked
 
     def __str__(self) -> str:
         return (f"epoch {self.epoch}, loss {self.loss:.4f}, train acc {self.train_acc:.3f}, "
@@ -102,15 +103,18 @@ def parse_history(content: Any) -> List[EpochRecord]:
 def parse_epoch(content: Any, number: int) -> EpochRecord:
     """A record from its JSON object; ValueError says why it cannot be the epoch of this number."""
     names = ("epoch", "loss", "train_acc", "test_acc", "seconds")
-    check_keys(content, names, ["living", "class_acc"])
+    check_keys(content, names, ["living", "class_acc", "training_seconds"])
     if check_whole("epoch", content["epoch"], 1) != number:
         raise ValueError(f"epoch {content['epoch']} where epoch {number} belongs")
     for name, highest in (("loss", FLOAT32_MAX), ("train_acc", 1), ("test_acc", 1)):
         check_number(name, content[name], highest)
-    check_number("seconds", content["seconds"], 1e9, lowest=-1e9)  # clocks are set back
+    for name in ("seconds", "training_seconds"):
+        if name in content:
+            check_number(name, content[name], 1e9, lowest=-1e9)  # clocks are set back
     return EpochRecord(**{name: content[name] for name in names},
                        living=parse_living(content.get("living")),
-                       class_acc=parse_class_acc(content.get("class_acc")))
+                       class_acc=parse_class_acc(content.get("class_acc")),
+                       training_seconds=content.get("training_seconds"))
 
 
 def parse_living(content: Any) -> Optional[Tuple[int, ...]]:

@@ -59,9 +59,10 @@ def fit(engine: Engine, train_iter: Batches, test_iter: Batches, num_epochs: int
             tally.add(engine.train_step(X, y))
             hooks.on_train_batch_end(tally)
         tally.collect(engine, parameters=True)
+        training_seconds = tally.seconds
         test = evaluate(engine, test_iter, hooks)
         history.append(EpochRecord(epoch, tally.loss, tally.accuracy, test.accuracy, tally.seconds,
-                                   test.living, test.class_acc))
+                                   test.living, test.class_acc, training_seconds))
         tally = None
         print(history[-1], flush=True)
         hooks.on_epoch_end(history)

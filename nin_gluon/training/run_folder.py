@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     import filelock
     from mxnet.gluon import Block
 
-__all__ = ["Environment", "RunConfig", "check_places", "claim", "export_net", "lock",
+__all__ = ["LONGEST_CONFIG", "TORCH_EDITION", "Environment", "RunConfig", "check_places", "claim", "export_net", "lock",
            "new_folder", "read_config", "write_config", "write_export"]
 
 LONGEST_CONFIG = 2**20  # bytes
+TORCH_EDITION = "torch_edition"  # the preset of runs that only the command of that name trains
 LONGEST_NAME = 500  # characters of a preset, a device, a fingerprint
 
 
@@ -103,17 +104,22 @@ def read_config(folder: Path) -> RunConfig:
     Raises
     ------
     InputError
-        The folder holds no run, or its ``config.json`` is damaged.
+        The folder holds no run, or one of the book's PyTorch edition, or its ``config.json`` is
+        damaged.
     """
     path = Path(folder, "config.json")
     try:
-        return RunConfig.from_json(parse_json(read_text(path, LONGEST_CONFIG)))
+        config = RunConfig.from_json(parse_json(read_text(path, LONGEST_CONFIG)))
     except FileNotFoundError:
         raise InputError(f"{folder} is not a run folder: it has no config.json.") from None
     except BadFile:
         raise
     except ValueError as error:
         raise InputError(f"{path} cannot be read ({reason(error)}).") from None
+    if config.preset == TORCH_EDITION:
+        raise InputError(f"{folder} is a run of the book's PyTorch edition, which only python -m "
+                         "nin_gluon.torch_edition --resume takes.")
+    return config
 
 
 def write_config(folder: Path, config: RunConfig) -> None:

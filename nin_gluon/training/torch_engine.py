@@ -117,15 +117,21 @@ class TorchEngine:
         """Scores, loss, gradients, new parameters; all of it on the device."""
         self.net.zero_grad()
         y_hat = self.train_scores(X)
-        l = F.cross_entropy(y_hat.float(), y, reduction="sum")
-        (l / (self.batch_size / self.workers)).backward()
+        objective, loss_sum = self.losses(y_hat, y)
+        objective.backward()
         gradients = [p.grad for p in self.named.values() if p.grad is not None]
         self.optimizer.update(gradients, rate)
-        sums = torch.stack([l.detach().double(), count_correct(y_hat, y).double(),
-                            torch.full_like(l, len(y), dtype=torch.float64, requires_grad=False)])
+        loss_sum = loss_sum.detach().double()
+        sums = torch.stack([loss_sum, count_correct(y_hat, y).double(),
+                            torch.full_like(loss_sum, len(y))])
         if self.workers > 1:
             distributed.all_reduce(sums)
         return sums
+
+    def losses(self, y_hat: Tensor, y: Tensor) -> Tuple[Tensor, Tensor]:
+        """What a step minimizes, and the sum of the cross-entropy over the images, in nats."""
+        l = F.cross_entropy(y_hat.float(), y, reduction="sum")
+        return l / (self.batch_size / self.workers), l
 
     def start_evaluation(self) -> Callable[[Tensor, Tensor], Tensor]:
         if self.net.training:
