@@ -258,7 +258,7 @@ def torch_edition(dtype):
         net = d2l.nin()
         train, test = Clock(train_iter), Clock(test_iter)
         for clock, data_iter in ((train, train_iter), (test, test_iter)):
-            clock.shapes, clock.labels = data_iter.shapes, data_iter.labels
+            clock.labels = data_iter.labels
         for _ in range(2):  # the first pass warms up
             d2l.train_ch6(net, train, test, 1, LR, "cpu", dtype)
         return measured(settings, train, test,

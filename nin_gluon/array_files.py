@@ -25,8 +25,9 @@ from nin_gluon.checked_files import (
     unpack,
 )
 
-__all__ = ["BFLOAT16", "Accept", "Entry", "opened", "read_entry", "read_params", "read_safetensors", "same",
-           "scan_ndarray", "scan_safetensors", "total", "write_safetensors"]
+__all__ = ["BFLOAT16", "Accept", "Entry", "opened", "read_entry", "read_params",
+           "read_safetensors", "same", "scan_ndarray", "scan_safetensors", "total",
+           "write_safetensors"]
 
 # How MXNet shows bfloat16, which NumPy lacks: the bits, as a record of one field.
 BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
@@ -104,9 +105,9 @@ def opened(path: Path, most_bytes: int) -> Iterator[BinaryIO]:
 
 def write_safetensors(path: Path, arrays: Dict[str, np.ndarray],
                       metadata: Optional[Dict[str, str]] = None) -> None:
-    """Write arrays of float64, float32, float16, uint8 or `BFLOAT16` as a safetensors file, to the bit.
+    """Write arrays as a safetensors file, to the bit.
 
-    `metadata` goes into the file's header.
+    They are of float64, float32, float16, uint8 or `BFLOAT16`. `metadata` goes into the file's header.
     """
     kinds = {dtype: WRITTEN_DTYPES[name] for name, dtype in SAFETENSORS_DTYPES.items()}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}

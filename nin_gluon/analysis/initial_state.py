@@ -4,15 +4,19 @@ Only what a run starts from enters: its initial parameters, and real images.
 """
 
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 
-from nin_gluon.settings import Settings
+from nin_gluon.settings import TEXTBOOK, Settings
+from nin_gluon.training.run_folder import Environment, RunConfig
 
 __all__ = ["IMAGES", "InitialState", "measure_start"]
 
 IMAGES = 256  # of the test set
+
+# For each batch: shares above zero before and after the last layer, as in `InitialState`; scores.
+Look = Tuple[List[float], List[np.ndarray], List[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class InitialState:
 
 
 def measure_start(settings: Settings, data_dir: Optional[str] = None) -> InitialState:
-    """Measure the net that a Gluon run with these settings starts from, on the CPU in float32.
+    """Measure the net that a run with these settings starts from, on the CPU in float32.
 
     Parameters
     ----------
@@ -49,19 +53,29 @@ def measure_start(settings: Settings, data_dir: Optional[str] = None) -> Initial
     data_dir : str, optional
         Folder with the data set's files.
     """
+    images = min(IMAGES, settings.limit or IMAGES)
+    given = settings.but(limit=images, batch_size=min(images, settings.batch_size),
+                         dtype=TEXTBOOK.dtype, validation=None)
+    config = RunConfig("", given, Environment(ctx="cpu", data_dir=data_dir))
+    look = look_in_torch if settings.engine == "torch" else look_in_gluon
+    before, positive, scores = look(config)
+    values = np.concatenate(scores).astype(np.float64)
+    return InitialState(
+        living=tuple(int(number) for number in np.flatnonzero((values > 0).any(axis=0))),
+        spread=float(np.sqrt(values.var(axis=0).mean())),
+        positive=tuple(float(share) for share in np.mean(positive, axis=0)),
+        positive_before=float(np.mean(before)))
+
+
+def look_in_gluon(config: RunConfig) -> Look:
+    """Send the test images through the net that MXNet draws."""
     import mxnet as mx
 
     from nin_gluon.models.geometry import leaves
-    from nin_gluon.settings import TEXTBOOK
     from nin_gluon.training.gluon_run import prepare
-    from nin_gluon.training.run_folder import Environment, RunConfig
     from nin_gluon.training.workers import join
 
-    images = min(IMAGES, settings.limit or IMAGES)
-    given = settings.but(limit=images, batch_size=min(images, settings.batch_size),
-                         dtype=TEXTBOOK.dtype, engine="gluon", validation=None)
-    run = prepare(RunConfig("", given, Environment(ctx="cpu", data_dir=data_dir)), [mx.cpu()],
-                  join("device"))
+    run = prepare(config, [mx.cpu()], join("device"))
     engine: Any = run.engine
     net, positive, before, scores = engine.net, [], [], []
     last = [layer for layer in leaves(net) if isinstance(layer, mx.gluon.nn.Conv2D)][-1]
@@ -74,9 +88,28 @@ def measure_start(settings: Settings, data_dir: Optional[str] = None) -> Initial
                 positive.append((maps > 0).mean(axis=(0, 2, 3)).asnumpy())
             x = layer(x)
         scores.append(x.asnumpy())
-    values = np.concatenate(scores).astype(np.float64)
-    return InitialState(
-        living=tuple(int(number) for number in np.flatnonzero((values > 0).any(axis=0))),
-        spread=float(np.sqrt(values.var(axis=0).mean())),
-        positive=tuple(float(share) for share in np.mean(positive, axis=0)),
-        positive_before=float(np.mean(before)))
+    return before, positive, scores
+
+
+def look_in_torch(config: RunConfig) -> Look:
+    """Send the test images through the net that PyTorch draws."""
+    import torch
+
+    from nin_gluon.training.torch_run import prepare
+    from nin_gluon.training.torch_workers import TorchWorkers
+
+    run = prepare(config, torch.device("cpu"), TorchWorkers())
+    engine: Any = run.engine
+    positive, before, scores = [], [], []
+    last = [layer for layer in engine.net.modules() if isinstance(layer, torch.nn.Conv2d)][-1]
+
+    def note(layer: Any, inputs: Any, maps: Any) -> None:
+        before.append(float((inputs[0] > 0).float().mean()))
+        positive.append((maps > 0).float().mean(dim=(0, 2, 3)).numpy())
+
+    last.register_forward_hook(note)
+    engine.net.eval()
+    with torch.no_grad():
+        for X, _ in run.test_iter:
+            scores.append(engine.net(X).numpy())
+    return before, positive, scores

@@ -23,8 +23,7 @@ def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool,
              start: bool = False) -> Record:
     """A run's record with what is measured of it.
 
-    `alive`: count its living classes, too. `start`: look at the net that it started from, too, if
-    Gluon drew it.
+    `alive`: count its living classes, too. `start`: look at the net that it started from, too.
     """
     channels, train_images, test_images = image_counts(record.settings, data_dir)
     parameters, macs = cost(record.settings, channels)
@@ -34,8 +33,7 @@ def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool,
         test_images=test_images, steps=steps * record.settings.epochs,
         stall=stall_steps(read_progress(folder), steps),
         alive=count_run_living(record, folder, data_dir) if alive and not record.diverged else None,
-        start=measure_start(record.settings, data_dir)
-        if start and record.settings.engine == "gluon" else None)
+        start=measure_start(record.settings, data_dir) if start else None)
 
 
 # ------------------------------------------------------------------ before a run
@@ -68,10 +66,15 @@ def cost(settings: Settings, channels: int) -> Tuple[int, int]:
     InputError
         There is no such net, or the images are too small for it.
     """
+    size = settings.resize or 0  # settled by now: a finished run names its size
+    if settings.engine == "torch":
+        from nin_gluon.torch_models import nets
+
+        return nets.cost(nets.known_net(settings.model, channels, size), channels, size)
+
     from nin_gluon.models import get_model
     from nin_gluon.models.geometry import layer_table
 
-    size = settings.resize or 0  # settled by now: a finished run names its size
     rows = layer_table(get_model(settings.model), (1, channels, size, size))
     return sum(row.parameters for row in rows), sum(row.macs for row in rows)
 

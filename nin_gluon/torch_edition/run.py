@@ -25,6 +25,8 @@ __all__ = ["Run", "prepare"]
 class Run(run.Run):
     """A run with that edition's closing lines, which may go on from the checkpoints of old."""
 
+    engine: EditionEngine
+
     def resume(self, folder: Path) -> Tuple[List[EpochRecord], Tally]:
         if not checkpoint.complete(folder) and old_checkpoint.is_there(folder):
             history, tally = old_checkpoint.load(folder, self.engine, self.train_iter)

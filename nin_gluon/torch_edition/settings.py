@@ -3,14 +3,13 @@
 PyTorch is not imported here: ``--help`` has to be quick.
 """
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Dict
 
 from nin_gluon.checked_files import BadFile, parse_json, read_text, reason, shown
 from nin_gluon.errors import InputError
-from nin_gluon.settings import TEXTBOOK, Settings
-from nin_gluon.training.run_folder import LONGEST_CONFIG, TORCH_EDITION, Environment, RunConfig
+from nin_gluon.settings import TEXTBOOK
+from nin_gluon.training.run_folder import LONGEST_CONFIG, TORCH_EDITION, RunConfig
 
 __all__ = ["DTYPES", "FREE", "RECIPE", "parse_config", "read_config"]
 

@@ -8,13 +8,13 @@ import warnings
 from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nin_gluon.errors import InputError
 from nin_gluon.model_options import check_inner, check_last, check_options, choose, last_channels
 from nin_gluon.pretrained import Weights, read_packaged
 
-__all__ = ["MODELS", "check_size", "cifar_nin", "get_model", "give_weights", "known_net",
+__all__ = ["MODELS", "check_size", "cifar_nin", "cost", "get_model", "give_weights", "known_net",
            "maps_and_head", "mlpconv", "mlpconv_nin", "nin", "nin_block", "nin_variant",
            "receptive_field", "smallest_input"]
 
@@ -206,6 +206,26 @@ def smallest_input(net: nn.Module) -> int:
             up = getattr(layer, "ceil_mode", False)
             size = max(1, (size - 1) * s + k - 2 * p - (s - 1) * (up and size > 1))
     return size
+
+
+def cost(net: nn.Module, channels: int, size: int) -> Tuple[int, int]:
+    """Parameters of a net of known shapes, and MACs of one image of size x size pixels.
+
+    Counted as in `nin_gluon.models.geometry.layer_table`: the products of convolutions and dense
+    layers, without biases.
+    """
+    macs = []
+
+    def count(layer: nn.Module, inputs: Any, output: Tensor) -> None:
+        macs.append(output[0].numel() * layer.weight[0].numel())  # type: ignore[index,union-attr]
+
+    handles = [layer.register_forward_hook(count) for layer in net.modules()
+               if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    with torch.no_grad():
+        net(torch.zeros(1, channels, size, size))
+    for handle in handles:
+        handle.remove()
+    return sum(parameter.numel() for parameter in net.parameters()), sum(macs)
 
 
 def receptive_field(net: nn.Module) -> List[Tuple[float, int, int]]:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import filelock
     from mxnet.gluon import Block
 
-__all__ = ["LONGEST_CONFIG", "TORCH_EDITION", "Environment", "RunConfig", "check_places", "claim", "export_net", "lock",
-           "new_folder", "read_config", "write_config", "write_export"]
+__all__ = ["LONGEST_CONFIG", "TORCH_EDITION", "Environment", "RunConfig", "check_places", "claim",
+           "export_net", "lock", "new_folder", "read_config", "write_config", "write_export"]
 
 LONGEST_CONFIG = 2**20  # bytes
 TORCH_EDITION = "torch_edition"  # the preset of runs that only the command of that name trains

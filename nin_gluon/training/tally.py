@@ -50,7 +50,8 @@ class Tally:
     @property
     def seconds(self) -> float:
         """Wall-clock seconds since `start_clock`, plus those of earlier parts of the epoch."""
-        return self.seconds_before + (time.time() - self.started if self.started else 0)
+        return self.seconds_before + (
+            0 if self.started is None else time.time() - self.started)
 
     @property
     def loss(self) -> float:

@@ -290,15 +290,33 @@ def torch_run(folder):
     return Sample(run / "model-0005.safetensors", lambda: read_run(run), 8 * 10**6)
 
 
-def torch_checkpoint(folder):
-    from nin_gluon.torch_edition import checkpoint
-    from nin_gluon.torch_edition.loop import Progress
+def edition_engine():
+    """The engine of the PyTorch edition, with epochs of five batches."""
+    from nin_gluon.torch_edition.data import BatchLoader
+    from nin_gluon.torch_edition.engine import EditionEngine
 
-    net = torch_net()
-    progress = Progress([EpochRecord(1, 2.3, 0.1, 0.2, 5.5)], 4.25, 3, 1 / 3, 11, 2.5,
-                        torch.get_rng_state())
-    checkpoint.save(folder, net, progress, torch.device("cpu"))
-    return folder / checkpoint.NAME, lambda: checkpoint.load(folder, net, torch.device("cpu"), 5)
+    train_iter = BatchLoader(np.zeros((90, 9, 9, 1), np.uint8), np.zeros(90, int), 20, shuffle=True)
+    return EditionEngine(torch_net(), torch.device("cpu"), 0.1, train_iter=train_iter)
+
+
+def edition_state(folder):
+    """``state.json`` of a run of the PyTorch edition."""
+    engine = edition_engine()
+    path = checkpoint.save(folder, engine, Tally(2, 3, 1.5, 5, 60, 7.5),
+                           [EpochRecord(1, 0.1, 0.2, 0.3, 0.4, training_seconds=0.2)],
+                           np.random.get_state())
+    return Sample(path / "state.json", lambda: checkpoint.load(path, engine), 4 * PARAMETERS)
+
+
+def torch_checkpoint(folder):
+    from nin_gluon.torch_edition import old_checkpoint
+    from tests.torch_edition.small import save_in_one_file
+
+    engine = edition_engine()
+    save_in_one_file(folder, engine.net, [EpochRecord(1, 2.3, 0.1, 0.2, 5.5)], 4.25, step=3,
+                     loss_sum=1 / 3, correct=11, seconds=2.5)
+    return (folder / old_checkpoint.NAME,
+            lambda: old_checkpoint.load(folder, engine, engine.train_iter))
 
 
 def torch_safetensors(folder):
@@ -343,15 +361,10 @@ def torch_old(folder):
 
 def torch_config(folder):
     from nin_gluon.runtime.torch_device import parse_device
-    from nin_gluon.torch_edition.settings import (
-        TorchConfig,
-        TorchEnvironment,
-        TorchSettings,
-        read_config,
-        write_config,
-    )
+    from nin_gluon.torch_edition.settings import RECIPE, read_config
+    from nin_gluon.training.run_folder import TORCH_EDITION, Environment, RunConfig, write_config
 
-    write_config(folder, TorchConfig(TorchSettings(limit=64), TorchEnvironment(
+    write_config(folder, RunConfig(TORCH_EDITION, RECIPE.but(limit=64), Environment(
         data_dir="/data/图", own_data="1a2b", machine={"torch": "2.13", "threads": 2})))
 
     def read():
@@ -362,6 +375,16 @@ def torch_config(folder):
             raise InputError(f"{folder}: {error}") from None
 
     return Sample(folder / "config.json", read)
+
+
+def torch_old_config(folder):
+    """As runs from before there were other engines had it."""
+    sample = torch_config(folder)
+    content = json.loads(sample.file.read_text())
+    names = ("epochs", "batch_size", "lr", "dtype", "seed", "dataset", "resize", "limit", "ctx",
+             "mode", "data_dir", "own_data", "machine")
+    sample.file.write_text(json.dumps({name: content[name] for name in names}, indent=1))
+    return sample
 
 
 def gpu_results(folder):
@@ -392,8 +415,10 @@ if torch:
     for name in ("state.json", "net.safetensors", "optimizer.safetensors"):
         READERS[f"checkpoint of PyTorch: {name}"] = torch_engine_checkpoint(name)
     READERS["PyTorch: config.json"] = torch_config
+    READERS["PyTorch of 0.1: config.json"] = torch_old_config
+    READERS["PyTorch: state.json"] = edition_state
     READERS["PyTorch: model-NNNN.safetensors"] = torch_run
-    READERS["PyTorch: checkpoint.safetensors"] = torch_safetensors
+    READERS["PyTorch of 0.1: checkpoint.safetensors"] = torch_safetensors
     READERS["PyTorch of 0.1: checkpoint.pt"] = torch_old
 
 

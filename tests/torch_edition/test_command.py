@@ -2,20 +2,30 @@
 
 import json
 import os
+import shutil
 import signal
 
 import pytest
 
-from nin_gluon import torch_edition
+from nin_gluon import torch_edition, train
+from nin_gluon.training import callbacks
+from nin_gluon.training import loop as shared
 from nin_gluon.training.history import parse_log, read_history
+from nin_gluon.training.run_folder import TORCH_EDITION, RunConfig
 from tests.torch_edition.small import LAST_LINES, SMALL, assert_same_outcome, outcome
 
 torch = pytest.importorskip("torch")
 
-from nin_gluon.torch_edition import __main__ as commands  # noqa: E402
-from nin_gluon.torch_edition import checkpoint, data, loop, net  # noqa: E402
-from nin_gluon.torch_edition import run as runs  # noqa: E402
-from nin_gluon.torch_edition.settings import TorchConfig, TorchSettings  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+
+from nin_gluon.torch_edition import data, loop, net  # noqa: E402
+from nin_gluon.torch_edition.engine import EditionEngine  # noqa: E402
+from nin_gluon.torch_edition.settings import RECIPE  # noqa: E402
+
+# What the config.json of a run of version 0.1 held.
+OLD_CONFIG = {"epochs": 10, "batch_size": 128, "lr": 0.1, "dtype": "float32", "seed": 0,
+              "dataset": None, "resize": 224, "limit": None, "ctx": "auto", "mode": "auto",
+              "data_dir": None, "own_data": None, "machine": None}
 
 
 def test_a_run_prints_its_lines_and_fills_its_folder(garments, monkeypatch, tmp_path, capsys):
@@ -31,19 +41,19 @@ def test_a_run_prints_its_lines_and_fills_its_folder(garments, monkeypatch, tmp_
     assert LAST_LINES.fullmatch("".join(lines[3:5]))
     assert lines[5:] == [f"run folder: {run}\n", f"picture: {run / 'curves.png'}\n"]
     assert {path.name for path in run.iterdir()} >= {"config.json", "history.jsonl", "curves.png",
-                                                     "model.pt", "model.safetensors",
-                                                     "checkpoint.safetensors"}
+                                                     "model-0002.safetensors", "checkpoint",
+                                                     "progress.jsonl"}
     config = json.loads((run / "config.json").read_text())
     assert config["machine"]["torch"] == torch.__version__
     module = net.nin()
-    module.load_state_dict(torch.load(run / "model.pt", weights_only=True))
+    module.load_state_dict(load_file(run / "model-0002.safetensors"))
     test_iter = data.BatchLoader(*garments("test", 40), 20, resize=67)
     assert loop.evaluate_accuracy(module, test_iter) == \
         read_history(run / "history.jsonl")[-1].test_acc
 
 
 def test_the_recipe_is_the_published_one():
-    recipe = TorchSettings()
+    recipe = RECIPE
     assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.resize, recipe.dtype) == \
         (10, 128, 0.1, 224, "float32")
 
@@ -58,15 +68,15 @@ def test_stopped_and_resumed_is_as_never_stopped(quick, tmp_path, monkeypatch, c
     """
     options = [*SMALL, "--epochs", "3"]
     assert torch_edition.main([*options, "--out", str(tmp_path / "whole")]) == 0
-    original, calls = loop.TrainingStep.run, []
+    original, calls = EditionEngine.update, []
 
-    def stopping(self, X, y):
-        original(self, X, y)
+    def stopping(self, *inputs):
         calls.append(1)
         if len(calls) == step:
             os.kill(os.getpid(), signum)
+        return original(self, *inputs)
 
-    monkeypatch.setattr(loop.TrainingStep, "run", stopping)
+    monkeypatch.setattr(EditionEngine, "update", stopping)
     parts = tmp_path / "parts"
     assert torch_edition.main([*options, "--out", str(parts)]) == 128 + signum
     error = capsys.readouterr().err
@@ -97,7 +107,7 @@ def test_a_run_stopped_while_it_saved_is_made_whole(quick, tmp_path):
     run = tmp_path / "run"
     assert torch_edition.main([*SMALL, "--epochs", "3", "--out", str(run)]) == 0
     wanted = outcome(run)
-    for name in ("model.pt", "model.safetensors", "history.jsonl"):  # the checkpoint comes first
+    for name in ("model-0003.safetensors", "history.jsonl"):  # the checkpoint comes first
         (run / name).unlink()
     assert torch_edition.main(["--resume", str(run)]) == 0
     assert outcome(run)[0] == wanted[0]
@@ -119,21 +129,21 @@ def deep_net(in_channels):
     return torch.nn.Sequential(*layers)
 
 
-@pytest.mark.parametrize("every", ["1", "100"])
-def test_divergence_is_status_1_and_names_what_is_left(quick, tmp_path, monkeypatch, capsys, every):
+def test_divergence_is_status_1_and_names_what_is_left(quick, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(net, "nin", deep_net)
     run = tmp_path / "run"
-    assert torch_edition.main([*SMALL[:-3], "--lr", "1e18", "--checkpoint-every", every,
+    assert torch_edition.main([*SMALL[:-3], "--lr", "1e18", "--checkpoint-every", "1",
                                "--out", str(run)]) == 1
     error = capsys.readouterr().err
-    assert "stopped being finite in epoch 1; no epoch was finished. Try a lower --lr" in error
-    assert not (run / "model.pt").exists()
-    if every == "1":  # what the first step left is finite, and stays
-        module = deep_net(1)
-        assert checkpoint.load(run, module, torch.device("cpu"), 5).step == 1
-        assert all(p.isfinite().all() for p in module.parameters())
-    else:
-        assert not (run / "checkpoint.safetensors").exists()
+    kept = run / "model-0000.safetensors"
+    assert f"in epoch 1, step 2; the parameters of epoch 1, step 0 are in {kept}. Try" in error or \
+        f"in epoch 1, by step 2; the parameters of epoch 1, step 0 are in {kept}. Try" in error
+    assert all(values.isfinite().all() for values in load_file(kept).values())
+    # What the first step left is finite, and stays.
+    saved, = (run / "checkpoint").iterdir()
+    assert saved.name == "epoch-0001-step-000001"
+    assert all(values.isfinite().all() for values in
+               load_file(saved / "net.safetensors").values())
 
 
 def refused(options, capsys):
@@ -167,6 +177,10 @@ def test_resume_keeps_to_the_runs_settings(quick, tmp_path, capsys):
     assert "(lr is 0.2); leave out --lr" in refused(["--resume", str(run), "--lr", "1"], capsys)
     assert "leave out --out" in refused(["--resume", str(run), "--out", "x"], capsys)
     assert "is there already" in refused([*SMALL, "--out", str(run)], capsys)
+    assert train.main(["--resume", str(run)]) == 2  # that would draw other orders and masks
+    assert "is a run of the book's PyTorch edition, which only python -m nin_gluon.torch_edition " \
+        "--resume takes" in capsys.readouterr().err
+    shutil.rmtree(run / "checkpoint")
     for name in ("checkpoint.safetensors", "checkpoint.pt"):
         (run / name).write_bytes(b"PK not a checkpoint")
         assert f"{run / name} cannot be read" in refused(["--resume", str(run)], capsys)
@@ -179,15 +193,15 @@ def test_resume_keeps_to_the_runs_settings(quick, tmp_path, capsys):
 def test_stopped_while_it_evaluates_it_evaluates_again(quick, tmp_path, monkeypatch, capsys):
     options = [*SMALL, "--epochs", "3"]
     assert torch_edition.main([*options, "--out", str(tmp_path / "whole")]) == 0
-    count, calls = loop.count_correct, []
+    count, calls = EditionEngine.count, []
 
-    def stopping(y_hat, y):  # called once for each batch of an evaluation
+    def stopping(self, X, y):  # called once for each batch of an evaluation
         calls.append(1)
         if len(calls) == 7:
             os.kill(os.getpid(), signal.SIGINT)
-        return count(y_hat, y)
+        return count(self, X, y)
 
-    monkeypatch.setattr(loop, "count_correct", stopping)
+    monkeypatch.setattr(EditionEngine, "count", stopping)
     parts = tmp_path / "parts"
     assert torch_edition.main([*options, "--out", str(parts)]) == 130
     assert "stopped in epoch 2 after step 5; go on with: " in capsys.readouterr().err
@@ -209,8 +223,8 @@ def test_a_reader_that_has_seen_enough_loses_no_step(quick, tmp_path, monkeypatc
 
     parts = tmp_path / "parts"
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "print", printing, raising=False)
-        patch.setattr(commands, "silence_stdout", lambda: None)
+        patch.setattr(shared, "print", printing, raising=False)
+        patch.setattr(train, "silence_stdout", lambda: None)
         assert torch_edition.main([*options, "--out", str(parts)]) == 128 + signal.SIGPIPE
     assert torch_edition.main(["--resume", str(parts)]) == 0
     assert_same_outcome(tmp_path / "whole", parts)
@@ -221,16 +235,16 @@ def test_killed_it_goes_on_from_the_last_checkpoint(quick, tmp_path, monkeypatch
     """A checkpoint every two steps; something that nothing catches ends the run."""
     options = [*SMALL, "--epochs", "3"]
     assert torch_edition.main([*options, "--out", str(tmp_path / "whole")]) == 0
-    original, calls = loop.TrainingStep.run, []
+    original, calls = EditionEngine.update, []
     last = 5 * (epoch - 1) + step
 
-    def dying(self, X, y):
-        original(self, X, y)
+    def dying(self, *inputs):
         calls.append(1)
         if len(calls) == last:
             raise MemoryError
+        return original(self, *inputs)
 
-    monkeypatch.setattr(loop.TrainingStep, "run", dying)
+    monkeypatch.setattr(EditionEngine, "update", dying)
     parts = tmp_path / "parts"
     with pytest.raises(MemoryError):
         torch_edition.main([*options, "--checkpoint-every", "2", "--out", str(parts)])
@@ -242,58 +256,54 @@ def test_killed_it_goes_on_from_the_last_checkpoint(quick, tmp_path, monkeypatch
 
 
 def test_how_often_a_checkpoint_is_written(quick, tmp_path, monkeypatch):
-    """By the clock unless the user counts; and after each epoch."""
+    """At the start, and after each epoch; by the clock unless the user counts."""
     written, now = [], [0.0]
-    original = checkpoint.save
+    original, update = callbacks.checkpoint.save, EditionEngine.update
 
-    def save(folder, net, progress, device):
-        written.append((progress.epoch, progress.step))
-        original(folder, net, progress, device)
+    def save(run, engine, tally, *rest):
+        written.append((tally.epoch, tally.step))
+        return original(run, engine, tally, *rest)
 
-    def step(self, X, y):
+    def step(self, *inputs):
         now[0] += 50
-        run(self, X, y)
+        return update(self, *inputs)
 
-    run = loop.TrainingStep.run
-    monkeypatch.setattr(checkpoint, "save", save)
-    monkeypatch.setattr(loop.TrainingStep, "run", step)
-    monkeypatch.setattr(runs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(callbacks.checkpoint, "save", save)
+    monkeypatch.setattr(EditionEngine, "update", step)
+    monkeypatch.setattr(callbacks.time, "time", lambda: now[0])
     options = [*SMALL, "--epochs", "2", "--out"]
     assert torch_edition.main([*options, str(tmp_path / "clock")]) == 0
-    assert written == [(1, 3), (2, 0), (2, 3), (3, 0)]
+    assert written == [(1, 0), (1, 3), (2, 0), (2, 3), (3, 0)]
     written.clear()
     assert torch_edition.main([*options, str(tmp_path / "steps"), "--checkpoint-every", "4"]) == 0
-    assert written == [(1, 4), (2, 0), (2, 3), (3, 0)]
+    assert written == [(1, 0), (1, 4), (2, 0), (2, 3), (3, 0)]
 
 
 def test_model_and_history_stay_those_of_the_last_finished_epoch(quick, tmp_path, monkeypatch):
-    from safetensors.torch import load_file
-
     run = tmp_path / "run"
     assert torch_edition.main([*SMALL, "--epochs", "1", "--out", str(run)]) == 0
     wanted = outcome(run)
-    original = loop.TrainingStep.run
+    original = EditionEngine.update
 
-    def stopping(self, X, y):
-        original(self, X, y)
+    def stopping(self, *inputs):
         os.kill(os.getpid(), signal.SIGINT)
+        return original(self, *inputs)
 
-    monkeypatch.setattr(loop.TrainingStep, "run", stopping)
+    monkeypatch.setattr(EditionEngine, "update", stopping)
     assert torch_edition.main(["--resume", str(run), "--epochs", "3"]) == 130
     log, parameters = outcome(run)
     assert log == wanted[0]
-    for stored in (parameters, load_file(run / "model.safetensors")):
-        assert set(stored) == set(wanted[1])
-        assert all(torch.equal(stored[name], values) for name, values in wanted[1].items())
+    assert set(parameters) == set(wanted[1])
+    assert all(torch.equal(parameters[name], values) for name, values in wanted[1].items())
     assert torch_edition.main(["--resume", str(run), "--epochs", "1"]) == 2
 
 
 def test_a_run_that_lost_its_checkpoint_does_not_begin_anew(quick, tmp_path, capsys):
     run = tmp_path / "run"
     assert torch_edition.main([*SMALL, "--epochs", "1", "--out", str(run)]) == 0
-    (run / "checkpoint.safetensors").unlink()
+    shutil.rmtree(run / "checkpoint")
     capsys.readouterr()
-    assert "checkpoint.safetensors is missing" in refused(["--resume", str(run)], capsys)
+    assert "holds no checkpoint to go on from" in refused(["--resume", str(run)], capsys)
 
 
 def test_own_files_are_compared_when_a_run_goes_on(quick, tmp_path, monkeypatch, capsys):
@@ -307,12 +317,12 @@ def test_own_files_are_compared_when_a_run_goes_on(quick, tmp_path, monkeypatch,
     assert json.loads((run / "config.json").read_text())["own_data"] == "0123abcd"
     assert torch_edition.main(["--resume", str(run)]) == 0
     capsys.readouterr()
-    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    before = {path: path.read_bytes() for path in run.rglob("*.*") if path.is_file()}
     for found in ("ffffffff", None):
         monkeypatch.setattr(choose, "own_data", lambda name, root, found=found: found)
         assert "the run began with other files of CIFAR-10 than are found now" in \
             refused(["--resume", str(run)], capsys)
-    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert {path: path.read_bytes() for path in run.rglob("*.*") if path.is_file()} == before
 
 
 @pytest.mark.parametrize("changes, words", [
@@ -322,14 +332,26 @@ def test_own_files_are_compared_when_a_run_goes_on(quick, tmp_path, monkeypatch,
     ({"own_data": 1}, "own_data is 1"), ({"machine": "big"}, "machine is 'big'"),
     ({"colour": 1}, "'colour' is not a setting"), ({"resize": None}, "resize"),
 ])
-def test_a_config_that_says_nonsense_is_refused(quick, tmp_path, capsys, changes, words):
+@pytest.mark.parametrize("today", [False, True])
+def test_a_config_that_says_nonsense_is_refused(quick, tmp_path, capsys, changes, words, today):
     run = tmp_path / "run"
     run.mkdir()
-    config = {**TorchConfig().to_json(), **changes}
-    (run / "config.json").write_text(json.dumps(config))
+    config = RunConfig(TORCH_EDITION, RECIPE).to_json() if today else OLD_CONFIG
+    (run / "config.json").write_text(json.dumps({**config, **changes}))
     error = refused(["--resume", str(run)], capsys)
     assert "config.json is not that of a run of nin_gluon.torch_edition" in error and words in error
     assert [path.name for path in run.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"optimizer": "adam"}, "its optimizer is another"), ({"engine": "gluon"}, "its engine is"),
+    ({"preset": "textbook"}, "its preset is another"), ({"dtype": "tf32"}, "dtype is 'tf32'"),
+    ({"kvstore": "local"}, "its kvstore is another"),
+])
+def test_a_config_of_another_recipe_is_refused(tmp_path, capsys, changes, words):
+    config = {**RunConfig(TORCH_EDITION, RECIPE).to_json(), **changes}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert words in refused(["--resume", str(tmp_path)], capsys)
 
 
 @pytest.mark.parametrize("content, words", [

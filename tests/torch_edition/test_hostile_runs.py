@@ -15,6 +15,7 @@ from nin_gluon import torch_edition  # noqa: E402
 pytestmark = pytest.mark.usefixtures("quick")
 
 OLD_RUN = Path(__file__).parent / "run_of_version_0_1"
+ONE_FILE_RUN = Path(__file__).parent / "run_saved_in_one_file"
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,19 @@ def run(quick, made, tmp_path):
     return shutil.copytree(made, tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", ["config.json", "checkpoint.safetensors"])
+@pytest.mark.parametrize("name", ["config.json", "state.json", "net.safetensors",
+                                  "optimizer.safetensors"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_hostile_run_is_resumed(run, tmp_path, capsys, name, kind):
+    folder = run if name == "config.json" else next((run / "checkpoint").iterdir())
+    KINDS[kind](folder / name, tmp_path / "trap")
+    check_refused(torch_edition.main, ["--resume", run], run, name, tmp_path / "trap", capsys)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_hostile_run_saved_in_one_file_is_resumed(tmp_path, capsys, kind):
+    run, name = tmp_path / "old", "checkpoint.safetensors"
+    shutil.copytree(ONE_FILE_RUN, run)
     KINDS[kind](run / name, tmp_path / "trap")
     check_refused(torch_edition.main, ["--resume", run], run, name, tmp_path / "trap", capsys)
 
@@ -49,7 +60,7 @@ def test_no_hostile_run_of_version_0_1_is_resumed(tmp_path, capsys, kind):
     check_refused(torch_edition.main, ["--resume", run], run, "checkpoint.pt", trap, capsys)
 
 
-WRITTEN = ["history.jsonl", "curves.png", "model.pt", "model.safetensors"]
+WRITTEN = ["history.jsonl", "curves.png", "model-0001.safetensors"]
 
 
 @pytest.mark.parametrize("name", [*WRITTEN, ".lock"])

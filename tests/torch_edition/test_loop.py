@@ -9,8 +9,9 @@ from tests.torch_edition.small import LAST_LINES, Small
 torch = pytest.importorskip("torch")
 
 from nin_gluon.torch_edition import loop, net  # noqa: E402
-from nin_gluon.torch_edition import step as steps  # noqa: E402
-from nin_gluon.training import torch_step  # noqa: E402
+from nin_gluon.torch_edition.engine import EditionEngine  # noqa: E402
+from nin_gluon.training import loop as shared  # noqa: E402
+from nin_gluon.training import tally, torch_step  # noqa: E402
 
 
 def test_the_last_lines_have_the_published_form():
@@ -60,21 +61,23 @@ def test_train_ch6_is_a_plain_pytorch_loop(iterators, capsys):
 
 def test_the_speed_is_that_of_training_alone(iterators, capsys, monkeypatch):
     """600 images an epoch in 19 steps that seem to take a second each; evaluation takes long."""
-    now = [0.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    now, update = [0.0], EditionEngine.update
+    monkeypatch.setattr(tally.time, "time", lambda: now[0])
 
-    def step(self, X, y):
+    def step(self, *inputs):
         now[0] += 1
+        return update(self, *inputs)
 
     def evaluate(*args):
         now[0] += 1000
-        return 0.5
+        return shared.Evaluation(0.5, (), ())
 
-    monkeypatch.setattr(loop.TrainingStep, "__call__", step)
-    monkeypatch.setattr(loop, "evaluate_accuracy", evaluate)
+    monkeypatch.setattr(EditionEngine, "update", step)
+    monkeypatch.setattr(shared, "evaluate", evaluate)
     history = loop.train_ch6(Small(), *iterators, 2, 0.1, "cpu")
     assert "31.6 examples/sec on cpu\n" in capsys.readouterr().out
     assert [record.seconds for record in history] == [1019, 1019]
+    assert [record.training_seconds for record in history] == [19, 19]
 
 
 def test_the_host_does_not_wait_inside_an_epoch(iterators, monkeypatch):
@@ -84,7 +87,8 @@ def test_the_host_does_not_wait_inside_an_epoch(iterators, monkeypatch):
         original = getattr(owner, name)
 
         def noting(*args, **kwargs):
-            events.append(event)
+            if [event] != events[-1:] or event != "wait":  # one after another are one
+                events.append(event)
             return original(*args, **kwargs)
 
         monkeypatch.setattr(owner, name, noting)
@@ -93,11 +97,10 @@ def test_the_host_does_not_wait_inside_an_epoch(iterators, monkeypatch):
                  "__index__", "__array__"):
         spy(torch.Tensor, name, "wait")
     spy(torch.cuda, "synchronize", "wait")
-    spy(loop.TrainingStep, "run", "step")
-    spy(steps, "count_correct", "count")  # in a step
-    spy(loop, "count_correct", "count")  # in the evaluation
+    spy(EditionEngine, "update", "step")
+    spy(EditionEngine, "count", "count")
     loop.train_ch6(Small(), *iterators, 2, 0.1, "cpu")
-    an_epoch, evaluations = 19 * ["step", "count"], 7 * ["count"]
+    an_epoch, evaluations = 19 * ["step"], 7 * ["count"]
     assert events == 2 * [*an_epoch, "wait", *evaluations, "wait"]
 
 
@@ -123,54 +126,53 @@ def test_bfloat16_is_the_convolutions_alone(iterators):
 
 def test_a_replayed_step_is_the_step(iterators, monkeypatch):
     """All of the recording but CUDA's own part, which is put in place by calling the step."""
-    parameters = []
+    results = []
+
+    def capture(call, device):
+        result = call().clone()
+        return lambda: result.copy_(call()), result
+
+    monkeypatch.setattr(torch_step, "capture", capture)
     for records in (False, True):
         torch.manual_seed(4)
         module = Small()
-        step = loop.TrainingStep(module, 0.1, torch.device("cpu"), mode="graph")
-        step.records = records
-        monkeypatch.setattr(torch_step, "capture", lambda call, device: (call, call()))
-        step.prepare(iterators[0].shapes)
-        for X, y in iterators[0]:
-            step(X, y)
-        assert step.read(1)[1] > 0
-        step.reset()
-        assert step.read(1) == (0, 0)  # the sums start anew
-        parameters.append(list(module.parameters()))
-    assert sorted(len(shape) and shape[0] for shape in step.replay.recorded) == [24, 32]
-    for one, other in zip(*parameters):
-        assert torch.equal(one, other)
+        engine = EditionEngine(module, torch.device("cpu"), 0.1)
+        if records:
+            engine.run_train_step = torch_step.Replay(engine.update, engine.device,
+                                                      list(module.parameters()))
+        results.append((engine.fetch([engine.train_step(X, y) for X, y in iterators[0]]),
+                        list(module.parameters())))
+    assert sorted(shape[0] for shape in engine.run_train_step.recorded) == [24, 32]
+    (sums, parameters), (others, other_parameters) = results
+    assert sums[:, 0, 2].sum() == 600 and (sums[:, 0, 1:] == others[:, 0, 1:]).all()
+    # A recorded step reads its learning rate in float32 and rounds once more.
+    assert sums[:, 0, 0] == pytest.approx(others[:, 0, 0], rel=1e-6)
+    for one, other in zip(parameters, other_parameters):
+        assert torch.allclose(one, other, rtol=0, atol=1e-6)
 
 
-def test_preparing_leaves_no_trace(iterators):
-    module = Small()
-    before, random = [p.clone() for p in module.parameters()], torch.get_rng_state()
-    step = loop.TrainingStep(module, 0.1, torch.device("cpu"), mode="graph")
-    step.prepare(iterators[0].shapes)
-    assert any(p.grad is not None for p in module.parameters())  # it did something
-    assert all(map(torch.equal, before, module.parameters()))
-    assert torch.equal(random, torch.get_rng_state())
-    assert not step.sums.any()
-
-
-@pytest.mark.parametrize("mode, gpu, compiled, recorded", [
-    ("auto", False, 0, False), ("auto", True, 0, True), ("eager", True, 0, False),
-    ("graph", True, 0, True), ("compile", False, 1, False), ("compile", True, 1, True),
+@pytest.mark.parametrize("mode, gpu, wanted", [
+    ("auto", False, "eager"), ("auto", True, "graph"), ("compile", False, "compile"),
 ])
-def test_modes(monkeypatch, mode, gpu, compiled, recorded):
-    calls = []
-    monkeypatch.setattr(torch, "compile", lambda module, dynamic: calls.append(dynamic) or module)
-    monkeypatch.setattr(torch, "zeros", lambda *size, device, dtype: None)  # there may be no GPU
-    step = loop.TrainingStep(Small(), 0.1, torch.device("cuda" if gpu else "cpu"), mode=mode)
-    assert calls == compiled * [False]
-    assert step.records is recorded
+def test_the_mode_is_chosen_as_for_other_runs(iterators, monkeypatch, mode, gpu, wanted):
+    chosen = []
+
+    class Engine(EditionEngine):
+        def __init__(self, net, device, lr, dtype, mode):
+            chosen.append(mode)
+            super().__init__(net, torch.device("cpu"), lr, dtype)
+
+    monkeypatch.setattr(loop, "EditionEngine", Engine)
+    monkeypatch.setattr(Small, "to", lambda self, *args, **options: self)  # there may be no GPU
+    loop.train_ch6(Small(), *iterators, 0, 0.1, "cuda" if gpu else "cpu", mode=mode)
+    assert chosen == [wanted]
 
 
 def test_divergence_is_told_at_the_end_of_the_epoch(iterators):
-    with pytest.raises(loop.NonFiniteLoss, match="the loss stopped being finite in epoch 1"):
+    with pytest.raises(loop.NonFiniteLoss, match="the loss became (nan|inf) in epoch 1, step"):
         loop.train_ch6(Small(), *iterators, 2, 1e38, "cpu")
-    step = loop.TrainingStep(Small(), 0.1, torch.device("cpu"))
+    engine = EditionEngine(Small(), torch.device("cpu"), 0.1)
     with torch.no_grad():
-        step.parameters[0][0] = float("inf")  # after the last step, no loss shows it
+        engine.net[0].weight[0] = float("inf")  # after the last step, no loss shows it
     with pytest.raises(loop.NonFiniteLoss, match="a parameter stopped being finite in epoch 7"):
-        step.read(7)
+        tally.Tally(7).collect(engine, parameters=True)
