@@ -107,7 +107,8 @@ def write_safetensors(path: Path, arrays: Dict[str, np.ndarray],
                       metadata: Optional[Dict[str, str]] = None) -> None:
     """Write arrays as a safetensors file, to the bit.
 
-    They are of float64, float32, float16, uint8 or `BFLOAT16`. `metadata` goes into the file's header.
+    They are of float64, float32, float16, uint8 or `BFLOAT16`. `metadata` goes into the file's
+    header.
     """
     kinds = {dtype: WRITTEN_DTYPES[name] for name, dtype in SAFETENSORS_DTYPES.items()}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}

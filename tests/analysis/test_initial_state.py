@@ -31,3 +31,21 @@ def test_the_start_is_the_net_that_the_seed_makes(garments, pytestconfig):
 def test_a_limit_below_the_number_of_images(pytestconfig):
     settings = TEXTBOOK.but(dataset=pytestconfig.dataset, resize=67, limit=20)
     assert measure_start(settings).living
+
+
+def test_the_start_of_a_run_of_pytorch(pytestconfig):
+    torch = pytest.importorskip("torch")
+    from nin_gluon.training.run_folder import RunConfig
+    from nin_gluon.training.torch_run import prepare
+    from nin_gluon.training.torch_workers import TorchWorkers
+
+    settings = TEXTBOOK.but(dataset=pytestconfig.dataset, resize=67, seed=3, limit=40,
+                            engine="torch")
+    start = measure_start(settings.but(dtype="bfloat16", validation=7))
+    run = prepare(RunConfig("", settings), torch.device("cpu"), TorchWorkers())
+    X, _ = next(iter(run.test_iter))
+    maps, scores = run.engine.maps_and_scores(X)
+    assert start.living == tuple(np.flatnonzero((scores > 0).any(axis=0)))
+    assert start.spread == pytest.approx(np.sqrt(scores.var(axis=0).mean()), rel=1e-4)
+    assert start.positive == pytest.approx((maps > 0).mean(axis=(0, 2, 3)), abs=1e-5)
+    assert 0 < start.positive_before < 1

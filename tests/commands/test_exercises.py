@@ -372,22 +372,32 @@ def test_what_pytorch_cannot_do_is_refused_before_the_first_run(here, capsys, op
 
 
 def test_an_exercise_for_real_in_pytorch(here):
-    """As above, in processes; the run's net is counted in MXNet."""
+    """As above, in processes, where MXNet is not installed."""
     pytest.importorskip("torch")
-    code = ("import sys\n"
+    code = ("import importlib.machinery, sys\n"
+            "find = importlib.machinery.PathFinder.find_spec\n"
+            "importlib.machinery.PathFinder.find_spec = staticmethod(lambda name, *rest: (\n"
+            "    None if name.split('.')[0] == 'mxnet' else find(name, *rest)))\n"
             "from nin_gluon import exercises\n"
             "from nin_gluon.experiments.exercises.exercise import Exercise, Part\n"
             "from nin_gluon.settings import TEXTBOOK\n"
             "part = Part('p', 'A net', TEXTBOOK.but(dataset='sample', resize=67, batch_size=8),\n"
             "            {'none': {'model': 'nin_variant,inner=0'}})\n"
-            "exercises.EXERCISES['x'] = Exercise('x', 'why?', 'so', (part,), 1, stall=True)\n"
-            "sys.exit(exercises.main(sys.argv[1:]))")
+            "exercises.EXERCISES['x'] = Exercise('x', 'why?', 'so', (part,), 1, stall=True,\n"
+            "                                    odds=True, signals=('he',))\n"
+            "status = exercises.main(sys.argv[1:])\n"
+            "assert 'mxnet' not in sys.modules\n"
+            "sys.exit(status)")
     options = ["x", "--limit", "16", "--epochs", "1", "--seeds", "3", "--dtype", "float32",
-               "--engine", "torch", "--ctx", "cpu"]
+               "--ctx", "cpu"]
     done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert "MXNet is not installed: training with PyTorch (--engine torch)" in done.stderr
+    assert "is measured in MXNet, which is not installed: left out" in done.stderr
+    assert "Classes alive" in done.stdout
     (record,), _ = ExerciseFile(here / "results/exercises/x-epochs-1-limit-16.json").read()
     assert (record.settings.engine, record.device, record.steps) == ("torch", "cpu", 2)
     assert "torch" in record.machine and "mxnet" not in record.machine
     assert record.parameters == 1_992_166 - 2 * sum(c * c + c for c in (96, 256, 384, 10))
     assert 1 <= record.alive <= 10 and "--engine torch" in record.command
+    assert record.start.living

@@ -25,6 +25,23 @@ def test_cost_is_what_the_shapes_command_says(capsys):
     assert list(map(str, cost(settings, 1))) == total[1:]
 
 
+@pytest.mark.parametrize("model, channels, size", [
+    ("nin", 1, 224), ("nin,head=fc", 1, 67), ("mlpconv_nin", 1, 112), ("cifar_nin", 3, 32),
+    ("cifar_nin,head=fc_dropout", 1, 28), ("nin_variant,inner=0", 1, 67),
+    ("nin_variant,inner=1,inner_kernel=3", 3, 68), ("nin_variant,reduce=96-96-10", 1, 67),
+])
+def test_both_engines_count_the_same(model, channels, size):
+    pytest.importorskip("torch")
+    settings = TEXTBOOK.but(model=model, resize=size)
+    assert cost(settings.but(engine="torch"), channels) == cost(settings, channels)
+
+
+def test_pytorch_refuses_images_that_are_too_small_for_a_net():
+    pytest.importorskip("torch")
+    with pytest.raises(InputError, match="28x28 pixels is too small for this net"):
+        cost(TEXTBOOK.but(resize=28, engine="torch"), 1)
+
+
 def test_images_held_out_come_off_the_training_images(monkeypatch):
     """And --limit is not for them."""
     monkeypatch.setattr(measurements, "image_shape", lambda name, split, where: (
