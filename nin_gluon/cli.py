@@ -60,24 +60,21 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def add_settings(parser: Any, names: Iterable[str], help: Optional[Dict[str, str]] = None,
-                 types: Optional[Dict[str, Callable[[str], Any]]] = None,
-                 of: type = Settings) -> None:
+                 types: Optional[Dict[str, Callable[[str], Any]]] = None) -> None:
     """Add an option for each of these settings; one that is not given is None.
 
     Parameters
     ----------
     parser : argparse.ArgumentParser or one of its groups
     names : iterable of str
-        Fields of `of`.
+        Fields of `Settings`.
     help : dict, optional
         Help texts that differ from the setting's own.
     types : dict, optional
         Functions from text to value that are stricter than the setting's own.
-    of : type
-        The dataclass of the settings.
     """
     for name in names:
-        described = setting_of(name, of)
+        described = setting_of(name)
         parse = (types or {}).get(name) or option_type(described.parse)
         parser.add_argument(f"--{name.replace('_', '-')}", type=parse,
                             choices=described.choices or None, metavar=described.metavar,

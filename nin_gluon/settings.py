@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 from nin_gluon.errors import InputError
 
 __all__ = ["DTYPES", "ENGINES", "KVSTORES", "MODES", "PRESETS", "TEXTBOOK", "Preset", "Setting",
-           "Settings", "at_least_0", "below_1", "check_settings", "default_preset", "parse_number",
+           "Settings", "at_least_0", "below_1", "default_preset", "parse_number",
            "positive", "setting", "setting_of", "settings_in"]
 
 LONGEST_TEXT = 500  # characters of a setting that is free text
@@ -233,7 +233,12 @@ class Settings:
         metavar="FILE", optional=True, group="run")
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        for f in fields(self):
+            value, described = getattr(self, f.name), setting_of(f.name)
+            if not described.accepts(value):
+                raise InputError(f"{f.name} is {reprlib.repr(value)}; it must be {described.words}")
+            if described.kind is float:  # a whole number is one, too
+                object.__setattr__(self, f.name, float(value))
         if self.optimizer != "sgd" and self.momentum:
             raise InputError(f"--momentum is of SGD, and {self.optimizer} has none; leave it out")
 
@@ -267,20 +272,10 @@ class Settings:
                 if getattr(self, f.name) != getattr(other, f.name)}
 
 
-def setting_of(name: str, of: type = Settings) -> Setting:
+def setting_of(name: str) -> Setting:
     """What is known about the setting of that name."""
-    described: Setting = of.__dataclass_fields__[name].metadata["setting"]  # type: ignore
+    described: Setting = Settings.__dataclass_fields__[name].metadata["setting"]
     return described
-
-
-def check_settings(settings: Any) -> None:
-    """Raise `InputError` unless every setting has a legal value; make whole numbers floats."""
-    for f in fields(settings):
-        value, described = getattr(settings, f.name), setting_of(f.name, type(settings))
-        if not described.accepts(value):
-            raise InputError(f"{f.name} is {reprlib.repr(value)}; it must be {described.words}")
-        if described.kind is float:
-            object.__setattr__(settings, f.name, float(value))
 
 
 def settings_in(group: str) -> List[str]:

@@ -1,5 +1,9 @@
 """The chapter's net in PyTorch, initialized as the PyTorch edition of the book does.
 
+`nin_gluon.torch_models` has the nets with Gluon's options. Their layers learn the number of their
+input channels from the first batch and get Gluon's initial values. These draw PyTorch's as they are
+made, which decides the biases.
+
 Source: Lin, Chen and Yan, "Network In Network", arXiv 1312.4400 (2013); layer sizes as in Dive
 into Deep Learning 2.0, section 7.3.
 """

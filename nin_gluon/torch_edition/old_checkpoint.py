@@ -38,7 +38,7 @@ from nin_gluon.training.history import EpochRecord, parse_history
 from nin_gluon.training.inert_pickle import TORCH, Global, Made, read_pickle
 from nin_gluon.training.tally import Tally
 
-__all__ = ["NAME", "NAME_0_1", "is_there", "load"]
+__all__ = ["NAME", "NAME_0_1", "is_there", "restore"]
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def is_there(folder: Path) -> bool:
     return any(os.path.lexists(folder / name) for name in (NAME, NAME_0_1))
 
 
-def load(folder: Path, engine: EditionEngine, train_iter: BatchLoader,
+def restore(folder: Path, engine: EditionEngine, train_iter: BatchLoader,
          ) -> Tuple[List[EpochRecord], Tally]:
     """Put net and random states back to where the checkpoint in a run folder was taken.
 

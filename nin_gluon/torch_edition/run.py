@@ -29,7 +29,7 @@ class Run(run.Run):
 
     def resume(self, folder: Path) -> Tuple[List[EpochRecord], Tally]:
         if not checkpoint.complete(folder) and old_checkpoint.is_there(folder):
-            history, tally = old_checkpoint.load(folder, self.engine, self.train_iter)
+            history, tally = old_checkpoint.restore(folder, self.engine, self.train_iter)
             self.train_iter.skip = tally.step
             return history, tally
         return super().resume(folder)

@@ -316,7 +316,7 @@ def torch_checkpoint(folder):
     save_in_one_file(folder, engine.net, [EpochRecord(1, 2.3, 0.1, 0.2, 5.5)], 4.25, step=3,
                      loss_sum=1 / 3, correct=11, seconds=2.5)
     return (folder / old_checkpoint.NAME,
-            lambda: old_checkpoint.load(folder, engine, engine.train_iter))
+            lambda: old_checkpoint.restore(folder, engine, engine.train_iter))
 
 
 def torch_safetensors(folder):

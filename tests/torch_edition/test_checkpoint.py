@@ -123,7 +123,7 @@ def test_what_was_in_one_file_is_read(one_file):
     now = torch.get_rng_state()
     engine = engine_of(Small())
     torch.manual_seed(99)
-    (record,), tally = old_checkpoint.load(folder, engine, engine.train_iter)
+    (record,), tally = old_checkpoint.restore(folder, engine, engine.train_iter)
     assert torch.equal(torch.get_rng_state(), now)
     assert torch.equal(engine.train_iter.order_state, order)
     assert tally.state() == {"epoch": 2, "step": 3, "loss_sum": 1 / 3, "correct": 11, "images": 60,
@@ -177,7 +177,7 @@ def test_a_state_that_does_not_fit_is_refused(one_file, change):
 
 def assert_refused(folder, module):
     engine = engine_of(module)
-    assert_nothing_changes(lambda: old_checkpoint.load(folder, engine, engine.train_iter), module,
+    assert_nothing_changes(lambda: old_checkpoint.restore(folder, engine, engine.train_iter), module,
                            folder)
 
 

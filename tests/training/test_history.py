@@ -41,6 +41,7 @@ GOOD = {"epoch": 2, "loss": 2.0, "train_acc": 0.1, "test_acc": 0.2, "seconds": 3
     (json.dumps({**GOOD, "loss": math.nan}), "line 2: loss is nan"),
     (json.dumps({**GOOD, "loss": "2"}), "line 2: loss is '2'"),
     (json.dumps({**GOOD, "test_acc": 20}), "line 2: test_acc is 20"),
+    (json.dumps({**GOOD, "training_seconds": "2"}), "line 2: training_seconds is '2'"),
     (json.dumps({**GOOD, "colour": 1}), "line 2: 'colour' is unknown"),
     (json.dumps({"epoch": 2}), "line 2: it has no 'loss'"),
 ])
@@ -58,7 +59,8 @@ def test_a_history_may_say_how_the_classes_did(tmp_path):
     path = tmp_path / "history.jsonl"
     records = [EpochRecord(**{**GOOD, "epoch": 1}),
                EpochRecord(**{**GOOD, "epoch": 2}, living=(), class_acc=(None, 0.0)),
-               EpochRecord(**{**GOOD, "epoch": 3}, living=(0, 9), class_acc=(0.5, 1.0))]
+               EpochRecord(**{**GOOD, "epoch": 3}, living=(0, 9), class_acc=(0.5, 1.0),
+                           training_seconds=2.5)]
     write_history(path, records)
     assert read_history(path) == records
     assert "living" not in path.read_text().splitlines()[0]  # as version 0.1 wrote it

@@ -59,7 +59,7 @@ def scalars(found, tag):
 def outcome(folder):
     log = [record.to_json() for record in read_history(folder / "history.jsonl")]
     for record in log:
-        del record["seconds"]
+        del record["seconds"], record["training_seconds"]
     saved, = (folder / "checkpoint").iterdir()
     return log, {name: load_file(saved / f"{name}.safetensors") for name in ("net", "optimizer")}
 
