@@ -95,7 +95,8 @@ def restore(folder: Path, engine: EditionEngine, train_iter: BatchLoader,
         words = f"it {error.found}" if isinstance(error, BadFile) else reason(error)
         raise InputError(f"the checkpoint {path} cannot be read ({words}); if there is a copy of "
                          "the run folder use that, else start a new run.") from error
-    log.warning("%s has the format of version 0.1; the next checkpoint will have today's.", path)
+    form = "the format of version 0.1" if path.name == NAME_0_1 else "an earlier format"
+    log.warning("%s has %s; the next checkpoint will have today's.", path, form)
     engine.put_parameters({name: arrays[f"net.{name}"] for name in names})
     engine.optimizer.updates = len(history) * len(train_iter) + tally.step
     engine.put_random_states(random)

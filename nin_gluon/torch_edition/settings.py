@@ -22,7 +22,7 @@ FREE = ("epochs", "batch_size", "lr", "dtype", "seed", "dataset", "resize", "lim
 
 DTYPES = ("float32", "bfloat16")
 
-# What the ``config.json`` of version 0.1 held besides.
+# What the ``config.json`` of such runs held besides before it had today's form.
 OLD_ENVIRONMENT = ("ctx", "mode", "data_dir", "own_data", "machine")
 
 
@@ -47,7 +47,7 @@ def read_config(folder: Path) -> RunConfig:
 
 
 def parse_config(content: Any) -> RunConfig:
-    """The config that a JSON object holds, in today's form or in that of version 0.1.
+    """The config that a JSON object holds, in today's form or in the one before.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def parse_config(content: Any) -> RunConfig:
 
 
 def from_old(content: Dict[str, Any]) -> Dict[str, Any]:
-    """Today's form of a ``config.json`` of version 0.1; its values are still to be checked."""
+    """Today's form of a ``config.json`` of the form before; its values are still to be checked."""
     known = (*FREE, *OLD_ENVIRONMENT)
     for name in content:
         if name not in known:

@@ -177,8 +177,8 @@ def test_a_state_that_does_not_fit_is_refused(one_file, change):
 
 def assert_refused(folder, module):
     engine = engine_of(module)
-    assert_nothing_changes(lambda: old_checkpoint.restore(folder, engine, engine.train_iter), module,
-                           folder)
+    assert_nothing_changes(
+        lambda: old_checkpoint.restore(folder, engine, engine.train_iter), module, folder)
 
 
 def test_another_nets_checkpoint_is_refused(one_file):
