@@ -3,7 +3,8 @@
 In a page, a comment ``<!-- made: NAME -->`` is replaced. ``commands`` is what the parsers print,
 ``settings`` are tables of `Settings`, and ``verdict`` is the answer on top of REPRODUCTION.md.
 Links to files outside docs/ work in the repository as they are; on the site they lead to the
-repository's address, and pictures are copied.
+repository's address, and pictures are copied. A link from an English page to a Chinese one, as
+page.zh.md, leads to the Chinese part of the site.
 """
 
 import argparse
@@ -28,6 +29,7 @@ DOCS = ROOT / "docs"
 PICTURES = ("results/textbook/all-runs.png", "results/tuned/bfloat16-cpu-seed-0.png",
             "results/confidence/nin-tuned.png")
 LINK = re.compile(r"(!?\[[^\]]*\]\()((?:\.\./)+[^)\s#]+)(#[^)\s]*)?\)")
+CHINESE = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)\.zh\.md(#[^)\s]*)?\)")
 MADE = re.compile(r"<!-- made: (\w+) -->")
 
 log = logging.getLogger("mkdocs.hooks.docs")
@@ -48,7 +50,18 @@ def on_files(files, config):
 def on_page_markdown(markdown, page, config, files):
     folder = (DOCS / page.file.src_uri).parent
     markdown = MADE.sub(lambda match: PAGES[match[1]](page.file), markdown)
+    markdown = CHINESE.sub(lambda match: to_chinese(match, folder, page.file), markdown)
     return LINK.sub(lambda match: outward(match, folder, config), markdown)
+
+
+def to_chinese(match, folder, file):
+    """A link to page.zh.md as the site has it, where no page of the English build has that name."""
+    text, path, anchor = match[1], match[2], match[3] or ""
+    if not (folder / f"{path}.zh.md").exists():
+        log.warning("%s links to %s.zh.md, which is not there", file.src_uri, path)
+    target = posixpath.join("zh", posixpath.dirname(file.src_uri), f"{path}.html")
+    href = posixpath.relpath(target, posixpath.dirname(file.url))
+    return f'<a href="{href}{anchor}">{text}</a>'
 
 
 def outward(match, folder, config):
