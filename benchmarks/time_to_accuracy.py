@@ -1,6 +1,6 @@
 """``python -m benchmarks.time_to_accuracy``: seconds until a test accuracy was first reached.
 
-  python -m benchmarks.time_to_accuracy results/textbook/bfloat16*.jsonl results/tuned/*.jsonl
+  python -m benchmarks.time_to_accuracy results/textbook/bfloat16*.jsonl results/tuned/*seed-0.jsonl
   python -m benchmarks.time_to_accuracy runs/a runs/b --keep results/quick
 
 Takes run folders and records of runs, and prints a Markdown table: a row for each recipe,
