@@ -3,10 +3,10 @@
     python -m tests.docs.console            run all blocks, and say which outputs differ
     python -m tests.docs.console --write    put the outputs of today into the pages
 
-The blocks of a page run one after the other in one new folder, with a copy of results/ in it, in
-this process. A line ``...`` stands for any lines. Times and rates are masked. What a run learns in
-a few steps differs a little from processor to processor, so figures of `train` and `evaluate` may
-too.
+The blocks of an English page run one after the other in one new folder, with a copy of results/ in
+it, in this process. Its Chinese page must have the same blocks, so they are not run again. A line
+``...`` stands for any lines. Times and rates are masked. What a run learns in a few steps differs a
+little from processor to processor, so figures of `train` and `evaluate` may too.
 """
 
 import contextlib
@@ -34,8 +34,18 @@ NUMBER = re.compile(r"\d+\.\d+")
 
 
 def console_pages() -> List[Path]:
-    """The pages that have a console block."""
-    return [page for page in pages() if any(block.language == "console" for block in blocks(page))]
+    """The English pages that have a console block."""
+    return [page for page in pages() if not page.name.endswith(".zh.md") and console_blocks(page)]
+
+
+def console_blocks(page: Path) -> List[str]:
+    """The text of each console block of a page."""
+    return [block.text for block in blocks(page) if block.language == "console"]
+
+
+def in_chinese(page: Path) -> Path:
+    """Where the Chinese page of an English one lies, if there is one."""
+    return page.with_name(f"{page.stem}.zh.md")
 
 
 def turns(text: str) -> List[Tuple[str, str]]:
@@ -49,11 +59,10 @@ def run_page(page: Path) -> Iterator[Tuple[str, str, str]]:
     with tempfile.TemporaryDirectory() as folder, inside(Path(folder)):
         shutil.copytree(ROOT / "results", "results")
         status = 0
-        for block in blocks(page):
-            if block.language == "console":
-                for line, expected in turns(block.text):
-                    status, output = run(line, status)
-                    yield line, expected, output
+        for block in console_blocks(page):
+            for line, expected in turns(block):
+                status, output = run(line, status)
+                yield line, expected, output
 
 
 @contextlib.contextmanager
@@ -122,7 +131,6 @@ def written(expected: str, output: str) -> str:
 def main() -> int:
     status = 0
     for page in console_pages():
-        text = page.read_text("utf-8")
         changes: Dict[str, str] = {}
         for line, expected, output in run_page(page):
             if differs(line, expected, output):
@@ -130,10 +138,18 @@ def main() -> int:
                 print(f"{page.relative_to(ROOT)}: {line}")
                 changes[f"$ {line}\n{expected}"] = f"$ {line}\n{written(expected, output)}"
         if "--write" in sys.argv[1:]:
-            for old, new in changes.items():
-                text = text.replace(old, new, 1)
-            page.write_text(text, "utf-8")
+            write(page, changes)
+            if in_chinese(page).exists():
+                write(in_chinese(page), changes)
     return status
+
+
+def write(page: Path, changes: Dict[str, str]) -> None:
+    """Put new outputs in place of old ones."""
+    text = page.read_text("utf-8")
+    for old, new in changes.items():
+        text = text.replace(old, new, 1)
+    page.write_text(text, "utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ DOCS = ROOT / "docs"
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.M | re.S)
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
-HEADING = re.compile(r"^#{1,6} +(.+)$", re.M)
+HEADING = re.compile(r"^#{1,6} +(.+?)(?: +\{#([^}\s]+)\})?$", re.M)  # in Chinese pages with an id
 
 
 class Block(NamedTuple):
@@ -44,7 +44,10 @@ def without_fences(page: Path) -> str:
 def anchors(page: Path) -> List[str]:
     """What a link to a heading of the page may name after #."""
     found: List[str] = []
-    for heading in HEADING.findall(without_fences(page)):
+    for heading, given in HEADING.findall(without_fences(page)):
+        if given:
+            found.append(given)
+            continue
         words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
         slug = re.sub(r"[^\w\- ]", "", words.lower().strip()).replace(" ", "-")
         found.append(slug if slug not in found else f"{slug}-{found.count(slug)}")

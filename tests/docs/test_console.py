@@ -4,8 +4,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.docs.console import console_pages, differs, run_page
-from tests.docs.pages import DOCS
+from tests.docs.console import console_blocks, console_pages, differs, in_chinese, run_page
+from tests.docs.pages import DOCS, pages
 
 
 def has_gpu():
@@ -29,7 +29,16 @@ def test_outputs_are_those_of_the_commands(page, monkeypatch):
                        + "\n".join(stale))
 
 
+TRANSLATED = [page for page in pages() if in_chinese(page).exists()]
+
+
+@pytest.mark.parametrize("page", TRANSLATED, ids=lambda page: page.stem)
+def test_chinese_pages_have_the_same_blocks(page):
+    assert console_blocks(in_chinese(page)) == console_blocks(page)
+
+
 def test_there_are_such_pages():
+    assert len(TRANSLATED) > 20
     assert DOCS / "tutorials" / "first-run.md" in console_pages()
 
 
