@@ -25,7 +25,8 @@ CUDA_11_WHEELS = [
 NOTEBOOKS = ["d2lzh==1.0.0", "jupyterlab>=4", "ipykernel>=6", "nbclient>=0.8"]
 ONNX = ["onnx>=1.13"]
 TENSORBOARD = ["tensorboard>=2.10"]
-DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "mkdocs-static-i18n>=1.2"]
+DOCS = ["mkdocs-material>=9.5", "mkdocstrings[python]>=0.26", "mkdocs-static-i18n>=1.2",
+        "jieba>=0.42"]  # finds the words in Chinese text, for the search
 DEMO = ["starlette>=0.27", "uvicorn>=0.22"]
 
 setup(

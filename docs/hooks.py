@@ -54,6 +54,11 @@ def on_page_markdown(markdown, page, config, files):
     return LINK.sub(lambda match: outward(match, folder, config), markdown)
 
 
+def on_post_template(output_content, template_name, config):
+    """The page for addresses that are not there is the English one: nothing of it in Chinese."""
+    return "" if template_name == "404.html" and config.theme["language"] == "zh" else output_content
+
+
 def to_chinese(match, folder, file):
     """A link to page.zh.md as the site has it, where no page of the English build has that name."""
     text, path, anchor = match[1], match[2], match[3] or ""
