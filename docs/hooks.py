@@ -56,7 +56,8 @@ def on_page_markdown(markdown, page, config, files):
 
 def on_post_template(output_content, template_name, config):
     """The page for addresses that are not there is the English one: nothing of it in Chinese."""
-    return "" if template_name == "404.html" and config.theme["language"] == "zh" else output_content
+    again = template_name == "404.html" and config.theme["language"] == "zh"
+    return "" if again else output_content
 
 
 def to_chinese(match, folder, file):
