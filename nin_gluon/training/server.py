@@ -5,8 +5,11 @@ ps-lite knows no password, so that code may come from whoever reaches the server
 command needs no optimizer on the servers: they only add up gradients.
 """
 
+import ctypes
+import importlib.util
 import logging
 import os
+from pathlib import Path
 
 __all__ = ["serve", "serve_any"]
 
@@ -14,21 +17,26 @@ log = logging.getLogger(__name__)
 
 REFUSED = 2  # exit status
 
+# What MXNet calls with a command from a worker; the third argument is the None below.
+Controller = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
 
 def serve() -> None:
-    """Be what DMLC_ROLE says, server or scheduler, until the workers are done."""
-    # Importing MXNet in one of these roles starts MXNet's own server.
-    role = os.environ.pop("DMLC_ROLE")
-    import mxnet as mx
-    from mxnet.kvstore.kvstore_server import KVStoreServer
+    """Be what DMLC_ROLE says, server or scheduler, until the workers are done.
 
-    os.environ["DMLC_ROLE"] = role
-
-    class Server(KVStoreServer):
-        def _controller(self) -> object:
-            return refuse
-
-    Server(mx.kv.create("dist")).run()
+    A server needs MXNet's library but not its Python package, which takes a second to import and
+    would start MXNet's own server.
+    """
+    mxnet = importlib.util.find_spec("mxnet")  # our import hook then prepares this process
+    assert mxnet and mxnet.origin
+    library = ctypes.CDLL(str(next(Path(mxnet.origin).parent.glob("libmxnet.*"))),
+                          mode=ctypes.RTLD_LOCAL)
+    library.MXGetLastError.restype = ctypes.c_char_p
+    kvstore, controller = ctypes.c_void_p(), Controller(refuse)
+    if (library.MXKVStoreCreate(b"dist", ctypes.byref(kvstore))
+            or library.MXKVStoreRunServer(kvstore, controller, None)
+            or library.MXKVStoreFree(kvstore) or library.MXNotifyShutdown()):
+        raise RuntimeError(library.MXGetLastError().decode("utf-8", "replace"))
 
 
 def serve_any() -> None:
