@@ -2,11 +2,13 @@
 
 Layers, parameters' names and the smallest input stay the same; a step takes a fraction of the time.
 
-    python -m tests.slim_nin COMMAND ...    runs a command of the package with this net
+    python -m tests.slim_nin COMMAND ...    runs a command of the package with this net, on a sample
+                                            of few images, without pictures
 """
 
 import importlib
 import sys
+import types
 
 CHANNELS = {96: 12, 256: 32, 384: 48}
 
@@ -30,6 +32,27 @@ def slim(*frameworks, setattr=setattr):
         setattr(module, "nin_block", slimmed(module.nin_block))
 
 
+def small_sample(train=128, test=32, setitem=dict.__setitem__):
+    """From now on the built-in sample has so few images; to draw all of them takes a second."""
+    from nin_gluon.data import sets
+    from nin_gluon.data.sample import draw_sample
+
+    def load(split, root=None):
+        images, labels = draw_sample(train, seed=0) if split == "train" else draw_sample(test, 1)
+        return images[..., None], labels
+
+    setitem(sets.DATASETS, "sample", sets.DATASETS["sample"]._replace(load=load))
+
+
+def no_pictures():
+    """Let training draw nothing, nor import matplotlib; before nin_gluon.training is imported."""
+    plots = types.ModuleType("nin_gluon.plots")
+    plots.draw_curves = plots.draw_predictions = plots.save = lambda *args, **kwargs: None
+    sys.modules["nin_gluon.plots"] = plots
+
+
 if __name__ == "__main__":
+    no_pictures()
+    small_sample()
     slim("torch" if "torch" in sys.argv else "mxnet")
     sys.exit(importlib.import_module(f"nin_gluon.{sys.argv[1]}").main(sys.argv[2:]))

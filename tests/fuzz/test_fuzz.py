@@ -1,4 +1,4 @@
-"""Every reader takes a damaged file or refuses it in one line; 300 cases each."""
+"""Every reader takes a damaged file or refuses it in one line; 100 cases each."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from tests.fuzz import __main__ as fuzzer
 from tests.fuzz.cases import run_case
 from tests.fuzz.readers import READERS
 
-CASES = int(os.environ.get("FUZZ_CASES", 300))  # of each reader
+CASES = int(os.environ.get("FUZZ_CASES", 100))  # of each reader
 
 
 @pytest.mark.parametrize("name", READERS)
