@@ -10,6 +10,8 @@ import importlib
 import sys
 import types
 
+from nin_gluon.runtime import after_import
+
 CHANNELS = {96: 12, 256: 32, 384: 48}
 
 # Modules that build the net, by framework. (As an attribute, `nin_gluon.models.nin` is a function.)
@@ -28,8 +30,11 @@ def slimmed(nin_block):
 def slim(*frameworks, setattr=setattr):
     """From now on `nin` is slim in these frameworks; pytest's monkeypatch.setattr ends it."""
     for framework in frameworks:
-        module = importlib.import_module(MODULES[framework])
-        setattr(module, "nin_block", slimmed(module.nin_block))
+        slim_module(importlib.import_module(MODULES[framework]), setattr)
+
+
+def slim_module(module, setattr=setattr):
+    setattr(module, "nin_block", slimmed(module.nin_block))
 
 
 def small_sample(train=128, test=32, setitem=dict.__setitem__):
@@ -54,5 +59,6 @@ def no_pictures():
 if __name__ == "__main__":
     no_pictures()
     small_sample()
-    slim("torch" if "torch" in sys.argv else "mxnet")
+    for name in MODULES.values():  # once the command imports it, if it does
+        after_import(name, slim_module)
     sys.exit(importlib.import_module(f"nin_gluon.{sys.argv[1]}").main(sys.argv[2:]))

@@ -27,6 +27,12 @@ def damaged(tmp_path):
     return str(tmp_path)
 
 
+@pytest.fixture
+def one_thread(monkeypatch):
+    """Give a variant's process one thread: two would wait for each other, busily."""
+    monkeypatch.setattr(compare, "available_cpus", lambda: 1)
+
+
 def turn(train, evaluation, megabytes, **more):
     return {"train_images_per_s": train, "eval_images_per_s": evaluation,
             "train_memory_mb": megabytes, **more}
@@ -129,25 +135,42 @@ def test_scaling_wants_a_turn(capsys):
     assert "--rounds must be at least 1" in capsys.readouterr().err
 
 
-@REAL
-@pytest.mark.parametrize("name", ["d2lzh-threads", "torch-cl", "torch-edition", "ours",
-                                  "ours-bf16", "ours-torch", "ours-torch-bf16", "onnxruntime",
-                                  "openvino", "openvino-bf16"])
-def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name):
-    variant = VARIANTS[name]
+TURN = {"train": 16, "test": 12, "batch_size": 8, "resize": 67, "data_dir": None}
+
+
+def skip_unless_possible(variant):
     for needed in variant.needs:
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
     if variant.dtype == "bfloat16" and not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
         pytest.skip("this CPU has no bfloat16 arithmetic")
-    figures = compare.run(name, {"train": 16, "test": 12, "batch_size": 8, "resize": 67,
-                                 "data_dir": None})
+
+
+def check_figures(figures):
     assert "failed" not in figures, figures
     assert all(value > 0 for value in figures.values())
     assert json.loads(json.dumps(figures)) == figures
 
 
-def test_a_variant_that_fails_does_not_end_the_others(damaged):
+@REAL
+@pytest.mark.parametrize("name", ["d2lzh-threads", "ours", "ours-bf16", "onnxruntime", "openvino",
+                                  "openvino-bf16"])
+def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name, one_thread):
+    skip_unless_possible(VARIANTS[name])
+    check_figures(compare.run(name, TURN))
+
+
+@pytest.mark.parametrize("name", ["torch-cl", "torch-edition", "ours-torch", "ours-torch-bf16"])
+def test_a_variant_of_pytorch_trains_and_evaluates(name, few_images, garments, monkeypatch):
+    """In this process, which has imported PyTorch for other tests."""
+    skip_unless_possible(VARIANTS[name])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("nin_gluon.data.sets.load_image_set",
+                        lambda name, split, root: garments(split, 16))
+    check_figures(VARIANTS[name].run(TURN))
+
+
+def test_a_variant_that_fails_does_not_end_the_others(damaged, one_thread):
     figures = compare.run("ours", {"train": 32, "test": 24, "batch_size": 16, "resize": 67,
                                    "data_dir": damaged})
     assert "train-images-idx3-ubyte.gz" in figures["failed"]

@@ -14,17 +14,16 @@ from safetensors.numpy import load_file
 
 from nin_gluon import train
 from nin_gluon.training.history import parse_log, read_history
+from tests import slim_nin
 
 pytest.importorskip("torch")
 
 # Without dropout, whose masks differ from process to process.
 OPTIONS = ["--engine", "torch", "--model", "cifar_nin,dropout=0", "--preset", "paper-quick",
-           "--resize", "28", "--limit", "42", "--epochs", "2", "--augment", "none", "--init", "he",
-           "--lr", "0.01", "--ctx", "cpu",
-           "--no-progress"]
-ONE = [sys.executable, "-m", "nin_gluon.train"]
+           "--dataset", "sample", "--resize", "28", "--limit", "42", "--epochs", "2", "--augment",
+           "none", "--init", "he", "--lr", "0.01", "--ctx", "cpu", "--no-progress"]
 TWO = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0",
-       "--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0", "-m", "nin_gluon.train"]
+       "--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0", "-m", "tests.slim_nin", "train"]
 
 
 def run(command):
@@ -33,15 +32,12 @@ def run(command):
 
 
 @pytest.fixture(scope="module")
-def options(pytestconfig):
-    return [*OPTIONS, "--dataset", pytestconfig.dataset]
-
-
-@pytest.fixture(scope="module")
-def one_process(tmp_path_factory, options):
+def one_process(tmp_path_factory):
+    """The folder of a run in one process, this one, with batches of 8."""
     folder = tmp_path_factory.mktemp("runs") / "one"
-    done = run([*ONE, *options, "--batch-size", "8", "--out", str(folder)])
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        slim_nin.small_sample(setitem=patch.setitem)
+        assert train.main([*OPTIONS, "--batch-size", "8", "--out", str(folder)]) == 0
     return folder
 
 
@@ -71,10 +67,10 @@ def process_of(folder, rank):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="looks into Linux's /proc")
-def test_two_processes_train_as_one_though_one_was_killed(one_process, options, tmp_path, capsys):
+def test_two_processes_train_as_one_though_one_was_killed(one_process, tmp_path, capsys):
     folder = tmp_path / "run"
     process = subprocess.Popen(
-        [*TWO, *options, "--batch-size", "4", "--checkpoint-every", "1", "--out", str(folder)],
+        [*TWO, *OPTIONS, "--batch-size", "4", "--checkpoint-every", "1", "--out", str(folder)],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.time() + 200
