@@ -14,19 +14,29 @@ from nin_gluon.runtime import available_cpus
 from nin_gluon.training import processes as job_processes
 from tests.linux_processes import AVAILABLE, processes_with
 
-LAUNCH = [sys.executable, "-m", "nin_gluon.launch"]
-
-# The same without waiting for servers and scheduler, which never end by themselves here: only
-# workers that use MXNet tell them that the job is done.
-LAUNCH_AT_ONCE = [sys.executable, "-c", """
+# The launcher with the servers of a job that trains, which start in no time.
+COMMAND = """
 import sys
 from nin_gluon import launch
 from nin_gluon.training import processes
-processes.LEAVE_SECONDS = 0
+launch.plan = lambda *args, serve: processes.plan(*args, serve="--serve")
+{}
 sys.exit(launch.main())
-"""]
+"""
+LAUNCH = [sys.executable, "-c", COMMAND.format("")]
+
+# The same without waiting for servers and scheduler, which never end by themselves here: only
+# workers that use MXNet tell them that the job is done.
+LAUNCH_AT_ONCE = [sys.executable, "-c", COMMAND.format("processes.LEAVE_SECONDS = 0")]
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
+
+
+@pytest.fixture(autouse=True)
+def quick_servers(monkeypatch):
+    """The same where `launch.main` is called in this process."""
+    monkeypatch.setattr(launch, "plan",
+                        lambda *args, serve: job_processes.plan(*args, serve="--serve"))
 
 
 @pytest.fixture

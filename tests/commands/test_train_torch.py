@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("slim")
 SMALL = ["--engine", "torch", "--resize", "67", "--batch-size", "8", "--epochs", "2", "--init",
          "he", "--lr", "0.01", "--momentum", "0.9", "--dataset", "fashion-mnist"]
 CIFAR = ["--engine", "torch", "--model", "cifar_nin", "--resize", "28", "--batch-size", "8",
-         "--epochs", "2", "--dataset", "fashion-mnist"]
+         "--epochs", "2", "--limit", "24", "--dataset", "fashion-mnist"]
 
 
 @pytest.fixture(autouse=True)
@@ -108,13 +108,13 @@ def test_its_model_is_a_state_dict(few_images, no_pictures, tmp_path):
 @pytest.mark.parametrize("options, step, method", [
     ([*SMALL, "--schedule", "cosine"], 4, "on_train_batch_end"),
     (SMALL, 2, "on_test_batch_end"),
-    ([*CIFAR, "--augment", "shift-mirror", "--preprocess", "zca"], 8, "on_train_batch_end"),
+    ([*CIFAR, "--augment", "shift-mirror", "--preprocess", "zca"], 4, "on_train_batch_end"),
     ([*CIFAR, "--augment", "mirror", "--preprocess", "gcn", "--schedule", "step"], 1,
      "on_epoch_end"),
     ([*CIFAR, "--optimizer", "adam", "--lr", "0.001", "--preprocess", "standardize",
       "--limit", "20", "--dtype", "bfloat16"], 2, "on_train_batch_end"),
     ([*CIFAR, "--validation", "10", "--interpolation", "bicubic", "--resize", "32",
-      "--preprocess", "none"], 7,
+      "--preprocess", "none"], 3,
      "on_train_batch_end"),
 ])
 def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_path, stop_at, capsys,
@@ -190,7 +190,7 @@ def test_a_run_starts_from_given_parameters(few_images, no_pictures, tmp_path, c
     """Files of either engine, for both; without dropout the next runs agree in their logs."""
     options = ["--model", "cifar_nin,dropout=0", "--preset", "paper-quick", "--resize", "32",
                "--preprocess", "none", "--augment", "none", "--batch-size", "8", "--epochs", "1",
-               "--schedule", "constant", "--dataset", "fashion-mnist"]
+               "--schedule", "constant", "--dataset", "fashion-mnist", "--limit", "16"]
     assert train.main([*options, "--engine", first, "--out", str(tmp_path / "a")]) == 0
     files = [next(tmp_path.glob("a/checkpoint/*/net.safetensors")),
              *tmp_path.glob("a/model-0001.params"), *tmp_path.glob("a/model-0001.safetensors")]

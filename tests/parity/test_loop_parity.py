@@ -20,8 +20,8 @@ def run(train_ch5, garments, hybridize, capsys):
     if hybridize:
         net.hybridize(static_alloc=True, static_shape=True)
     net(nd.zeros((1, 1, 67, 67)))  # the parameters exist before any dropout mask is drawn
-    train_iter = BatchLoader(*garments("train", 150), 16, resize=67, shuffle=True)
-    test_iter = BatchLoader(*garments("test", 50), 16, resize=67)
+    train_iter = BatchLoader(*garments("train", 70), 16, resize=67, shuffle=True)
+    test_iter = BatchLoader(*garments("test", 24), 16, resize=67)
     trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.01, "momentum": 0.9})
     train_ch5(net, train_iter, test_iter, 16, trainer, mx.cpu(), 3)
     parameters = [p.data().asnumpy() for p in net.collect_params().values()]

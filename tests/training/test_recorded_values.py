@@ -17,6 +17,8 @@ RECORDED = json.loads((Path(__file__).parents[1] / "recorded" / "runs-0.1.json")
 # Twenty steps each; the smallest images that the chapter's net takes.
 CHILD = """
 import sys
+from tests import slim_nin
+slim_nin.no_pictures()
 from nin_gluon import train
 folder, dtype, *presets = sys.argv[1:]
 for preset in presets:

@@ -18,6 +18,8 @@ from nin_gluon.training.tensorboard import EventFile
 accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator",
                                    reason="needs the package tensorboard")
 
+pytestmark = pytest.mark.usefixtures("slim")
+
 SMALL = ["--resize", "67", "--batch-size", "16", "--epochs", "2", "--init", "he", "--lr", "0.01",
          "--momentum", "0.9", "--schedule", "cosine", "--dataset", "fashion-mnist",
          "--no-progress"]
@@ -34,7 +36,8 @@ def engine(request):
 @pytest.fixture(autouse=True)
 def quick(few_images, monkeypatch, request):
     if "pictures" not in request.keywords:  # drawing takes longest
-        monkeypatch.setattr(plots, "draw_class_maps", lambda *args: plots.Figure(figsize=(2, 1)))
+        for draw in ("draw_class_maps", "draw_curves"):
+            monkeypatch.setattr(plots, draw, lambda *args: plots.Figure(figsize=(2, 1)))
     monkeypatch.setattr(callbacks, "PROGRESS_SECONDS", 0)  # a mark after every step
     monkeypatch.setattr(Run, "draw_predictions", lambda *args: None)
     monkeypatch.setattr(callbacks.Export, "on_epoch_end", lambda *args: None)
