@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mxnet as mx
 import pytest
 
 from nin_gluon import exercises, plots, runtime
@@ -293,7 +294,8 @@ def test_resources_are_those_of_their_own_command(here, capsys):
     content = json.loads(Path("results/exercises/resources.json").read_text())
     assert (content["parameters"], content["macs"]) == (1_992_166, 762_297_352)
     before = contents(here)
-    call("nin_gluon.exercises", "resources")
+    with mx.name.NameManager():  # counts the layers from 0, as in a new process
+        assert exercises.main(["resources"]) == 0
     assert contents(here) == before and len(before) == 2
     assert exercises.main(["resources", "--batch", "2"]) == 0
     assert contents(here).items() > before.items()
@@ -301,13 +303,14 @@ def test_resources_are_those_of_their_own_command(here, capsys):
     assert "too small" in refused(["resources", "--size", "9"], capsys)
 
 
-def test_interrupted_and_called_again_for_real(here):
-    """On the sample, in processes, an exercise of one variant; Ctrl-C comes in the first step."""
+def test_interrupted_and_called_again_for_real(here, pytestconfig):
+    """In processes, an exercise of one variant; Ctrl-C comes in the first step."""
     code = ("import sys\n"
             "from nin_gluon import exercises\n"
             "from nin_gluon.experiments.exercises.exercise import Exercise, Part\n"
             "from nin_gluon.settings import TEXTBOOK\n"
-            "part = Part('p', 'A net', TEXTBOOK.but(dataset='sample', resize=67, batch_size=8),\n"
+            f"data = {pytestconfig.dataset!r}\n"
+            "part = Part('p', 'A net', TEXTBOOK.but(dataset=data, resize=67, batch_size=8),\n"
             "            {'none': {'model': 'nin_variant,inner=0'}})\n"
             "exercises.EXERCISES['x'] = Exercise('x', 'why?', 'so', (part,), 1, stall=True)\n"
             "sys.exit(exercises.main(sys.argv[1:]))")
@@ -371,7 +374,7 @@ def test_what_pytorch_cannot_do_is_refused_before_the_first_run(here, capsys, op
     assert list(here.iterdir()) == []
 
 
-def test_an_exercise_for_real_in_pytorch(here):
+def test_an_exercise_for_real_in_pytorch(here, pytestconfig):
     """As above, in processes, where MXNet is not installed."""
     pytest.importorskip("torch")
     code = ("import importlib.machinery, sys\n"
@@ -381,7 +384,8 @@ def test_an_exercise_for_real_in_pytorch(here):
             "from nin_gluon import exercises\n"
             "from nin_gluon.experiments.exercises.exercise import Exercise, Part\n"
             "from nin_gluon.settings import TEXTBOOK\n"
-            "part = Part('p', 'A net', TEXTBOOK.but(dataset='sample', resize=67, batch_size=8),\n"
+            f"data = {pytestconfig.dataset!r}\n"
+            "part = Part('p', 'A net', TEXTBOOK.but(dataset=data, resize=67, batch_size=8),\n"
             "            {'none': {'model': 'nin_variant,inner=0'}})\n"
             "exercises.EXERCISES['x'] = Exercise('x', 'why?', 'so', (part,), 1, stall=True,\n"
             "                                    odds=True, signals=('he',))\n"

@@ -324,9 +324,10 @@ def test_an_unknown_net_is_the_train_commands_own_error(here, capfd, monkeypatch
     assert "unknown model 'no_such_net'; the models are:" in capfd.readouterr().err
 
 
-def test_interrupted_and_called_again_for_real(here):
-    """On the sample, in processes; SIGTERM comes in the first step."""
-    options = ["--dataset", "sample", "--limit", "4", "--epochs", "1", "--seeds", "3"]
+def test_interrupted_and_called_again_for_real(here, pytestconfig):
+    """In processes; SIGTERM comes in the first step."""
+    dataset = pytestconfig.dataset  # to read Fashion-MNIST is quicker than to draw the sample
+    options = ["--dataset", dataset, "--limit", "4", "--epochs", "1", "--seeds", "3"]
     command = [sys.executable, "-m", "nin_gluon.reproduce", *options]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     lines = []
@@ -343,7 +344,8 @@ def test_interrupted_and_called_again_for_real(here):
     assert [path.name for path in (run / "checkpoint").iterdir()] == ["epoch-0001-step-000001"]
     second = subprocess.run(command, capture_output=True, text=True)
     assert second.returncode == 0, second.stderr
-    record, = records_in("results/textbook-dataset-sample-limit-4").values()
+    where = "" if dataset == "fashion-mnist" else "-dataset-sample"
+    record, = records_in(f"results/textbook{where}-limit-4").values()
     assert (record.seed, record.device, record.machine["mxnet"]) == (3, "cpu", "1.9.1")
     assert list(record.history) == read_history(run / "history.jsonl")
     assert record == record_of_run(run)

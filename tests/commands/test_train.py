@@ -527,8 +527,8 @@ def test_without_data_and_network_it_trains_on_the_sample_and_says_so(tmp_path):
 
 
 def test_signals_reach_a_real_process(tmp_path):
-    command = [sys.executable, "-m", "nin_gluon.train", "--preset", "quick", "--dataset", "sample",
-               "--limit", "2000", "--no-progress", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "tests.slim_nin", "train", "--preset", "quick", "--dataset",
+               "sample", "--epochs", "9999", "--no-progress", "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "training on cpu(0)\n"
     time.sleep(0.5)
@@ -584,15 +584,15 @@ def test_a_signal_that_comes_again_changes_nothing(few_images, no_pictures, tmp_
 
 def test_a_reader_that_goes_away_stops_the_run_and_loses_nothing(tmp_path):
     """As in `... | head -1`, for real."""
-    command = [sys.executable, "-m", "nin_gluon.train", "--dataset", "sample", "--resize", "67",
-               "--limit", "16", "--epochs", "3", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "tests.slim_nin", "train", "--dataset", "sample", "--resize",
+               "67", "--limit", "16", "--epochs", "3", "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "training on cpu(0)\n"
     process.stdout.close()
     error = process.stderr.read()
     assert process.wait() == 128 + signal.SIGPIPE
     assert "go on with" in error and "Traceback" not in error
-    rest = subprocess.run([*command[:3], "--resume", str(tmp_path / "run")], capture_output=True,
+    rest = subprocess.run([*command[:4], "--resume", str(tmp_path / "run")], capture_output=True,
                           text=True)
     assert rest.returncode == 0
     assert [record.epoch for record in parse_log(rest.stdout)] == [1, 2, 3]
