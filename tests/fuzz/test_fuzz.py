@@ -1,4 +1,7 @@
-"""Every reader takes a damaged file or refuses it in one line; 100 cases each."""
+"""Every reader takes a damaged file or refuses it in one line; 100 cases each.
+
+300 where fewer do not reach every refusal: files of version 0.1, mostly pickles, and two others.
+"""
 
 import logging
 import os
@@ -9,6 +12,7 @@ from tests.fuzz import __main__ as fuzzer
 from tests.fuzz.cases import run_case
 from tests.fuzz.readers import READERS
 
+MORE = ("of 0.1", "checkpoint: optimizer.safetensors", "PyTorch: config.json")
 CASES = int(os.environ.get("FUZZ_CASES", 100))  # of each reader
 
 
@@ -19,13 +23,14 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(name, tmp_path):
         sample = READERS[name](tmp_path)
         sample.file.write_bytes(sample.contents[0])
         sample.read()
-        outcomes = {seed: run_case(sample, seed) for seed in range(CASES)}
+        cases = 3 * CASES if any(part in name for part in MORE) else CASES
+        outcomes = {seed: run_case(sample, seed) for seed in range(cases)}
     finally:
         logging.disable(logging.NOTSET)
     escapes = {seed: outcome.words for seed, outcome in outcomes.items()
                if outcome.kind == "escape"}
     assert not escapes
-    assert sum(outcome.kind == "refused" for outcome in outcomes.values()) > CASES / 10
+    assert sum(outcome.kind == "refused" for outcome in outcomes.values()) > cases / 10
 
 
 def fuzz(capsys, *options):
