@@ -1,13 +1,17 @@
 """Every notebook runs from start to end, on small settings, and keeps the outputs it was given."""
 
+import io
 import re
+import tokenize
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+ALL = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+CHINESE = [path for path in ALL if path.name.endswith(".zh-CN.ipynb")]
+NOTEBOOKS = [path for path in ALL if path not in CHINESE]  # the code of both languages is the same
 
 # Goes after the cell tagged "parameters" of each notebook: a few images, the smallest size.
 SMALL = {
@@ -39,11 +43,12 @@ changes = {{"epochs": 2, "limit": 16, "batch_size": 8}}
 
 def test_there_are_notebooks():
     assert {path.stem for path in NOTEBOOKS} == set(SMALL)
+    assert {path.name.partition(".")[0] for path in CHINESE} == {"nin", "exercises"}
 
 
 def test_the_readers_index_names_each_of_them():
     index = (NOTEBOOKS[0].parent / "README.md").read_text("utf-8")
-    assert set(re.findall(r"\]\((\w+)\.ipynb\)", index)) == set(SMALL)
+    assert set(re.findall(r"\]\(([\w.-]+\.ipynb)\)", index)) == {path.name for path in ALL}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -66,7 +71,28 @@ def test_it_runs_from_start_to_end(path, request):
     assert "epoch 2, loss " in printed
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def code_of(path):
+    """The tokens of each code cell but for comments, with magics as they are."""
+    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return [[token.string for token in tokenize.generate_tokens(io.StringIO(
+        re.sub(r"^( *)(%.*)$", r"\1magic(r'''\2''')", cell.source, flags=re.M)).readline)
+        if token.type not in (tokenize.COMMENT, tokenize.NL)] for cell in cells]
+
+
+@pytest.mark.parametrize("path", CHINESE, ids=lambda path: path.stem)
+def test_the_chinese_version_is_the_same_notebook(path):
+    english = path.with_name(path.name.replace(".zh-CN", ""))
+    cells, others = (nbformat.read(each, as_version=4).cells for each in (path, english))
+    assert [(cell.id, cell.cell_type) for cell in cells] == \
+        [(cell.id, cell.cell_type) for cell in others]
+    assert code_of(path) == code_of(english)
+    assert path.name in others[0].source and english.name in cells[0].source
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            assert re.search("[\u4e00-\u9fff]", cell.source), cell.source
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_its_kept_outputs_come_from_one_run_without_errors(path):
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
@@ -77,7 +103,7 @@ def test_its_kept_outputs_come_from_one_run_without_errors(path):
     assert [output for output in outputs if pictures & set(output.get("data", {}))]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_its_first_cell_installs_what_is_missing(path, monkeypatch):
     """Where the package is installed, as here, it does nothing."""
     first = next(cell for cell in nbformat.read(path, as_version=4).cells
