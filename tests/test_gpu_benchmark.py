@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 
 from benchmarks import gpu_parts, gpu_throughput  # noqa: E402
 from nin_gluon.training.history import EpochRecord  # noqa: E402
+from tests import slim_nin  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 
@@ -132,7 +133,8 @@ def test_a_part_that_breaks_does_not_end_the_others(tmp_path, monkeypatch):
     assert found(tmp_path, "x", "refuses") == [("x", {"failed": "no GPU here"})]
 
 
-def test_a_run_without_time_saves_itself_and_goes_on(tmp_path, slim, few_images):
+def test_a_run_without_time_saves_itself_and_goes_on(tmp_path, monkeypatch, few_images):
+    slim_nin.slim("torch", setattr=monkeypatch.setattr)
     settings = {"name": "textbook 0", "folder": str(tmp_path / "run"), "where": ["--ctx", "cpu"],
                 "options": ["--engine", "torch", "--dataset", "sample", "--limit", "32", "--epochs",
                             "1000", "--resize", "67", "--batch-size", "8", "--ctx", "cpu"]}

@@ -19,6 +19,7 @@ EXTRAS = {
     "onnx": ("onnx",),
     "tensorboard": ("tensorboard",),
     "demo": ("starlette", "uvicorn"),
+    "docs": ("mkdocs-material", "mkdocstrings", "mkdocs-static-i18n"),
     "test": ("onnxruntime", "pytest"),
 }
 
