@@ -94,5 +94,6 @@ def need(*packages: str) -> None:
     """Raise `InputError` unless these packages of Jupyter are installed."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(f"{' and '.join(missing)} is not installed; run: pip install "
+        verb = "are" if len(missing) > 1 else "is"
+        raise InputError(f"{' and '.join(missing)} {verb} not installed; run: pip install "
                          f"{' '.join(missing)}")
