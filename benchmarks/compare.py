@@ -41,8 +41,8 @@ def build_parser():
     add("--rounds", type=int, metavar="N", help="turns of each variant")
     add("--images", type=int, metavar="N", help="training images a turn")
     add("--evaluate", type=int, metavar="N",
-        help="test images a turn (default: as many as training images). With few of them an "
-             "evaluation's start, a third of a second for this project, counts for much")
+        help="test images a turn (default: as many as training images). With few of them "
+             "the start of this project's evaluation, fusing the graph, counts for much")
     add("--only", nargs="+", choices=[name for name in VARIANTS if name != CEILINGS],
         metavar="VARIANT", help="only these of the variants below")
     add("--data-dir", metavar="DIR", help="folder with Fashion-MNIST's files (as for "

@@ -26,8 +26,6 @@ from nin_gluon.settings import PRESETS, TEXTBOOK, Settings, setting_of, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PICTURES = ("results/textbook/all-runs.png", "results/tuned/bfloat16-cpu-seed-0.png",
-            "results/confidence/nin-tuned.png")
 LINK = re.compile(r"(!?\[[^\]]*\]\()((?:\.\./)+[^)\s#]+)(#[^)\s]*)?\)")
 CHINESE = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)\.zh\.md(#[^)\s]*)?\)")
 MADE = re.compile(r"<!-- made: (\w+) -->")
@@ -40,11 +38,20 @@ log = logging.getLogger("mkdocs.hooks.docs")
 
 @event_priority(-200)  # after the languages, which would look for these files in docs/
 def on_files(files, config):
-    for picture in PICTURES:
+    for picture in pictures_elsewhere():
         if files.get_file_from_path(f"images/{picture}") is None:
             files.append(File.generated(config, f"images/{picture}",
                                         abs_src_path=str(ROOT / picture)))
     return files
+
+
+def pictures_elsewhere():
+    """The pictures that pages show and that lie outside docs/, by their path in the repository."""
+    targets = {Path(os.path.normpath(page.parent / match[2]))
+               for page in DOCS.rglob("*.md") for match in LINK.finditer(page.read_text("utf-8"))
+               if match[1].startswith("!")}
+    return sorted(target.relative_to(ROOT).as_posix() for target in targets
+                  if DOCS not in target.parents and target.exists())
 
 
 def on_page_markdown(markdown, page, config, files):
@@ -79,7 +86,7 @@ def outward(match, folder, config):
     if not target.exists():
         log.warning("%s links to %s, which is not there", folder, path)
     inside = target.relative_to(ROOT).as_posix()
-    if inside in PICTURES and text.startswith("!"):
+    if text.startswith("!"):
         to_docs = posixpath.relpath(".", folder.relative_to(DOCS).as_posix())
         return f"{text}{to_docs}/images/{inside})"
     kind = "tree" if target.is_dir() else "blob"

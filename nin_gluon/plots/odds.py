@@ -1,12 +1,13 @@
 """The picture of a lottery: how many classes live from the first step to the end."""
 
 import textwrap
-from typing import Any, List, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
+from nin_gluon.plots.atlas import heights
 from nin_gluon.plots.style import open_axes
 
 __all__ = ["draw_odds"]
@@ -74,16 +75,10 @@ def alive(run: Any) -> int:
 
 def draw_ends(axes: Axes, row: int, runs: Sequence[Any]) -> None:
     """A dot for each run; dots that would cover each other are spread over the row."""
-    levels: List[List[float]] = []  # of each level, the accuracies that stand there
-    for run in sorted(runs, key=lambda run: float(run.test_acc)):
-        level = next((number for number, there in enumerate(levels)
-                      if run.test_acc - there[-1] >= 0.012), len(levels))
-        if level == len(levels):
-            levels.append([])
-        levels[level].append(run.test_acc)
-        up = (level + 1) // 2 * (1 if level % 2 else -1)  # 0, 1, -1, 2, -2, ...
-        axes.scatter(run.test_acc, row + max(-0.42, min(0.42, 0.09 * up)), s=26, zorder=3,
-                     color=COLOURS(alive(run)), edgecolor="white", linewidth=0.4)
+    ordered = sorted(runs, key=lambda run: float(run.test_acc))
+    for run, height in zip(ordered, heights([run.test_acc for run in ordered])):
+        axes.scatter(run.test_acc, row - height, s=26, zorder=3, color=COLOURS(alive(run)),
+                     edgecolor="white", linewidth=0.4)
 
 
 def draw_shares(axes: Axes, y: float, height: float, counts: Sequence[int]) -> None:

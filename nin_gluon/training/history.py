@@ -108,13 +108,14 @@ def parse_epoch(content: Any, number: int) -> EpochRecord:
         raise ValueError(f"epoch {content['epoch']} where epoch {number} belongs")
     for name, highest in (("loss", FLOAT32_MAX), ("train_acc", 1), ("test_acc", 1)):
         check_number(name, content[name], highest)
-    for name in ("seconds", "training_seconds"):
-        if name == "seconds" or content.get(name) is not None:
-            check_number(name, content[name], 1e9, lowest=-1e9)  # clocks are set back
+    training_seconds = content.get("training_seconds")
+    for name, seconds in (("seconds", content["seconds"]), ("training_seconds", training_seconds)):
+        if seconds is not None or name == "seconds":
+            check_number(name, seconds, 1e9, lowest=-1e9)  # clocks are set back
     return EpochRecord(**{name: content[name] for name in names},
                        living=parse_living(content.get("living")),
                        class_acc=parse_class_acc(content.get("class_acc")),
-                       training_seconds=content.get("training_seconds"))
+                       training_seconds=training_seconds)
 
 
 def parse_living(content: Any) -> Optional[Tuple[int, ...]]:

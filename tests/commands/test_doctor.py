@@ -86,17 +86,17 @@ def tree(folder):
 def test_nothing_is_written_and_no_name_is_told(tmp_path):
     """In a home of unusual name, on a terminal that shows ASCII only."""
     home = tmp_path / "家 maison"
-    for name in ("data", "work", "tmp"):
+    for name in ("data", "study", "tmp"):
         (home / name).mkdir(parents=True)
     before = tree(tmp_path)
-    done = run_python("-m", "nin_gluon.doctor", cwd=home / "work", HOME=str(home), USER="maison",
+    done = run_python("-m", "nin_gluon.doctor", cwd=home / "study", HOME=str(home), USER="maison",
                       LOGNAME="maison", TMPDIR=str(home / "tmp"), NIN_GLUON_DATA=str(home / "data"),
                       MXNET_HOME=str(home / ".mxnet"), PYTHONDONTWRITEBYTECODE="1",
                       PYTHONIOENCODING="ascii", http_proxy="http://secret@localhost:1")
     assert done.returncode == 0, done.stderr
     assert tree(tmp_path) == before
     assert done.stdout.startswith("The chapter runs here") and done.stderr == ""
-    assert "~/work/runs" in done.stdout and "Fashion-MNIST" in done.stdout
+    assert "~/study/runs" in done.stdout and "Fashion-MNIST" in done.stdout
     for word in (str(tmp_path), "maison", "secret", os.uname().nodename):
         assert word not in done.stdout
 
