@@ -135,9 +135,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     with lock(folder):
         status = lead(run, folder, args, "nin_gluon.train")
     if status == 0:
-        workers.wait_at_exit(True)
         print(f"run folder: {folder}")
         print(f"pictures: {folder / 'curves.png'} {folder / 'predictions.png'}")
+        workers.wait_at_exit(True)
     return status
 
 

@@ -4,7 +4,9 @@
 batch; DistributedDataParallel averages their gradients, over NCCL on GPUs and gloo on CPUs.
 """
 
+import atexit
 import os
+import sys
 from typing import Optional
 
 import torch
@@ -36,10 +38,24 @@ class TorchWorkers:
         self.launch = (f"torchrun --nproc_per_node {here} --no-python " if self.distributed else "")
 
     def wait_at_exit(self, wait: bool) -> None:
-        """Leave the job, at its good end."""
+        """Leave the job, at its good end; nothing may remain to be done but to print."""
         if self.distributed and wait:
             distributed.barrier()
             distributed.destroy_process_group()
+            atexit.register(exit_at_once)
+
+
+def exit_at_once() -> None:
+    """End this process, which was successful, without taking the interpreter down.
+
+    DistributedDataParallel keeps the process group, so gloo's threads are still running. One that
+    lets go of a tensor while the interpreter is taken down aborts the process ("terminate called
+    without an active exception"), and torchrun then reports that the job failed. See
+    https://github.com/pytorch/pytorch/pull/179291.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def started_by_torchrun() -> bool:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -93,3 +94,19 @@ def test_two_processes_train_as_one_though_one_was_killed(one_process, tmp_path,
     assert_same_run(folder, one_process)
     config = json.loads((folder / "config.json").read_text())
     assert (config["workers"], config["batch_size"]) == (2, 4)
+
+
+def test_a_worker_that_succeeded_does_not_take_the_interpreter_down():
+    """gloo's threads, which still run, may abort it there; os.abort stands for them."""
+    worker = ("import atexit, os, torch\n"
+              "from nin_gluon.training import torch_workers\n"
+              "atexit.register(os.abort)\n"
+              "torch_workers.join(torch.device('cpu')).wait_at_exit(True)\n"
+              "print('the last line')\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    ended = subprocess.run([sys.executable, "-c", worker], capture_output=True, text=True,
+                           timeout=120, env={**os.environ, **alone})
+    assert (ended.returncode, ended.stdout) == (0, "the last line\n"), ended.stderr
