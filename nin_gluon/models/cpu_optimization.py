@@ -218,12 +218,11 @@ class SpaceToDepth(nn.HybridBlock):
     def hybrid_forward(self, F: Any, x: Any, weight: Any, squares: Any, bias: Any = None,
                        no_weight: Any = None) -> Any:
         s, cells, margin = self.stride, self.cells, self.margin
-        if any(self.pad):
-            x = F.pad(x, mode="constant", pad_width=(0, 0, 0, 0, 0, self.pad[0], 0, self.pad[1]))
+        x = append_zeros(F, x, *self.pad)
         x = convolve(F, x, squares, kernel=(s, s), stride=(s, s),
                      num_filter=self.channels + self.extra)
 
-        weight = F.pad(weight, mode="constant", pad_width=(0, 0, 0, 0, 0, margin, 0, margin))
+        weight = append_zeros(F, weight, margin, margin)
         weight = weight.reshape((self.filters, self.inputs, cells, s, cells, s))
         weight = weight.transpose((0, 1, 3, 5, 2, 4))
         weight = weight.reshape((self.filters, self.channels, cells, cells))
@@ -231,6 +230,18 @@ class SpaceToDepth(nn.HybridBlock):
             weight = F.concat(weight, no_weight, dim=1)
         x = convolve(F, x, weight, bias, kernel=(cells, cells), num_filter=self.filters)
         return x if self.act is None else self.act(x)
+
+
+def append_zeros(F: Any, x: Any, rows: int, columns: int) -> Any:
+    """(batch, channels, height, width) -> the same with so many rows and columns of zeros more.
+
+    F.pad does the same, but it computes every index anew: at 67x67 it took a tenth of a step.
+    """
+    for axis, count in ((2, rows), (3, columns)):
+        if count:
+            zeros = F.zeros_like(F.slice_axis(x, axis=axis, begin=0, end=count))
+            x = F.concat(x, zeros, dim=axis)
+    return x
 
 
 def constant(block: gluon.Block, name: str,
