@@ -1,6 +1,7 @@
 """Processors, quotas and threads."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -34,6 +35,29 @@ def test_processors_outside_the_affinity_get_no_thread():
 @on_linux
 def test_the_users_number_of_threads_stays():
     assert output("-c", THREADS.format(cpus=1), OMP_NUM_THREADS="3") == "3 3"
+
+
+WAITING = """
+import ctypes
+import nin_gluon
+ctypes.CDLL("libgomp.so.1")
+"""
+
+
+@on_linux
+@pytest.mark.parametrize("given, expected", [
+    ({}, ["OMP_WAIT_POLICY = 'ACTIVE'", "GOMP_SPINCOUNT = '300000'"]),
+    ({"OMP_WAIT_POLICY": "passive"}, ["OMP_WAIT_POLICY = 'PASSIVE'", "GOMP_SPINCOUNT = '0'"]),
+    ({"GOMP_SPINCOUNT": "7"}, ["GOMP_SPINCOUNT = '7'"]),
+])
+def test_threads_wait_a_moment_unless_the_user_wants_it_otherwise(monkeypatch, given, expected):
+    """As the library itself reports when it is loaded."""
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    program = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True,
+                             env={**os.environ, "OMP_DISPLAY_ENV": "verbose", **given}, check=True)
+    for line in expected:
+        assert line in program.stderr
 
 
 def cgroup(tmp_path, membership, files):
