@@ -176,7 +176,8 @@ class Progress(Callback):
         steps_per_epoch = len(self.train_iter) + 0.3 * len(self.test_iter)
         left = epochs_left * steps_per_epoch - self.tally.step
         images = steps_per_second * self.settings.batch_size * self.workers
-        tqdm.write(f"about {duration(left / steps_per_second)} to go at {images:.3g} images/s; "
+        speed = f"{images:.3g}" if images < 1000 else f"{images:,.0f}"
+        tqdm.write(f"about {duration(left / steps_per_second)} to go at {speed} images/s; "
                    "Ctrl-C saves and stops, --resume goes on", file=sys.stderr)
 
     def open_bar(self, title: str, total: int, done: int, unit: str) -> None:

@@ -33,6 +33,8 @@ def test_the_length_of_a_run_is_told_from_its_first_steps(capsys, tmp_path):
     shown.tell_length(steps_per_second=2)
     # Two epochs of 100 steps and 20 test batches at 0.3 of a step, less 12 steps: 200 steps.
     assert capsys.readouterr().err.startswith("about 1 min 40 s to go at 40 images/s")
+    shown.tell_length(steps_per_second=100)
+    assert capsys.readouterr().err.startswith("about 2 s to go at 2,000 images/s")
 
 
 def test_slow_first_steps_do_not_lengthen_the_estimate(monkeypatch, tmp_path):
