@@ -61,7 +61,8 @@ def main(argv: Optional[List[str]] = None) -> int:
 def format_report(report: Report) -> str:
     """The report as text, in sections."""
     sections = [("Software", software(report)), ("Machine", machine(report["processor"])),
-                ("GPU", gpus(report)), ("Data", data(report)), ("Extras", extras(report["extras"]))]
+                ("GPU", gpus(report)), ("Data", data(report)),
+                ("Extras, all optional", extras(report["extras"]))]
     lines = [report["summary"]]
     for title, rows in sections:
         lines += ["", title, *(f"  {line}" for line in columns(rows, left=2))]
