@@ -3,16 +3,18 @@
   python -m benchmarks.time_to_accuracy results/textbook/bfloat16*.jsonl results/tuned/*seed-0.jsonl
   python -m benchmarks.time_to_accuracy runs/a runs/b --keep results/quick
 
-Takes run folders and records of runs, and prints a Markdown table: a row for each recipe,
-arithmetic and machine, with the median over its seeds and the fastest and slowest of them. The
-seconds are those of whole epochs, with loading, augmentation and evaluation, from the start of the
-run to the end of the first epoch that reached the accuracy. ``--keep DIR`` writes the records of
-run folders.
+Takes run folders, records of runs (.jsonl) and figures of ``benchmarks.book`` (.json), and prints a
+Markdown table: a row for each recipe, arithmetic and machine, with the median over its seeds and
+the fastest and slowest of them. The seconds are those of whole epochs, with loading, augmentation
+and evaluation, from the start of the run to the end of the first epoch that reached the accuracy.
+``--keep DIR`` writes the records of run folders.
 """
 
+import json
 import sys
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple, Sequence
 
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
@@ -20,6 +22,7 @@ from nin_gluon.experiments.records import slug, train_command
 from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.stores import read_record, write_record
 from nin_gluon.settings import PRESETS
+from nin_gluon.training.history import EpochRecord, parse_log
 
 # The published log's last, the highest published of the recipe, and what the tuned recipe passes.
 LEVELS = (0.544, 0.885, 0.93)
@@ -28,7 +31,7 @@ LEVELS = (0.544, 0.885, 0.93)
 def build_parser():
     parser = ArgumentParser(prog="python -m benchmarks.time_to_accuracy", description=__doc__)
     add = parser.add_argument
-    add("sources", nargs="+", metavar="RUN|RECORD", help="run folders and records (.jsonl)")
+    add("sources", nargs="+", metavar="RUN|RECORD", help="run folders, records, figures")
     add("--levels", nargs="+", type=float, default=LEVELS, metavar="ACC",
         help="test accuracies, fractions (default: 0.544 0.885 0.93)")
     add("--keep", metavar="DIR", help="write the records of the run folders here")
@@ -38,15 +41,27 @@ def build_parser():
 @command
 def main(argv=None):
     args = build_parser().parse_args(argv)
-    records = [read(Path(source), args.keep) for source in args.sources]
-    print(table(records, args.levels))
+    runs = [run for source in args.sources for run in read(Path(source), args.keep)]
+    print(table(runs, args.levels))
     return 0
 
 
+class TimedRun(NamedTuple):
+    """A finished run as the table sees it."""
+
+    recipe: str
+    dtype: str
+    where: str
+    seed: int
+    history: Sequence[EpochRecord]
+
+
 def read(source, keep):
-    """The record of a finished run, kept if asked for."""
+    """The runs in a file, or the run in a folder, whose record is kept if asked for."""
+    if source.suffix == ".json":
+        return runs_of_book(source)
     if source.is_file():
-        return read_record(source)
+        return [timed(read_record(source))]
     record = record_of_run(source)
     if not record.finished:
         raise InputError(f"{source} is not finished; go on with it first.")
@@ -58,7 +73,28 @@ def read(source, keep):
         if path.exists():
             raise InputError(f"{path} is there already; records are not overwritten.")
         write_record(path, record)
-    return record
+    return [timed(record)]
+
+
+def timed(record):
+    machine = record.machine
+    where = f"{record.device}: {machine.get('cpu', '?')}, {machine.get('threads', '?')} threads"
+    return TimedRun(recipe_of(record.settings)[0], record.settings.dtype, where, record.seed,
+                    record.history)
+
+
+def runs_of_book(path):
+    """The runs in figures of ``benchmarks.book``; its turns have the seeds 0, 1, ..."""
+    try:
+        report = json.loads(path.read_text("utf-8"))
+        where = "cpu: {cpu}, {threads} threads".format(**report["machine"])
+        return [TimedRun(f"{net}, the book's code by {way}", "float32", where, seed,
+                         parse_log("\n".join(lines)))
+                for net, ways in report["logs"].items() for way, logs in ways.items()
+                for seed, lines in enumerate(logs)]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{path} does not hold figures of benchmarks.book with logs; give a run "
+                         "folder, a record (.jsonl) or such figures (.json).") from None
 
 
 def recipe_of(settings):
@@ -72,31 +108,28 @@ def recipe_of(settings):
     return train_command(settings.but(seed=0)), settings
 
 
-def seconds_to(record, level):
+def seconds_to(history, level):
     """Seconds until the test accuracy first reached a level; None if it never did."""
     seconds = 0.0
-    for epoch in record.history:
+    for epoch in history:
         seconds += epoch.seconds
         if epoch.test_acc >= level:
             return seconds
     return None
 
 
-def table(records, levels):
-    """The records as a Markdown table."""
+def table(runs, levels):
+    """The runs as a Markdown table."""
     rows = {}
-    for record in records:
-        name, _ = recipe_of(record.settings)
-        machine = record.machine
-        where = f"{record.device}: {machine.get('cpu', '?')}, {machine.get('threads', '?')} threads"
-        rows.setdefault((name, record.settings.dtype, where), []).append(record)
+    for run in runs:
+        rows.setdefault((run.recipe, run.dtype, run.where), []).append(run)
     lines = ["| recipe | arithmetic | on | seeds | "
              + " | ".join(f"to {level:g}, s" for level in levels) + " |",
              "| --- | --- | --- | --- |" + " ---: |" * len(levels)]
-    for (name, dtype, where), members in rows.items():
-        seeds = ", ".join(str(record.seed) for record in sorted(members, key=lambda r: r.seed))
-        cells = [cell([seconds_to(record, level) for record in members]) for level in levels]
-        lines.append(f"| {name} | {dtype} | {where} | {seeds} | {' | '.join(cells)} |")
+    for names, members in rows.items():
+        seeds = ", ".join(str(seed) for seed in sorted(run.seed for run in members))
+        cells = [cell([seconds_to(run.history, level) for run in members]) for level in levels]
+        lines.append(f"| {' | '.join([*names, seeds, *cells])} |")
     return "\n".join(lines)
 
 
