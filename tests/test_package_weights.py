@@ -15,36 +15,34 @@ from nin_gluon.pretrained import read_weights
 from nin_gluon.training import callbacks
 from nin_gluon.training.history import read_history
 from nin_gluon.training.run import Run
+from tests import slim_nin
 
 CARD = Path(__file__).parent.parent / "docs" / "reference" / "model-card.md"
 
 
+IMAGES = 64  # of a split
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images():
+    with pytest.MonkeyPatch.context() as patch:
+        slim_nin.small_sample(train=IMAGES, test=IMAGES, setitem=patch.setitem)
+        yield
+
+
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(few_images, tmp_path_factory):
     """A run of a few steps."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Run, "draw_predictions", lambda *args: None)
         patch.setattr(callbacks.plots, "draw_curves", lambda *args: None)
         patch.setattr(callbacks.plots, "save", lambda *args: None)
-        assert train.main(["--model", "cifar_nin", "--resize", "28", "--batch-size", "32",
-                           "--epochs", "1", "--dataset", "sample", "--limit", "320",
-                           "--preprocess", "standardize", "--init", "he", "--lr", "0.01", "--ctx",
-                           "cpu", "--no-progress", "--out", str(folder)]) == 0
+        assert train.main(["--model", "cifar_nin", "--resize", "28", "--batch-size", "8",
+                           "--epochs", "1", "--dataset", "sample", "--preprocess", "standardize",
+                           "--init", "he", "--lr", "0.01", "--ctx", "cpu", "--no-progress", "--out",
+                           str(folder)]) == 0
     return folder
-
-
-@pytest.fixture
-def few_test_images(monkeypatch):
-    import nin_gluon.data
-
-    load = nin_gluon.data.load_image_set
-
-    def few(name, split, root=None):
-        images, labels = load(name, split, root)
-        return (images[:320], labels[:320]) if split == "test" else (images, labels)
-
-    monkeypatch.setattr(nin_gluon.data, "load_image_set", few)
 
 
 @pytest.fixture
@@ -56,13 +54,13 @@ def package(run, out, card):
     return package_weights.main([str(run), "--out", str(out), "--card", str(card)])
 
 
-def test_the_file_has_the_runs_net(trained, tmp_path, card, few_test_images, monkeypatch, capsys):
+def test_the_file_has_the_runs_net(trained, tmp_path, card, monkeypatch, capsys):
     assert package(trained, tmp_path, card) == 0
     assert "figures: " in capsys.readouterr().out
     weights = read_weights(tmp_path / "cifar_nin.safetensors")
     done = read_history(trained / "history.jsonl")[-1]
     assert weights.evaluation["accuracy"] == pytest.approx(done.test_acc)
-    assert weights.evaluation["images"] == 320 and weights.settings.limit == 320
+    assert weights.evaluation["images"] == IMAGES
     assert weights.command.startswith("python -m nin_gluon.train --model cifar_nin")
     monkeypatch.setenv("NIN_GLUON_PRETRAINED", str(tmp_path))
     import nin_gluon.data
@@ -93,7 +91,7 @@ def test_float16_only_if_every_prediction_stays(trained, monkeypatch, same):
         assert array.dtype == np.float32
 
 
-def test_the_card_is_filled_in_again_and_again(trained, tmp_path, card, few_test_images, capsys):
+def test_the_card_is_filled_in_again_and_again(trained, tmp_path, card, capsys):
     before = card.read_text()
     for _ in range(2):
         assert package(trained, tmp_path, card) == 0

@@ -1,5 +1,6 @@
 """Gluon's DataLoader in a prepared process."""
 
+import gc
 import types
 
 import numpy as np
@@ -18,7 +19,9 @@ def loader(monkeypatch):
     monkeypatch.setattr(data_loader, "available_cpus", lambda: 2)
     data_loader.say_once.cache_clear()
     data_loader.limit_workers(dataloader)
-    return gluon.data.DataLoader
+    gc.freeze()  # a DataLoader collects garbage when it is made: not among all that tests import
+    yield gluon.data.DataLoader
+    gc.unfreeze()
 
 
 def free_shared_memory(monkeypatch, size):
