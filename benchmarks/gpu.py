@@ -60,9 +60,9 @@ KEPT = ("config.json", "history.jsonl", "progress.jsonl", "diverged.txt")  # of 
 # What a part is given, by the kind of device. On a CPU everything is tiny: a rehearsal.
 SIZES = {
     "cuda": {"matrix": 8192, "batch_size": 128, "resize": 224, "images": 8192, "seconds": 6.0,
-             "workers": 4, "backend": None, "dataset": "fashion-mnist"},
+             "workers": 4, "backend": None, "dataset": "fashion-mnist", "tiny_batch_size": 16},
     "cpu": {"matrix": 128, "batch_size": 4, "resize": 67, "images": 16, "seconds": 0.05,
-            "workers": 0, "backend": "eager", "dataset": "sample"},
+            "workers": 0, "backend": "eager", "dataset": "sample", "tiny_batch_size": 4},
 }
 DRY_RUN = ["--dataset", "sample", "--limit", "8", "--epochs", "1"]
 
@@ -156,6 +156,8 @@ def load_once(device):
 
     load_image_set("sample", "train")  # drawn in a second, for all
     if device == "cpu":
+        import torch._dynamo  # noqa: F401  (which three parts would import, a second each)
+
         load_image_set("sample", "test")
 
 

@@ -25,9 +25,8 @@ __all__ = ["PARTS", "reached", "run_figures"]
 # what the tuned recipe passes.
 MARKS = (0.544, 0.885, 0.93)
 
-# Five steps an epoch, the last of them smaller.
-TINY = TEXTBOOK.but(engine="torch", dataset="sample", resize=67, batch_size=16, limit=72, epochs=2,
-                    init="he", lr=0.01, momentum=0.9)
+TINY = TEXTBOOK.but(engine="torch", dataset="sample", resize=67, epochs=2, init="he", lr=0.01,
+                    momentum=0.9)
 
 
 def machine(settings):
@@ -45,9 +44,12 @@ def engine_parity(settings):
         yield f"parity {preset} {mode}", parity.differences(preset, device, mode)
 
 
-def prepared(device, mode="auto", settings=TINY):
-    return torch_run.prepare(RunConfig("textbook", settings, Environment(mode=mode)), device,
-                             TorchWorkers())
+def prepared(settings, mode="auto"):
+    """The tiny recipe: five steps an epoch, the last of them smaller."""
+    batch_size = settings["tiny_batch_size"]
+    tiny = TINY.but(batch_size=batch_size, limit=4 * batch_size + batch_size // 2)
+    return torch_run.prepare(RunConfig("textbook", tiny, Environment(mode=mode)),
+                             torch.device(settings["device"]), TorchWorkers())
 
 
 class StopAfter(Callback):
@@ -64,17 +66,16 @@ class StopAfter(Callback):
 
 def resume(settings):
     """A run that is stopped in its second epoch and goes on, against one that is not stopped."""
-    device = torch.device(settings["device"])
     with tempfile.TemporaryDirectory() as folder:
-        whole = train_in(Path(folder, "whole"), device)
-        train_in(Path(folder, "parts"), device, stop_after=7)
-        yield "resume", apart(whole, train_in(Path(folder, "parts"), device, resumed=True))
+        whole = train_in(Path(folder, "whole"), settings)
+        train_in(Path(folder, "parts"), settings, stop_after=7)
+        yield "resume", apart(whole, train_in(Path(folder, "parts"), settings, resumed=True))
 
 
-def train_in(folder, device, stop_after=None, resumed=False):
+def train_in(folder, settings, stop_after=None, resumed=False):
     """Train the tiny recipe in a folder, without its pictures; return the parameters."""
     folder.mkdir(exist_ok=True)
-    run = prepared(device)
+    run = prepared(settings)
     watch = Watch(run, folder, *(run.resume(folder) if resumed else run.start()),
                   show_progress=False)
     hooks = [watch.seeds, watch.progress, watch.checkpoints]
@@ -100,7 +101,7 @@ def ddp(settings):
                                        world_size=1)
         found = []
         for wrapped in (False, True):
-            run = prepared(device, "eager")
+            run = prepared(settings, "eager")
             if wrapped:
                 run.engine.model = DistributedDataParallel(run.engine.net)
                 run.engine.arrange_steps()

@@ -1,7 +1,9 @@
 """``python -m benchmarks.gpu``: its rehearsal on a CPU, and what it does where things go wrong."""
 
 import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,33 +24,28 @@ from tests import slim_nin  # noqa: E402
 ROOT = Path(__file__).parent.parent
 
 
-def call(folder, *options):
-    """The command in a process of its own, from a Python that has no MXNet."""
+def call(folder):
+    """What the command prints on stdout, in a process of its own, from a Python without MXNet."""
     hidden = folder / "hidden"
     hidden.mkdir(exist_ok=True)
     (hidden / "mxnet.py").write_text("raise ModuleNotFoundError('hidden', name='mxnet')\n")
     environment = {**os.environ, "OMP_NUM_THREADS": "1",
                    "PYTHONPATH": os.pathsep.join([str(hidden), str(ROOT)])}
-    return subprocess.Popen([sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--minutes",
-                             "5", "--out", str(folder / "out"), *options], cwd=folder, text=True,
-                            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def finished(process):
-    """What a call printed on stdout and on stderr."""
-    out, error = process.communicate()
-    assert process.returncode == 0, error
-    return out, error
+    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--minutes",
+                           "5", "--out", str(folder / "out")], cwd=folder, text=True,
+                          env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def again(folder, *options):
-    """The same command once more, in this process; return its exit status."""
+    """The same command in this process; return its exit status."""
     return gpu.main(["--device", "cpu", "--minutes", "5", "--out", str(folder / "out"), *options])
 
 
 def test_the_rehearsal(tmp_path, monkeypatch, capsys):
     """One test, for it takes longest: every kind of part; nothing twice; records for reproduce."""
-    out, _ = finished(call(tmp_path))
+    out = call(tmp_path)
     parts = json.loads((tmp_path / "out" / "gpu.json").read_text())
     check_parts(parts)
     assert "4 of 4 checks passed" in out and "the figures say nothing" in out
@@ -136,10 +133,10 @@ def test_a_part_that_breaks_does_not_end_the_others(tmp_path, monkeypatch):
 def test_a_run_without_time_saves_itself_and_goes_on(tmp_path, monkeypatch, few_images):
     slim_nin.slim("torch", setattr=monkeypatch.setattr)
     settings = {"name": "textbook 0", "folder": str(tmp_path / "run"), "where": ["--ctx", "cpu"],
-                "options": ["--engine", "torch", "--dataset", "sample", "--limit", "32", "--epochs",
-                            "1000", "--resize", "67", "--batch-size", "8", "--ctx", "cpu"]}
+                "options": ["--engine", "torch", "--dataset", "sample", "--limit", "8", "--epochs",
+                            "9999", "--resize", "67", "--batch-size", "8", "--ctx", "cpu"]}
     epochs = []
-    for seconds in (1, 2, 4, 8, 16, 32, 64):  # in the first it may not even have begun
+    for seconds in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64):  # in the first it may not even have begun
         (name, figures), = gpu.isolated("textbook 0", "train", settings, seconds,
                                         tmp_path / "log.txt")
         if "failed" in figures:
@@ -149,7 +146,7 @@ def test_a_run_without_time_saves_itself_and_goes_on(tmp_path, monkeypatch, few_
         epochs.append(figures["epochs"])
         if len(epochs) == 2 and epochs[1]:
             break
-    assert epochs == sorted(epochs) and 1 <= epochs[-1] < 1000
+    assert epochs == sorted(epochs) and 1 <= epochs[-1] < 9999
     assert "go on with" in (tmp_path / "log.txt").read_text()
 
 
@@ -247,13 +244,22 @@ def test_a_gpu_without_the_data_is_refused_at_once(tmp_path, monkeypatch, capsys
 
 
 def test_a_call_that_is_killed_leaves_whole_results_and_the_next_goes_on(tmp_path, capsys):
-    first = call(tmp_path, "--only", "textbook")
-    for line in first.stderr:
-        if line.startswith("textbook 0"):  # it begins
-            first.kill()
-            break
-    first.communicate()
-    assert first.returncode == -9
+    def first_call():  # in a process of its own
+        os.dup2(sending, 2)
+        sys.stderr = os.fdopen(2, "w", 1, closefd=False)
+        again(tmp_path, "--only", "textbook")
+
+    receiving, sending = os.pipe()
+    first = multiprocessing.get_context("fork").Process(target=first_call)
+    first.start()
+    os.close(sending)
+    with open(receiving) as told:
+        for line in told:
+            if line.startswith("textbook 0"):  # it begins
+                first.kill()
+                break
+    first.join()
+    assert first.exitcode == -signal.SIGKILL
     assert list(json.loads((tmp_path / "out" / "gpu.json").read_text())) == ["machine"]
     assert again(tmp_path, "--only", "textbook") == 0
     told = capsys.readouterr().err
