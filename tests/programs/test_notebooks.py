@@ -38,23 +38,20 @@ def test_a_file_that_is_not_ours_is_not_overwritten(tmp_path):
     assert copy.read_bytes() == before
 
 
-def test_the_copy_is_of_this_run_only_and_says_what_was_changed(tmp_path):
-    """Outputs of an earlier run would pass for those of this one."""
+def test_a_kernel_that_dies_is_a_failed_cell_and_then_the_copy_is_of_this_run_only(tmp_path):
+    """A run over our own copy of an earlier one, whose outputs would pass for those of this run."""
     old = [nbformat.v4.new_output("stream", text="old")]
-    path = write(tmp_path / "book.ipynb", "1 / 0", "2", outputs=old)
+    path = tmp_path / "book.ipynb"
     copy = notebooks.copy_of(path)
-    for _ in range(2):  # over our own copy
-        with pytest.raises(notebooks.CellFailed, match=r"cell 1 of 2 failed:(.|\n)*1 / 0"):
+    for sources, said in ((["import os\nos._exit(7)"], "The kernel died"),
+                          (["1 / 0", "2"], r"cell 1 of 2 failed:(.|\n)*1 / 0")):
+        write(path, *sources, outputs=old)
+        with pytest.raises(notebooks.CellFailed, match=said):
             notebooks.run_notebook(path, copy, Options(images=7))
     kept = json.loads(copy.read_text())
     kinds = [[output["output_type"] for output in cell["outputs"]] for cell in kept["cells"]]
     assert kinds == [["error"], []]
+    # It says what was changed.
     assert kept["metadata"]["executed_by_nin_gluon"]["notebook"] == "book.ipynb"
     assert "first 7 training" in kept["metadata"]["executed_by_nin_gluon"]["changes"][0]
     nbformat.validate(nbformat.read(copy, as_version=4))
-
-
-def test_a_kernel_that_dies_is_a_failed_cell(tmp_path):
-    path = write(tmp_path / "book.ipynb", "import os\nos._exit(7)")
-    with pytest.raises(notebooks.CellFailed, match="The kernel died"):
-        notebooks.run_notebook(path, notebooks.copy_of(path), Options())

@@ -14,19 +14,33 @@ from nin_gluon import runtime
 
 RECORDED = json.loads((Path(__file__).parents[1] / "recorded" / "runs-0.1.json").read_text())
 
-# Twenty steps each; the smallest images that the chapter's net takes.
+# Twenty steps each; the smallest images that the chapter's net takes. Each number of threads has a
+# process, which imports MXNet after it was forked; the sample is drawn once for all.
 CHILD = """
-import sys
+import json, os, sys
 from tests import slim_nin
 slim_nin.no_pictures()
 from nin_gluon import train
-folder, dtype, *presets = sys.argv[1:]
-for preset in presets:
+from nin_gluon.data.sets import load_image_set
+
+def run(folder, dtype, preset):
     size = ["--resize", "67"] if preset in ("textbook", "mlpconv") else []
     status = train.main(["--preset", preset, "--dtype", dtype, "--dataset", "sample", "--seed", "3",
                          "--batch-size", "8", "--limit", "80", "--epochs", "2", "--ctx", "cpu",
-                         "--no-progress", "--out", f"{folder}/{preset}", *size])
+                         "--no-progress", "--out", f"{folder}/{dtype}/{preset}", *size])
     assert status == 0
+
+for split in ("train", "test"):
+    load_image_set("sample", split)
+assert "mxnet" not in sys.modules
+for folder, threads, runs in json.loads(sys.argv[1]):
+    child = os.fork()
+    if not child:
+        os.environ["OMP_NUM_THREADS"] = threads
+        for dtype, preset in runs:
+            run(folder, dtype, preset)
+        sys.exit()
+    assert os.waitpid(child, 0)[1] == 0
 """
 
 wide = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -38,32 +52,26 @@ same_processor = pytest.mark.skipif(
     reason="recorded on a processor with other features, which rounds differently")
 
 
-def logs(folder, dtype, presets, threads):
-    """Train with these presets; return the epochs' lines without their times."""
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(folder), dtype, *presets], text=True,
-        capture_output=True, env={**os.environ, "OMP_NUM_THREADS": str(threads),
-                                  "OMP_WAIT_POLICY": "passive"})  # other tests need the processors
-    assert child.returncode == 0, child.stderr
-    return re.findall(r"(epoch .*), time", child.stdout)
-
-
 @same_processor
-def test_another_number_of_threads_gives_the_same_log(tmp_path):
-    log = RECORDED["runs"]["float32"]["quick"]["log"]
-    assert logs(tmp_path, "float32", ["quick"], threads=1) == log
-
-
-@same_processor
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_presets_compute_what_they_always_did(tmp_path, dtype):
+def test_presets_compute_what_they_always_did(tmp_path):
+    """One test, so that all runs share a process: logs and parameters of the presets in float32 and
+    bfloat16; and that another number of threads gives the same log.
+    """
     from mxnet import nd
 
-    runs = RECORDED["runs"][dtype]
-    epochs = logs(tmp_path, dtype, runs, RECORDED["threads"])
-    assert epochs == [line for run in runs.values() for line in run["log"]]
-    for preset, run in runs.items():
+    recorded = RECORDED["runs"]
+    jobs = [(str(tmp_path / "recorded"), str(RECORDED["threads"]),
+             [(dtype, preset) for dtype in ("float32", "bfloat16") for preset in recorded[dtype]]),
+            (str(tmp_path / "one thread"), "1", [("float32", "quick")])]
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, json.dumps(jobs)], text=True, capture_output=True,
+        env={**os.environ, "OMP_WAIT_POLICY": "passive"})  # other tests need the processors
+    assert child.returncode == 0, child.stderr
+    logs = [recorded[dtype][preset]["log"] for _, _, runs in jobs for dtype, preset in runs]
+    assert re.findall(r"(epoch .*), time", child.stdout) == [line for log in logs for line in log]
+    for dtype, preset in jobs[0][2]:
         digest = hashlib.sha256()
-        for value in nd.load(str(tmp_path / preset / "model-0002.params")).values():
+        parameters = tmp_path / "recorded" / dtype / preset / "model-0002.params"
+        for value in nd.load(str(parameters)).values():
             digest.update(value.asnumpy().tobytes())
-        assert digest.hexdigest() == run["parameters"], preset
+        assert digest.hexdigest() == recorded[dtype][preset]["parameters"], (dtype, preset)
