@@ -62,11 +62,28 @@ patch.undo()
 
 
 @pytest.fixture(scope="module")
-def kernel():
-    """What starts the kernel, if it is not there: at first, and after a notebook that failed."""
-    manager = AsyncKernelManager(kernel_name="python3")
-    yield manager
-    run_sync(manager.shutdown_kernel)(now=True)
+def execute():
+    """Function of a notebook, which it runs in the kernel: a new one after one that failed."""
+    kernels = []
+
+    def execute(notebook):
+        if not kernels:
+            kernels.append(AsyncKernelManager(kernel_name="python3"))
+        cells = [nbformat.v4.new_code_cell(FIRST), *notebook.cells,
+                 nbformat.v4.new_code_cell(LAST)]
+        whole = nbformat.v4.new_notebook(cells=cells)
+        try:
+            NotebookClient(whole, km=kernels[0], timeout=300).execute(cwd=ROOT)
+        except BaseException:
+            end(kernels.pop())
+            raise
+
+    def end(kernel):
+        run_sync(kernel.shutdown_kernel)(now=True)
+
+    yield execute
+    for kernel in kernels:
+        end(kernel)
 
 
 def test_there_are_notebooks():
@@ -80,7 +97,7 @@ def test_the_readers_index_names_each_of_them():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_from_start_to_end(path, request, kernel):
+def test_it_runs_from_start_to_end(path, request, execute):
     from nin_gluon.data.sets import DATASETS
 
     if path.stem == "pytorch" and find_spec("torch") is None:
@@ -93,13 +110,7 @@ def test_it_runs_from_start_to_end(path, request, kernel):
     assert len(at) == 1
     small = SMALL[path.stem].format(dataset=dataset)
     notebook.cells.insert(at[0] + 1, nbformat.v4.new_code_cell(small))
-    notebook.cells = [nbformat.v4.new_code_cell(FIRST), *notebook.cells,
-                      nbformat.v4.new_code_cell(LAST)]
-    try:
-        NotebookClient(notebook, km=kernel, timeout=300).execute(cwd=ROOT)
-    except BaseException:
-        run_sync(kernel.shutdown_kernel)(now=True)
-        raise
+    execute(notebook)
     printed = "".join(output.get("text", "") for cell in notebook.cells
                       if cell.cell_type == "code" for output in cell.outputs)
     assert "epoch 2, loss " in printed
