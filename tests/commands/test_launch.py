@@ -14,29 +14,42 @@ from nin_gluon.runtime import available_cpus
 from nin_gluon.training import processes as job_processes
 from tests.linux_processes import AVAILABLE, processes_with
 
-# The launcher with the servers of a job that trains, which start in no time.
-COMMAND = """
+# The launcher, with servers and a scheduler that only sleep: the workers here do not use them.
+LAUNCH = [sys.executable, "-c", """
 import sys
 from nin_gluon import launch
 from nin_gluon.training import processes
-launch.plan = lambda *args, serve: processes.plan(*args, serve="--serve")
-{}
-sys.exit(launch.main())
-"""
-LAUNCH = [sys.executable, "-c", COMMAND.format("")]
 
-# The same without waiting for servers and scheduler, which never end by themselves here: only
-# workers that use MXNet tell them that the job is done.
-LAUNCH_AT_ONCE = [sys.executable, "-c", COMMAND.format("processes.LEAVE_SECONDS = 0")]
+def plan(*args, serve):
+    plans = processes.plan(*args, serve)
+    for process in plans:
+        if process.role != "worker":
+            process.order.command[:] = ["sleep", "1000"]
+    return plans
+
+launch.plan = plan
+sys.exit(launch.main())
+"""]
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 
 
 @pytest.fixture(autouse=True)
-def quick_servers(monkeypatch):
-    """The same where `launch.main` is called in this process."""
-    monkeypatch.setattr(launch, "plan",
-                        lambda *args, serve: job_processes.plan(*args, serve="--serve"))
+def sleeping_servers(monkeypatch):
+    """The same where `launch.main` is called in this process.
+
+    It does not wait for the servers to end: only workers that use MXNet tell them that they may.
+    """
+
+    def plan(*args, serve):
+        plans = job_processes.plan(*args, serve)
+        for process in plans:
+            if process.role != "worker":
+                process.order.command[:] = ["sleep", "1000"]
+        return plans
+
+    monkeypatch.setattr(launch, "plan", plan)
+    monkeypatch.setattr(job_processes, "LEAVE_SECONDS", 0)
 
 
 @pytest.fixture
@@ -54,26 +67,17 @@ def processes(mark, *more):
     return processes_with(f"NIN_GLUON_TEST={mark}", *more)
 
 
-def run(*argv, launcher=LAUNCH, **options):
-    return subprocess.run([*launcher, *argv], capture_output=True, timeout=60, **options)
-
-
-def text(data):
-    return data.decode().splitlines()
-
-
-def test_each_line_has_its_process_before_it_and_keeps_its_stream(mark):
+def test_each_line_has_its_process_before_it_and_keeps_its_stream(mark, capfd):
     script = r"""
         printf 'first\nzwei \303\244\r\n  10%%\r  90%%\rdone\n\nno end' ; echo trouble >&2
         test $DMLC_WORKER_ID = 0 && echo $DMLC_ROLE of $DMLC_NUM_WORKER"""
-    job = run("-n", "2", "-s", "1", "--", "sh", "-c", script + " || true",
-              launcher=LAUNCH_AT_ONCE)
-    assert job.returncode == 0
+    assert launch.main(["-n", "2", "-s", "1", "--", "sh", "-c", script + " || true"]) == 0
+    out, error = (captured.splitlines() for captured in capfd.readouterr())
     lines = ["first", "zwei ä", "done", "", "no end"]
     for worker, more in ((0, [*lines[:-1], "no endworker of 2"]), (1, lines)):
-        assert [line.partition(" | ")[2] for line in text(job.stdout)
+        assert [line.partition(" | ")[2] for line in out
                 if line.startswith(f"worker {worker} | ")] == more
-    assert sorted(text(job.stderr)) == ["worker 0 | trouble", "worker 1 | trouble"]
+    assert sorted(error) == ["worker 0 | trouble", "worker 1 | trouble"]
     assert processes(mark) == []
 
 
@@ -81,24 +85,30 @@ def test_each_line_has_its_process_before_it_and_keeps_its_stream(mark):
     ("exit 7", 7, "worker 1 ended with status 7"),
     ("kill -9 $$", 137, "worker 1 was killed by signal 9 (SIGKILL)"),
 ])
-def test_the_first_failure_ends_the_others_and_is_the_status(mark, end, status, sentence):
+def test_the_first_failure_ends_the_others_and_is_the_status(mark, capfd, end, status, sentence):
     started = time.time()
-    job = run("-n", "3", "--", "sh", "-c", f"test $DMLC_WORKER_ID = 1 && {end}; sleep 1000")
-    assert job.returncode == status
-    assert text(job.stderr) == [f"nin_gluon.launch: {sentence}; ending the other processes"]
+    command = f"test $DMLC_WORKER_ID = 1 && {end}; sleep 1000"
+    assert launch.main(["-n", "2", "--", "sh", "-c", command]) == status
+    assert capfd.readouterr().err == (
+        f"nin_gluon.launch: {sentence}; ending the other processes\n")
     assert time.time() - started < 30
     assert processes(mark) == []
 
 
-def test_one_that_does_not_heed_sigterm_is_killed(mark, monkeypatch, capfd):
+def test_one_that_does_not_heed_sigterm_is_killed(mark, monkeypatch, tmp_path, capfd):
     monkeypatch.setattr(job_processes, "END_SECONDS", 0.3)
-    deaf = "trap '' TERM INT; test $DMLC_WORKER_ID = 0 && sleep 0.5 && exit 3; sleep 1000; true"
+    monkeypatch.chdir(tmp_path)
+    deaf = """
+        trap '' TERM INT
+        test $DMLC_WORKER_ID = 1 && touch deaf && sleep 1000
+        while ! test -e deaf; do sleep 0.02; done
+        exit 3"""
     assert launch.main(["-n", "2", "--", "sh", "-c", deaf]) == 3
     assert processes(mark) == []
 
 
 def test_children_of_a_worker_that_is_done_are_not_left_behind(mark):
-    assert run("-n", "1", "--", "sh", "-c", "sleep 1000 & exit 0").returncode == 0
+    assert launch.main(["-n", "1", "--", "sh", "-c", "sleep 1000 & exit 0"]) == 0
     assert processes(mark) == []
 
 
@@ -107,7 +117,7 @@ def test_worker_0_may_save_while_the_others_still_serve_it(mark, tmp_path, signu
     script = f"""
         save() {{ sleep 0.5; kill -0 $(cat pid) && echo saved with its help; exit 9; }}
         test $DMLC_WORKER_ID = 0 && trap save {name} || echo $$ > pid
-        while ! test -s pid; do sleep 0.1; done
+        while ! test -s pid; do sleep 0.02; done
         echo ready
         while true; do sleep 0.1; done"""
     job = subprocess.Popen([*LAUNCH, "-n", "2", "--", "sh", "-c", script], cwd=tmp_path, text=True,
@@ -167,18 +177,31 @@ def test_a_reader_that_goes_away_stops_the_job(mark):
 
 
 @pytest.mark.parametrize("given, workers, threads", [
-    (None, 1, available_cpus()),
     (None, 2, max(1, available_cpus() // 2)),
-    ("7", 2, 7),
+    ("7", 1, 7),
 ])
 def test_processors_are_shared_unless_the_user_says_otherwise(mark, monkeypatch, capfd, given,
                                                               workers, threads):
     monkeypatch.setattr(job_processes, "THREADS_GIVEN", given)
-    monkeypatch.setattr(job_processes, "LEAVE_SECONDS", 0)
     monkeypatch.setenv("OMP_NUM_THREADS", given or "99")  # 99: set by our own import, not the user
     assert launch.main(["-n", str(workers), "--", "sh", "-c", "echo $OMP_NUM_THREADS"]) == 0
     shown = [line.split()[-1] for line in capfd.readouterr().out.splitlines()]
     assert shown == workers * [str(threads)]
+
+
+@pytest.fixture
+def ends_with(monkeypatch):
+    """Function of a status: from now on workers end with it at once, and no process is started."""
+
+    def set_status(status):
+        class Ended(job_processes.Process):
+            def __init__(self, plan, ended, output_closed):
+                self.plan, self.status = plan, status if plan.role == "worker" else 0
+                ended(self)
+
+        monkeypatch.setattr(job_processes, "Process", Ended)
+
+    return set_status
 
 
 @pytest.mark.parametrize("status, arguments, folder", [
@@ -188,13 +211,14 @@ def test_processors_are_shared_unless_the_user_says_otherwise(mark, monkeypatch,
     (2, ["--out", "my run"], None),  # a wrong request
     (1, ["--out", "my run"], None),  # it has diverged, and would again
 ])
-def test_a_failed_training_run_can_be_resumed(mark, capsys, monkeypatch, tmp_path, status,
+def test_a_failed_training_run_can_be_resumed(ends_with, capsys, monkeypatch, tmp_path, status,
                                               arguments, folder):
+    ends_with(status)
     monkeypatch.chdir(tmp_path)
     for run_folder in ("my run", "runs/a"):
         (tmp_path / run_folder).mkdir(parents=True)
         (tmp_path / run_folder / "config.json").write_text("{}")
-    command = ["sh", "-c", f"exit {status}", "nin_gluon.train", *arguments]
+    command = [sys.executable, "-m", "nin_gluon.train", *arguments]
     assert launch.main(["-n", "1", "--", *command]) == status
     said = [f"worker 0 ended with status {status}; ending the other processes"]
     if folder:
@@ -204,6 +228,7 @@ def test_a_failed_training_run_can_be_resumed(mark, capsys, monkeypatch, tmp_pat
 
 
 def test_a_run_that_had_not_begun_is_to_be_started_again(mark, capsys, tmp_path):
+    """With processes, unlike the test above."""
     folder = str(tmp_path / "run")
     command = ["sh", "-c", "exit 3", "nin_gluon.train", "--out", folder]
     assert launch.main(["-n", "1", "--", *command]) == 3
@@ -229,7 +254,7 @@ def ssh(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_hosts_take_turns_and_the_command_arrives_as_it_was_given(mark, ssh, monkeypatch):
+def test_hosts_take_turns_and_the_command_arrives_as_it_was_given(mark, ssh, monkeypatch, capfd):
     folder = ssh / "it's a folder"
     folder.mkdir()
     (folder / "hosts").write_text("# two machines\nme@one  # the first\n\n  two\n")
@@ -240,30 +265,30 @@ def test_hosts_take_turns_and_the_command_arrives_as_it_was_given(mark, ssh, mon
     code = ("import os, sys; e = os.environ; print(e['HOST'], os.getcwd(), sys.argv[1:], "
             "e['NIN_GLUON_DATA'], e['OMP_NUM_THREADS'], e.get('SECRET'), e['DMLC_NODE_HOST'] > '')")
     arguments = ["a b", "$HOME", "'\"", "", "*"]
-    job = run("-n", "3", "-s", "2", "-H", "hosts", "--", "python", "-c", code, *arguments,
-              cwd=folder, launcher=LAUNCH_AT_ONCE)
-    assert job.returncode == 0, job.stderr
+    monkeypatch.chdir(folder)
+    status = launch.main(["-n", "3", "-s", "2", "-H", "hosts", "--", "python", "-c", code,
+                          *arguments])
+    out, error = capfd.readouterr()
+    assert status == 0, error
     rest = f"{folder} {arguments} /data of 'mine' 5 None True"
-    assert sorted(text(job.stdout)) == [f"worker 0 | me@one {rest}", f"worker 1 | two {rest}",
+    assert sorted(out.splitlines()) == [f"worker 0 | me@one {rest}", f"worker 1 | two {rest}",
                                         f"worker 2 | me@one {rest}"]
     asked = (ssh / "hosts-asked").read_text().split()
     assert sorted(asked) == ["me@one"] * 3 + ["two"] * 2
     assert gone(mark)
 
 
-def test_a_host_that_ssh_does_not_reach_is_named(mark, ssh):
+def test_a_host_that_ssh_does_not_reach_is_named(mark, ssh, capfd):
     (ssh / "hosts").write_text("up\ndown\n")
-    job = run("-n", "2", "-H", str(ssh / "hosts"), "--", "sleep", "1000")
-    assert job.returncode == 255
-    assert b"worker 1 on down ended with ssh's own status 255" in job.stderr
+    assert launch.main(["-n", "2", "-H", str(ssh / "hosts"), "--", "sleep", "1000"]) == 255
+    assert "worker 1 on down ended with ssh's own status 255" in capfd.readouterr().err
     assert gone(mark)
 
 
-def test_a_command_that_a_host_does_not_have_is_named(mark, ssh):
+def test_a_command_that_a_host_does_not_have_is_named(mark, ssh, capfd):
     (ssh / "hosts").write_text("one\n")
-    job = run("-n", "1", "-H", str(ssh / "hosts"), "--", "no-such-command")
-    assert job.returncode == 127
-    opens, *rest = text(job.stderr)
+    assert launch.main(["-n", "1", "-H", str(ssh / "hosts"), "--", "no-such-command"]) == 127
+    opens, *rest = capfd.readouterr().err.splitlines()
     assert opens.startswith("nin_gluon.launch: opens TCP ports ")  # before anything is started
     assert rest == [
         "worker 0 | cannot run no-such-command: No such file or directory",
