@@ -27,11 +27,11 @@ from typing import List, Optional, Sequence, Tuple
 
 from nin_gluon.training.history import read_history
 from tests.linux_processes import AVAILABLE, processes_with
+from tests.small_jobs import TRAIN, one_thread
 
 WORKERS = 2
 PROCESSES = ("scheduler", "server 0", "worker 0", "worker 1")
 LAUNCHER = (sys.executable, "-m", "nin_gluon.launch")
-TRAIN = (sys.executable, "-m", "tests.slim_nin", "train")
 
 # 8 steps an epoch, each followed by a checkpoint. Real dropout: every worker draws its own masks.
 SETTINGS = ("--dataset", "sample", "--resize", "67", "--limit", "64", "--batch-size", "4",
@@ -53,7 +53,8 @@ class Kill:
     saved: str  # the newest checkpoint, if there was one
     ended: float  # seconds from the kill to the end of the job
     left: int  # processes that the job left behind
-    then: str  # what became of the run
+    status: Optional[int]  # of the job; None if it hung
+    then: str = ""  # what became of the run
     escapes: List[str] = field(default_factory=list)
 
     def row(self) -> str:
@@ -73,7 +74,7 @@ class Job:
     def __init__(self, command: Sequence[str]) -> None:
         self.mark = f"NIN_GLUON_CHAOS={uuid.uuid4().hex}"
         name, _, value = self.mark.partition("=")
-        environment = {**os.environ, name: value, "OMP_NUM_THREADS": "1"}
+        environment = {**one_thread(), name: value}
         self.said = ""  # what the launcher said on stderr, and the job through it
         self.started = time.monotonic()
         self.popen = subprocess.Popen([*LAUNCHER, "-n", str(WORKERS), "-s", "1", "--", *command],
@@ -132,16 +133,15 @@ def outcome(folder: Path) -> Outcome:
     return log, parameters.read_bytes()
 
 
-def kill(name: str, moment: float, folder: Path, expected: Outcome,
-         saved: bool = False) -> Optional[Kill]:
-    """Start a job in a new run folder, kill one process after `moment` seconds, and go on.
+def kill(name: str, moment: float, folder: Path, saved: bool = False) -> Optional[Kill]:
+    """Start a job, which goes on with the run in a folder, and kill one process after `moment` s.
 
     The seconds count from the start of the job; if `saved`, from its first checkpoint. Returns None
     if the job was faster.
     """
-    train = [*TRAIN, *SETTINGS]
-    with Job([*train, "--out", str(folder)]) as job:
-        while saved and job.popen.poll() is None and not checkpoints_in(folder):
+    before = checkpoints_in(folder)
+    with Job(command_for(folder)) as job:
+        while saved and job.popen.poll() is None and checkpoints_in(folder) == before:
             time.sleep(0.01)
         time.sleep(moment)
         pid = job.find(name)
@@ -160,29 +160,38 @@ def kill(name: str, moment: float, folder: Path, expected: Outcome,
         ended = time.monotonic() - killed
     checkpoints = checkpoints_in(folder)
     result = Kill(name, killed - job.started, checkpoints[-1] if checkpoints else "", ended,
-                  job.left(), "")
+                  job.left(), status)
     if status is None or ended > END_SECONDS:
         result.escapes.append(f"the job did not end within {END_SECONDS:.0f} s")
     if result.left:
         result.escapes.append("processes left")
     if "Traceback" in job.said:
         result.escapes.append("a traceback")
+    return result
+
+
+def command_for(folder: Path) -> List[str]:
+    """The train command that goes on with the run in a folder, or starts it if it has not begun."""
+    if (folder / "config.json").exists():
+        return [*TRAIN, "--resume", str(folder)]
+    return [*TRAIN, *SETTINGS, "--out", str(folder)]
+
+
+def go_on(killed: Kill, folder: Path, expected: Outcome) -> None:
+    """Let the run of a killed job end, and note what became of it."""
     try:
-        if status == 0:
-            result.then, got = "had done its work", outcome(folder)
-        elif (folder / "config.json").exists():
-            result.then = "went on" if checkpoints else "began anew"
-            got = run_to_end([*TRAIN, "--resume", str(folder)], folder)
-        else:  # the run had not begun
-            result.then, got = "began anew", run_to_end([*train, "--out", str(folder)], folder)
+        if killed.status == 0:
+            killed.then, got = "had done its work", outcome(folder)
+        else:
+            killed.then = "went on" if killed.saved else "began anew"
+            got = run_to_end(command_for(folder), folder)
     except (RuntimeError, OSError, ValueError) as error:
-        result.escapes.append(f"it did not end well: {str(error)[-400:]}".replace("\n", " "))
-        return result
+        killed.escapes.append(f"it did not end well: {str(error)[-400:]}".replace("\n", " "))
+        return
     for what, one, other in zip(("log", "parameters"), got, expected):
         if one != other:
-            result.escapes.append(f"another {what}")
-    result.then += f", {'same' if got == expected else 'NOT the same'} log and parameters"
-    return result
+            killed.escapes.append(f"another {what}")
+    killed.then += f", {'same' if got == expected else 'NOT the same'} log and parameters"
 
 
 def checkpoints_in(folder: Path) -> List[str]:
@@ -194,7 +203,7 @@ def undisturbed(folder: Path) -> Tuple[Outcome, float, float]:
     """What a job gives that nobody disturbs; the seconds that it takes, and those for its epochs.
     """
     started = time.monotonic()
-    expected = run_to_end([*TRAIN, *SETTINGS, "--out", str(folder)], folder)
+    expected = run_to_end(command_for(folder), folder)
     whole = time.monotonic() - started
     return expected, whole, sum(r.seconds for r in read_history(folder / "history.jsonl"))
 
@@ -221,9 +230,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             # processes the moment is one of training.
             saved = len(kills) // len(PROCESSES) % 2 == 0
             moment = draw.uniform(0, epochs if saved else whole)
-            done = kill(name, moment, Path(temporary, f"run-{tried}"), expected, saved)
+            folder = Path(temporary, f"run-{tried}")
+            done = kill(name, moment, folder, saved)
             tried += 1
             if done:
+                go_on(done, folder, expected)
                 kills.append(done)
                 print(done.row(), flush=True)
     escaped = sum(bool(k.escapes) for k in kills)

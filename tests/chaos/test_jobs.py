@@ -4,30 +4,31 @@ import random
 
 import pytest
 
+from tests import small_jobs
 from tests.chaos import jobs
 from tests.linux_processes import AVAILABLE
 
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 
+@pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
+def test_killed_processes_end_their_jobs_and_the_run_goes_on(tmp_path, monkeypatch):
+    """A server, and then, in the job that goes on, the scheduler.
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    return jobs.undisturbed(tmp_path_factory.mktemp("runs") / "undisturbed")
-
-
-@pytest.mark.parametrize("name, saved", [
-    ("scheduler", False),  # at any moment
-    ("server 0", True),  # after the first checkpoint; tests of the workers kill one of those
-])
-def test_a_killed_process_ends_its_job_and_the_run_goes_on(name, saved, undisturbed, tmp_path):
-    expected, whole, epochs = undisturbed
+    The server is killed after the first checkpoint, the scheduler at any moment. Tests of the
+    workers kill one of those.
+    """
+    expected, whole, epochs = jobs.undisturbed(tmp_path / "undisturbed")
+    monkeypatch.setattr(jobs, "LAUNCHER", small_jobs.LAUNCH)  # waits less until it kills
     for attempt in range(10):
-        moment = random.uniform(0, epochs if saved else whole)
-        done = jobs.kill(name, moment, tmp_path / f"run-{attempt}", expected, saved)
-        if done:
+        folder, moment = tmp_path / f"run-{attempt}", random.uniform(0, epochs)
+        server = jobs.kill("server 0", moment, folder, saved=True)
+        # The second job has as much less to do as the first has done.
+        scheduler = server and jobs.kill("scheduler", random.uniform(0, whole - moment), folder)
+        if scheduler:
             break
-    assert done, "the jobs were always faster"
-    print(done.row())  # pytest shows it if the test fails
-    assert done.escapes == []
-    assert done.ended < 30 and done.left == 0
-    assert done.then.endswith("same log and parameters")
+    assert scheduler, "the jobs were always faster"
+    jobs.go_on(scheduler, folder, expected)
+    for done in (server, scheduler):
+        print(done.row())  # pytest shows it if the test fails
+        assert done.escapes == []
+        assert done.ended < 30 and done.left == 0
+    assert scheduler.then.endswith("same log and parameters")

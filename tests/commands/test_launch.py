@@ -13,23 +13,8 @@ from nin_gluon import launch
 from nin_gluon.runtime import available_cpus
 from nin_gluon.training import processes as job_processes
 from tests.linux_processes import AVAILABLE, processes_with
-
-# The launcher, with servers and a scheduler that only sleep: the workers here do not use them.
-LAUNCH = [sys.executable, "-c", """
-import sys
-from nin_gluon import launch
-from nin_gluon.training import processes
-
-def plan(*args, serve):
-    plans = processes.plan(*args, serve)
-    for process in plans:
-        if process.role != "worker":
-            process.order.command[:] = ["sleep", "1000"]
-    return plans
-
-launch.plan = plan
-sys.exit(launch.main())
-"""]
+from tests.small_jobs import LAUNCH_WITH_SLEEPERS as LAUNCH
+from tests.small_jobs import plan_with_sleepers
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 
@@ -40,15 +25,7 @@ def sleeping_servers(monkeypatch):
 
     It does not wait for the servers to end: only workers that use MXNet tell them that they may.
     """
-
-    def plan(*args, serve):
-        plans = job_processes.plan(*args, serve)
-        for process in plans:
-            if process.role != "worker":
-                process.order.command[:] = ["sleep", "1000"]
-        return plans
-
-    monkeypatch.setattr(launch, "plan", plan)
+    monkeypatch.setattr(launch, "plan", plan_with_sleepers)
     monkeypatch.setattr(job_processes, "LEAVE_SECONDS", 0)
 
 
@@ -115,12 +92,13 @@ def test_children_of_a_worker_that_is_done_are_not_left_behind(mark):
 @pytest.mark.parametrize("signum, name", [(signal.SIGINT, "INT"), (signal.SIGTERM, "TERM")])
 def test_worker_0_may_save_while_the_others_still_serve_it(mark, tmp_path, signum, name):
     script = f"""
+        cd {tmp_path}
         save() {{ sleep 0.5; kill -0 $(cat pid) && echo saved with its help; exit 9; }}
         test $DMLC_WORKER_ID = 0 && trap save {name} || echo $$ > pid
         while ! test -s pid; do sleep 0.02; done
         echo ready
         while true; do sleep 0.1; done"""
-    job = subprocess.Popen([*LAUNCH, "-n", "2", "--", "sh", "-c", script], cwd=tmp_path, text=True,
+    job = subprocess.Popen([*LAUNCH, "-n", "2", "--", "sh", "-c", script], text=True,
                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert {job.stdout.readline() for _ in range(2)} == {f"worker {i} | ready\n" for i in range(2)}
     job.send_signal(signum)
@@ -234,6 +212,18 @@ def test_a_run_that_had_not_begun_is_to_be_started_again(mark, capsys, tmp_path)
     assert launch.main(["-n", "1", "--", *command]) == 3
     assert capsys.readouterr().err.splitlines()[1:] == [
         "nin_gluon.launch: the run had not begun; start it again"]
+
+
+@pytest.mark.parametrize("command, trains", [
+    (["python", "-m", "nin_gluon.train", "--epochs", "1"], True),
+    (["nin-gluon", "train"], True),
+    (["/usr/bin/nin-gluon", "train", "--epochs", "1"], True),
+    (["nin-gluon", "shapes"], False),
+    (["python", "mine.py"], False),
+])
+def test_which_commands_train(command, trains):
+    """Those that get servers which run nothing that they are sent, and can be resumed."""
+    assert launch.is_train_command(command) == trains
 
 
 # ------------------------------------------------------------------ ssh

@@ -1,94 +1,167 @@
-"""On which addresses the processes of a job really listen: read from Linux while it runs."""
+"""Two jobs: on which addresses their processes really listen, and what their servers do.
+
+Linux says where a process listens; the tests read that while the job runs.
+"""
 
 import ipaddress
 import os
 import re
-import signal
 import subprocess
 import sys
 import uuid
+from types import SimpleNamespace
 
 import pytest
 
 from nin_gluon.training.hosts import address_for
-from tests.linux_processes import AVAILABLE, address_of, listening, processes_with
+from tests import small_jobs
+from tests.linux_processes import AVAILABLE, address_of
 
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
+needs_linux = pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 
-# A worker that has pushed and pulled through all servers, and then waits.
-WORKER = """
-import time
+# Worker 1 is late with each of its sums, and worker 0 does not wait. At last worker 0 sends the
+# servers a pickle of its own making, as MXNet sends an optimizer.
+HOSTILE = """
+import os, pickle, sys, time
 import nin_gluon
 from mxnet import nd
 from nin_gluon.training import workers
+
+class Payload:
+    def __reduce__(self):
+        return open, (sys.argv[2], "w")
+
 worker = workers.join("dist_sync")
-print("sum", worker.allreduce([nd.array([1, 1, 1])]).asnumpy().tolist(), flush=True)
+sums = []
+for step in range(1, 7):
+    time.sleep(0.1 * worker.rank)
+    sums.append(worker.allreduce([nd.array([step * 1000 ** worker.rank, 1, 0.75])]))
+print([total.asnumpy().tolist() for total in sums], flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+if worker.rank == 0:
+    worker.kvstore._send_command_to_servers(0, pickle.dumps(Payload(), 0).decode())
 time.sleep(1000)
 """
 
+# Workers that let the servers update the parameters: no command of ours does.
+UPDATED = """
+import os, sys, time
+import nin_gluon
+import mxnet as mx
+store = mx.kv.create("dist_sync")
+store.set_optimizer(mx.optimizer.SGD(learning_rate=0.5))
+weight = mx.nd.zeros(1)
+store.init(0, weight)
+store.push(0, mx.nd.ones(1))
+store.pull(0, weight)
+print("weight", weight.asscalar(), flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+"""
 
-@pytest.fixture
-def mark(monkeypatch):
-    """A value in the environment by which this test knows its processes."""
-    mark = uuid.uuid4().hex
-    monkeypatch.setenv("NIN_GLUON_TEST", mark)
-    yield f"NIN_GLUON_TEST={mark}"
-    for pid in processes_with(f"NIN_GLUON_TEST={mark}"):
-        os.kill(pid, signal.SIGKILL)
 
+def look_at_job(folder, launcher_options, code, *arguments, **environment):
+    """Run a job of two workers, which print a line; look at it, and then let it go on to its end.
 
-def sockets_of_job(mark, *options):
-    """Where the processes of a job listen, by their roles, and what the launcher says."""
+    The workers go on when the file exists that is their first argument.
+
+    Returns
+    -------
+    SimpleNamespace
+        sockets: those on which it listens, by role (on Linux only); said: the workers' lines;
+        error, status: the launcher's.
+    """
+    mark, go = uuid.uuid4().hex, folder / "go"
     job = subprocess.Popen(
-        [sys.executable, "-m", "nin_gluon.launch", "-n", "2", *options, "--", sys.executable, "-c",
-         WORKER], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    summed = sorted(job.stdout.readline() for _ in range(2))
-    assert summed == [f"worker {n} | sum [2.0, 2.0, 2.0]\n" for n in (0, 1)]
-    found = {role: [socket for pid in processes_with(mark, f"DMLC_ROLE={role}")
-                    for socket in listening([pid])] for role in ("scheduler", "server", "worker")}
-    # Not only MXNet's processes: the launcher and the guards listen nowhere.
-    assert sorted(listening([job.pid, *processes_with(mark)])) == sorted(sum(found.values(), []))
-    job.send_signal(signal.SIGINT)
-    _, error = job.communicate(timeout=60)
-    return found, error
+        [*small_jobs.LAUNCH, "-n", "2", *launcher_options, "--", sys.executable, "-c", code,
+         str(go), *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**small_jobs.one_thread(), "NIN_GLUON_TEST": mark, **environment})
+    try:
+        said = sorted(job.stdout.readline() for _ in range(2))
+        sockets = AVAILABLE and small_jobs.sockets_by_role(f"NIN_GLUON_TEST={mark}", job.pid)
+        go.touch()
+        _, error = job.communicate(timeout=60)
+    finally:
+        job.kill()  # and so all of the job, should it still run
+    return SimpleNamespace(sockets=sockets, said=said, error=error, status=job.returncode)
 
 
-@pytest.mark.parametrize("environment", [
-    {},
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A job on this machine, with the servers that the train command gets."""
+    folder = tmp_path_factory.mktemp("here")
     # Each of these once made some process listen on an address that other machines reach.
-    {"DMLC_USE_KUBERNETES": "1", "DMLC_INTERFACE": "eth0", "DMLC_NODE_HOST": "192.0.2.1"},
-])
-def test_a_job_on_one_machine_listens_on_the_loopback_address_only(mark, monkeypatch, environment):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    found, error = sockets_of_job(mark)
-    assert [len(sockets) for sockets in found.values()] == [1, 1, 2]  # each process has one
-    for address, _ in sum(found.values(), []):
-        assert ipaddress.ip_address(address).is_loopback
-    assert "opens" not in error  # there is nothing to say
+    environment = {"DMLC_USE_KUBERNETES": "1", "DMLC_INTERFACE": "eth0",
+                   "DMLC_NODE_HOST": "192.0.2.1"}
+    # The launcher takes this for the train command, by the word at the end.
+    job = look_at_job(folder, [], HOSTILE, str(folder / "made"), "nin_gluon.train", **environment)
+    job.made = folder / "made"
+    return job
 
 
-def test_over_several_machines_what_opens_is_what_the_launcher_said(mark, monkeypatch, tmp_path):
-    """Two machines are played by this one: ssh is a script that runs the command here."""
-    ssh = tmp_path / "bin" / "ssh"
+@pytest.fixture(scope="module")
+def over_machines(tmp_path_factory):
+    """A job on two machines, with MXNet's own servers.
+
+    The machines are played by this one: ssh is a script that runs the command here. If this
+    machine has no network, the job runs without it.
+    """
+    folder = tmp_path_factory.mktemp("machines")
+    ssh = folder / "bin" / "ssh"
     ssh.parent.mkdir()
     ssh.write_text('#!/bin/sh\ncd / && exec env -i PATH=/usr/bin:/bin sh -c "$2"\n')
     ssh.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{ssh.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("DMLC_USE_KUBERNETES", "1")
-    (tmp_path / "hosts").write_text("one.invalid\nme@two.invalid\n")
+    (folder / "hosts").write_text("one.invalid\nme@two.invalid\n")
     root = address_for(["one.invalid"])
-    if ipaddress.ip_address(root).is_loopback:
+    network = not ipaddress.ip_address(root).is_loopback
+    job = look_at_job(folder, ["-s", "2", *(["-H", str(folder / "hosts")] if network else [])],
+                      UPDATED, DMLC_USE_KUBERNETES="1",
+                      PATH=f"{ssh.parent}{os.pathsep}{os.environ['PATH']}")
+    job.root, job.network = root, network
+    return job
+
+
+@needs_linux
+def test_a_job_on_one_machine_listens_on_the_loopback_address_only(here):
+    """In an environment that asks for more; test_workers.py has one that does not."""
+    assert [len(sockets) for sockets in here.sockets.values()] == [1, 1, 2]  # one each
+    for address, _ in sum(here.sockets.values(), []):
+        assert ipaddress.ip_address(address).is_loopback
+    assert "opens" not in here.error  # there is nothing to say
+
+
+@needs_linux
+def test_over_several_machines_what_opens_is_what_the_launcher_said(over_machines):
+    if not over_machines.network:
         pytest.skip("this machine has no network")
-    found, error = sockets_of_job(mark, "-s", "2", "-H", str(tmp_path / "hosts"))
+    sockets, error, root = over_machines.sockets, over_machines.error, over_machines.root
     said = re.match(r"nin_gluon.launch: opens TCP ports that ask for no password: (\S+):(\d+) "
                     r"here, and one for each server and worker, which the system picks, on "
                     r"one\.invalid, me@two\.invalid\. Whoever reaches one can ", error)
     assert said, error
-    assert found["scheduler"] == [(said[1], int(said[2]))] and said[1] == root
-    assert [len(sockets) for sockets in found.values()] == [1, 2, 2]
+    assert sockets["scheduler"] == [(said[1], int(said[2]))] and said[1] == root
+    assert [len(of_role) for of_role in sockets.values()] == [1, 2, 2]
     # "One": on the address towards the scheduler, and no other.
-    assert {address for address, _ in sum(found.values(), [])} == {root}
+    assert {address for address, _ in sum(sockets.values(), [])} == {root}
+
+
+def test_sums_are_of_one_step_of_every_worker_however_late_one_is(here):
+    expected = [[step * 1001.0, 2.0, 1.5] for step in range(1, 7)]
+    assert here.said == [f"worker {n} | {expected}\n" for n in (0, 1)], here.error
+
+
+def test_a_server_runs_nothing_that_it_is_sent(here):
+    assert here.status == 2
+    assert "server 0 | refused a command to the servers, because it could run code" in here.error
+    assert "server 0 ended with status 2; ending the other processes" in here.error
+    assert not here.made.exists()
+
+
+def test_other_commands_may_have_their_optimizer_on_the_servers(over_machines):
+    said = [f"worker {n} | weight -1.0\n" for n in (0, 1)]  # 0 - 0.5 * the sum of two ones
+    assert (over_machines.status, over_machines.said) == (0, said), over_machines.error
 
 
 @pytest.mark.skipif(sys.byteorder != "little", reason="the texts are of such a machine")

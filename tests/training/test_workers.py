@@ -15,8 +15,8 @@ from mxnet import nd
 from nin_gluon import InputError, models, train
 from nin_gluon.training import workers
 from nin_gluon.training.history import parse_log, read_history
-from tests import slim_nin
-from tests.linux_processes import AVAILABLE, listening, processes_with
+from tests import slim_nin, small_jobs
+from tests.linux_processes import AVAILABLE
 
 # The train command with a net without dropout. Masks differ from worker to worker, so with
 # dropout the steps could not be compared.
@@ -25,10 +25,11 @@ import functools, sys
 from tests import slim_nin
 slim_nin.no_pictures()
 slim_nin.small_sample()
-from nin_gluon import models, train
-models.MODELS["nin"] = functools.partial(models.nin, dropout=0)
 slim_nin.slim("mxnet")
-sys.exit(train.main(sys.argv[1:]))
+from nin_gluon import models
+models.MODELS["nin"] = functools.partial(models.nin, dropout=0)
+from nin_gluon.train import main
+sys.exit(main())
 """
 TRAIN = [sys.executable, "-c", NO_DROPOUT]
 
@@ -37,25 +38,14 @@ SETTINGS = ["--dataset", "sample", "--resize", "67", "--limit", "45", "--epochs"
             "identity", "--lr", "0.02", "--momentum", "0.9", "--schedule", "cosine"]
 
 
-# The launcher, with less patience. A worker whose peer is gone waits inside MXNet for a sum that
-# never comes, so SIGTERM does not end it and the launcher waits in vain before it kills.
-LAUNCH = """
-import sys
-from nin_gluon import launch
-from nin_gluon.training import processes
-processes.END_SECONDS = 0.5
-sys.exit(launch.main(sys.argv[1:]))
-"""
-
-
 def launched(*command, servers=1):
-    return [sys.executable, "-c", LAUNCH, "-n", "2", "-s", str(servers), "--", *command]
+    return [*small_jobs.LAUNCH, "-n", "2", "-s", str(servers), "--", *command]
 
 
 def run(command):
-    """Run to the end, with one thread in each process: these nets are too small for more."""
+    """Run to the end."""
     return subprocess.run(command, capture_output=True, text=True, timeout=120,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+                          env=small_jobs.one_thread())
 
 
 def parameters(folder):
@@ -109,30 +99,6 @@ def test_two_workers_train_as_one_process_with_the_doubled_batch(one_process, tm
     assert error.count("\n") == 1 and "python -m nin_gluon.launch -n 2 -s 1 -- " in error
 
 
-# Worker 1 is late with each of its sums, and worker 0 does not wait.
-LATE = """
-import time
-import nin_gluon
-from mxnet import nd
-from nin_gluon.training import workers
-worker = workers.join("dist_sync")
-sums = []
-for step in range(1, 7):
-    time.sleep(0.1 * worker.rank)
-    sums.append(worker.allreduce([nd.array([step * 1000 ** worker.rank, 1, 0.75])]))
-print([total.asnumpy().tolist() for total in sums])
-worker.wait_at_exit(True)
-"""
-
-
-def test_sums_are_of_one_step_of_every_worker_however_late_one_is():
-    # The launcher takes this for the train command, by the word at the end.
-    job = run(launched(sys.executable, "-c", LATE, "nin_gluon.train"))
-    assert job.returncode == 0, job.stderr
-    expected = [[step * 1001.0, 2.0, 1.5] for step in range(1, 7)]
-    assert sorted(job.stdout.splitlines()) == [f"worker {n} | {expected}" for n in (0, 1)]
-
-
 def worker_process(number, folder):
     """The process id of a worker of the job that trains in this folder."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -167,6 +133,8 @@ def test_a_killed_worker_ends_the_job_and_its_checkpoint_goes_on(one_process, tm
     assert "nin_gluon.launch: worker 1 was killed by signal 9 (SIGKILL)" in error
     assert f"go on with: python -m nin_gluon.launch -n 2 -s 2 -- {train.this_python()} -m " \
            f"nin_gluon.train --resume {folder}\n" in error
+    assert "nin_gluon.launch: the run goes on from its last checkpoint with: python -m " \
+           f"nin_gluon.launch -n 2 -s 2 -- python -m nin_gluon.train --resume {folder}\n" in error
     assert list(folder.glob("checkpoint/epoch-0001-step-*"))
     rest = run(launched(*TRAIN, "--resume", str(folder), servers=2))
     assert rest.returncode == 0, rest.stderr
@@ -177,8 +145,7 @@ def test_a_killed_worker_ends_the_job_and_its_checkpoint_goes_on(one_process, tm
 
 def test_ctrl_c_saves_and_divergence_ends_the_job(tmp_path, monkeypatch):
     """With dropout, as users have it."""
-    command = [sys.executable, "-m", "tests.slim_nin", "train", *SETTINGS, "--kvstore",
-               "dist_sync", "--batch-size", "4"]
+    command = [*small_jobs.TRAIN, *SETTINGS, "--kvstore", "dist_sync", "--batch-size", "4"]
     mark = f"NIN_GLUON_TEST={tmp_path}"
     monkeypatch.setenv(*mark.split("="))
     process = subprocess.Popen(launched(*command, "--epochs", "50", "--out", str(tmp_path / "a")),
@@ -186,13 +153,13 @@ def test_ctrl_c_saves_and_divergence_ends_the_job(tmp_path, monkeypatch):
     assert process.stdout.readline() == "worker 0 | training on cpu(0)\n"
     time.sleep(0.5)
     if AVAILABLE:  # nobody but this machine can reach the job
-        pids = [pid for role in ("scheduler", "server", "worker")
-                for pid in processes_with(mark, f"DMLC_ROLE={role}")]
-        assert len(pids) == 4
-        assert {address for address, _ in listening(pids)} == {"127.0.0.1"}
+        sockets = small_jobs.sockets_by_role(mark, process.pid)
+        assert [len(of_role) for of_role in sockets.values()] == [1, 1, 2]
+        assert {address for address, _ in sum(sockets.values(), [])} == {"127.0.0.1"}
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "opens" not in error  # the launcher has no open port to speak of
     stopped = [line for line in error.splitlines() if "stopped in epoch" in line]
     assert stopped[0].startswith("worker 0 | ") and stopped[0].endswith(
         f"go on with: python -m nin_gluon.launch -n 2 -s 1 -- {train.this_python()} -m "
