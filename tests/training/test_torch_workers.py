@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,13 +22,33 @@ pytest.importorskip("torch")
 OPTIONS = ["--engine", "torch", "--model", "cifar_nin,dropout=0", "--preset", "paper-quick",
            "--dataset", "sample", "--resize", "28", "--limit", "42", "--epochs", "2", "--augment",
            "none", "--init", "he", "--lr", "0.01", "--ctx", "cpu", "--no-progress"]
-TWO = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0",
-       "--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0", "-m", "tests.slim_nin", "train"]
 
-
-def run(command):
-    return subprocess.run(command, capture_output=True, text=True, timeout=300,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+# Jobs of two processes, one for each line of standard input, which has the train command's options.
+# torchrun's own agent starts them, and ends them when one fails; but it forks them off this
+# process, so PyTorch is imported only once. Answers a line with the word done or failed.
+JOBS = """
+import json, os, signal, sys
+from pathlib import Path
+signal.alarm(300)  # jobs that take so long hang: end this process, and so them
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from tests import slim_nin
+slim_nin.no_pictures()
+slim_nin.small_sample()
+from nin_gluon import train
+from nin_gluon.training import torch_run  # so that they need not import it
+def work(folder, *options):
+    Path(folder, f"process-{os.environ['RANK']}").write_text(str(os.getpid()))
+    sys.exit(train.main([*options]))
+config = LaunchConfig(1, 1, 2, rdzv_backend="c10d", rdzv_endpoint="127.0.0.1:0", max_restarts=0,
+                      monitor_interval=0.1, start_method="fork")
+for line in sys.stdin:
+    try:
+        elastic_launch(config, work)(sys.argv[1], *json.loads(line))
+        print("done", flush=True)
+    except ChildFailedError:
+        print("failed", flush=True)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -55,42 +74,54 @@ def assert_same_run(one, other):
                                    atol=1e-3 * np.abs(value).max())
 
 
-def process_of(folder, rank):
-    """The process id of a worker of the job that trains in this folder."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if (f"RANK={rank}" in Path(f"/proc/{pid}/environ").read_text().split("\0")
-                    and str(folder) in Path(f"/proc/{pid}/cmdline").read_text().split("\0")):
-                return int(pid)
-        except (OSError, UnicodeDecodeError):
-            continue
-    raise AssertionError(f"no process {rank}")
+@pytest.fixture
+def jobs(tmp_path):
+    """A process that runs `JOBS`; what they print to stderr is in the file stderr."""
+    with open(tmp_path / "stderr", "w") as stderr, subprocess.Popen(
+            [sys.executable, "-c", JOBS, str(tmp_path)], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=stderr, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+        yield process
+        process.terminate()
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="looks into Linux's /proc")
-def test_two_processes_train_as_one_though_one_was_killed(one_process, tmp_path, capsys):
+def start(jobs, *options):
+    jobs.stdin.write(json.dumps(options) + "\n")
+    jobs.stdin.flush()
+
+
+def end(jobs):
+    """The lines that a job prints, and how it ended."""
+    lines = []
+    for line in jobs.stdout:
+        if line in ("done\n", "failed\n"):
+            return lines, line.strip()
+        lines.append(line)
+    raise AssertionError("the jobs' process has ended")
+
+
+def test_two_processes_train_as_one_though_one_was_killed(one_process, jobs, tmp_path, capsys):
     folder = tmp_path / "run"
-    process = subprocess.Popen(
-        [*TWO, *OPTIONS, "--batch-size", "4", "--checkpoint-every", "1", "--out", str(folder)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"})
+    start(jobs, *OPTIONS, "--batch-size", "4", "--checkpoint-every", "1", "--out", str(folder))
     deadline = time.time() + 200
     while not list(folder.glob("checkpoint/epoch-0001-step-00000[2-5]")):
-        assert process.poll() is None and time.time() < deadline
+        assert jobs.poll() is None and time.time() < deadline
         time.sleep(0.01)
-    os.kill(process_of(folder, 1), signal.SIGKILL)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode != 0
+    os.kill(int((tmp_path / "process-1").read_text()), signal.SIGKILL)
+    _, ending = end(jobs)
+    assert ending == "failed"
+    error = (tmp_path / "stderr").read_text()
     assert "go on with: torchrun --nproc_per_node 2 --no-python" in error
     assert train.main(["--resume", str(folder)]) == 2  # a single process cannot go on with it
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "go on with it torchrun --nproc_per_node 2 --no-python" in error
 
-    job = run([*TWO, "--resume", str(folder)])
-    assert job.returncode == 0, job.stderr
-    lines = job.stdout.splitlines()
-    assert lines[0] == "training on cpu(0)" and len(parse_log(job.stdout)) == 2  # process 0 speaks
+    start(jobs, "--resume", str(folder))
+    lines, ending = end(jobs)
+    assert ending == "done", (tmp_path / "stderr").read_text()
+    # process 0 speaks
+    assert lines[0] == "training on cpu(0)\n" and len(parse_log("".join(lines))) == 2
     assert_same_run(folder, one_process)
     config = json.loads((folder / "config.json").read_text())
     assert (config["workers"], config["batch_size"]) == (2, 4)
