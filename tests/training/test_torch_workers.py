@@ -36,7 +36,8 @@ from tests import slim_nin
 slim_nin.no_pictures()
 slim_nin.small_sample()
 from nin_gluon import train
-from nin_gluon.training import torch_run  # so that they need not import it
+import torch._dynamo  # DistributedDataParallel imports it
+from nin_gluon.training import torch_run  # so that the processes need not import it
 def work(folder, *options):
     Path(folder, f"process-{os.environ['RANK']}").write_text(str(os.getpid()))
     sys.exit(train.main([*options]))
