@@ -50,12 +50,9 @@ def few_images(garments, monkeypatch):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Leave a run's pictures out, which take longer than the training here."""
-    from nin_gluon.training import callbacks
-    from nin_gluon.training.run import Run
+    from tests import slim_nin
 
-    monkeypatch.setattr(Run, "draw_predictions", lambda *args: None)
-    monkeypatch.setattr(callbacks.plots, "draw_curves", lambda *args: None)
-    monkeypatch.setattr(callbacks.plots, "save", lambda *args: None)
+    slim_nin.without_pictures(monkeypatch.setattr)
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,16 @@ def no_pictures():
     sys.modules["nin_gluon.plots"] = plots
 
 
+def without_pictures(setattr):
+    """The same in a process that goes on; pytest's monkeypatch.setattr ends it."""
+    from nin_gluon.training import callbacks
+    from nin_gluon.training.run import Run
+
+    setattr(Run, "draw_predictions", lambda *args: None)
+    setattr(callbacks.plots, "draw_curves", lambda *args: None)
+    setattr(callbacks.plots, "save", lambda *args: None)
+
+
 if __name__ == "__main__":
     no_pictures()
     small_sample()

@@ -58,6 +58,7 @@ def one_process(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "one"
     with pytest.MonkeyPatch.context() as patch:
         slim_nin.small_sample(setitem=patch.setitem)
+        slim_nin.without_pictures(patch.setattr)
         assert train.main([*OPTIONS, "--batch-size", "8", "--out", str(folder)]) == 0
     return folder
 

@@ -73,6 +73,7 @@ def one_process(tmp_path_factory):
         patch.setitem(models.MODELS, "nin", functools.partial(models.nin, dropout=0))
         slim_nin.slim("mxnet", setattr=patch.setattr)
         slim_nin.small_sample(setitem=patch.setitem)
+        slim_nin.without_pictures(patch.setattr)
         assert train.main([*SETTINGS, "--batch-size", "8", "--out", str(folder)]) == 0
     learnt = read_history(folder / "history.jsonl")
     assert learnt[1].loss < learnt[0].loss  # there is something to compare
