@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from mxnet import nd
 
 import nin_gluon.data
-from nin_gluon import train
+from nin_gluon import plots, train
 from nin_gluon.training import run_folder
 from nin_gluon.training.callbacks import Checkpoints
 from nin_gluon.training.history import read_history
@@ -35,7 +35,10 @@ WRITTEN = {"config.json": 0, "net.safetensors": 2, "optimizer.safetensors": 2, "
 
 @pytest.fixture(scope="module")
 def images(garments):
+    """Few images, and empty pictures: they are written like others, and take no time to draw."""
     with pytest.MonkeyPatch.context() as patch:
+        for draw in ("draw_curves", "draw_predictions"):
+            patch.setattr(plots, draw, lambda *args: Figure(figsize=(1, 1)))
         patch.setattr(nin_gluon.data, "load_image_set", lambda name, split, root=None:
                       garments(split, {"train": 48, "test": 32}[split]))
         yield

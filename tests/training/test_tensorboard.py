@@ -4,13 +4,14 @@ import importlib.util
 import json
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from nin_gluon import plots, train
-from nin_gluon.training import callbacks
+from nin_gluon.training import callbacks, tensorboard
 from nin_gluon.training.history import read_history
 from nin_gluon.training.run import Run
 from nin_gluon.training.tensorboard import EventFile
@@ -35,12 +36,21 @@ def engine(request):
 
 @pytest.fixture(autouse=True)
 def quick(few_images, monkeypatch, request):
+    monkeypatch.setattr(tensorboard, "IMAGES", 1)
     if "pictures" not in request.keywords:  # drawing takes longest
         for draw in ("draw_class_maps", "draw_curves"):
             monkeypatch.setattr(plots, draw, lambda *args: plots.Figure(figsize=(2, 1)))
     monkeypatch.setattr(callbacks, "PROGRESS_SECONDS", 0)  # a mark after every step
     monkeypatch.setattr(Run, "draw_predictions", lambda *args: None)
     monkeypatch.setattr(callbacks.Export, "on_epoch_end", lambda *args: None)
+
+
+@pytest.fixture(autouse=True)
+def sleep_moves_the_clock(monkeypatch):
+    """Nobody waits: a new file's name has another second in it, so a part of a run sleeps first."""
+    now, slept = time.time, []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "time", lambda: now() + sum(slept))
 
 
 def run(engine, folder, *options):
@@ -134,11 +144,21 @@ def test_gradient_norms_are_those_of_the_mean_loss(engine, tmp_path):
         assert scalars(steps, f"gradient norm/{name}")[-1] == (1, pytest.approx(step, rel=2e-3))
 
 
+WHOLE = {}  # engine -> folder of the run that nothing stopped
+
+
+@pytest.fixture
+def whole(engine, tmp_path):
+    if engine not in WHOLE:
+        assert run(engine, tmp_path / "whole", "--tensorboard") == 0
+        WHOLE[engine] = tmp_path / "whole"
+    return WHOLE[engine]
+
+
 @pytest.mark.parametrize("step, method", [(2, "on_train_batch_end"), (1, "on_test_batch_end"),
                                           (1, "on_epoch_end")])
-def test_a_resumed_run_repeats_no_step(engine, tmp_path, monkeypatch, step, method):
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert run(engine, whole, "--tensorboard") == 0
+def test_a_resumed_run_repeats_no_step(engine, whole, tmp_path, monkeypatch, step, method):
+    stopped = tmp_path / "stopped"
     original, calls = getattr(callbacks.StopOnSignal, method), []
 
     def stopping(self, *args):
