@@ -1,21 +1,25 @@
 """The chapter's net with an eighth of its channels, for tests whose subject is not the net.
 
-Layers, parameters' names and the smallest input stay the same; a step takes a fraction of the time.
+The paper's net for CIFAR-10 becomes as slim. Layers, parameters' names and the smallest input stay
+the same; a step takes a fraction of the time.
 
     python -m tests.slim_nin COMMAND ...    runs a command of the package with this net, on a sample
                                             of few images, without pictures
 """
 
 import importlib
+import itertools
 import sys
 import types
 
 from nin_gluon.runtime import after_import
 
 CHANNELS = {96: 12, 256: 32, 384: 48}
+CIFAR_CHANNELS = {192: 24, 160: 20}
 
-# Modules that build the net, by framework. (As an attribute, `nin_gluon.models.nin` is a function.)
-MODULES = {"mxnet": "nin_gluon.models.nin", "torch": "nin_gluon.torch_models.nets"}
+# Modules that build nets, by framework. (As an attribute, `nin_gluon.models.nin` is a function.)
+MODULES = {"mxnet": ("nin_gluon.models.nin", "nin_gluon.models.cifar_nin"),
+           "torch": ("nin_gluon.torch_models.nets",)}
 
 
 def slimmed(nin_block):
@@ -27,14 +31,29 @@ def slimmed(nin_block):
     return slim_block
 
 
+def slimmed_chain(chain):
+    """Layers of the paper's net with an eighth of the channels; other nets' channels stay."""
+
+    def slim_chain(channels, *args, **kwargs):
+        return chain([CIFAR_CHANNELS.get(each, each) for each in channels], *args, **kwargs)
+
+    return slim_chain
+
+
+# What builds layers in those modules.
+SLIMMED = {"nin_block": slimmed, "mlpconv_layer": slimmed_chain, "chain": slimmed_chain}
+
+
 def slim(*frameworks, setattr=setattr):
-    """From now on `nin` is slim in these frameworks; pytest's monkeypatch.setattr ends it."""
+    """From now on the nets are slim in these frameworks; pytest's monkeypatch.setattr ends it."""
     for framework in frameworks:
-        slim_module(importlib.import_module(MODULES[framework]), setattr)
+        for name in MODULES[framework]:
+            slim_module(importlib.import_module(name), setattr)
 
 
 def slim_module(module, setattr=setattr):
-    setattr(module, "nin_block", slimmed(module.nin_block))
+    for name in SLIMMED.keys() & vars(module).keys():
+        setattr(module, name, SLIMMED[name](getattr(module, name)))
 
 
 def small_sample(train=128, test=32, setitem=dict.__setitem__):
@@ -50,9 +69,10 @@ def small_sample(train=128, test=32, setitem=dict.__setitem__):
 
 
 def no_pictures():
-    """Let training draw nothing, nor import matplotlib; before nin_gluon.training is imported."""
+    """Let commands draw nothing, nor import matplotlib; before nin_gluon.training is imported."""
     plots = types.ModuleType("nin_gluon.plots")
-    plots.draw_curves = plots.draw_predictions = plots.save = lambda *args, **kwargs: None
+    for name in ("draw_curves", "draw_predictions", "draw_class_maps", "save"):
+        setattr(plots, name, lambda *args, **kwargs: None)
     sys.modules["nin_gluon.plots"] = plots
 
 
@@ -69,6 +89,6 @@ def without_pictures(setattr):
 if __name__ == "__main__":
     no_pictures()
     small_sample()
-    for name in MODULES.values():  # once the command imports it, if it does
+    for name in itertools.chain(*MODULES.values()):  # once the command imports it, if it does
         after_import(name, slim_module)
     sys.exit(importlib.import_module(f"nin_gluon.{sys.argv[1]}").main(sys.argv[2:]))

@@ -18,6 +18,9 @@ from nin_gluon.models.base import NiN
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training.history import EpochRecord, write_history
 from nin_gluon.training.run_folder import Environment, RunConfig, export_net, write_config
+from tests.slim_nin import small_sample
+
+pytestmark = pytest.mark.usefixtures("slim")
 
 SIZE = 131  # the smallest that leaves maps of 3x3
 
@@ -215,14 +218,15 @@ def test_maps_of_one_value_cannot_tell_where(tmp_path, few_images, capsys):
 
 
 @pytest.mark.skipif(not runtime.cpu_flags() & {"avx512_bf16", "amx_bf16"}, reason="no bfloat16")
-def test_bfloat16_gives_nearly_the_same_numbers(tmp_path):
+def test_bfloat16_gives_nearly_the_same_numbers(tmp_path, monkeypatch):
     """In a process of its own, since mixed precision cannot be undone."""
+    small_sample(setitem=monkeypatch.setitem)  # as there
     run_folder(tmp_path, dataset="sample")
     options, found = [str(tmp_path), "--limit", "64", "--first", "1", "--dtype"], {}
     assert main([*options, "float32"]) == 0
     found["float32"] = report(tmp_path)
-    subprocess.run([sys.executable, "-m", "nin_gluon.confidence", *options, "bfloat16"], check=True,
-                   capture_output=True)
+    subprocess.run([sys.executable, "-m", "tests.slim_nin", "confidence", *options, "bfloat16"],
+                   check=True, capture_output=True)
     found["bfloat16"] = report(tmp_path)
     assert found["float32"]["images"] != found["bfloat16"]["images"]
     assert found["float32"]["trained_by"] == found["bfloat16"]["trained_by"]

@@ -13,6 +13,8 @@ from nin_gluon.training.history import read_history
 from nin_gluon.training.run import Run
 from tests.pretrained.made_weights import made_weights
 
+pytestmark = pytest.mark.usefixtures("slim")
+
 SMALL = ["--model", "cifar_nin", "--resize", "28", "--batch-size", "8", "--epochs", "1",
          "--dataset", "fashion-mnist", "--preprocess", "standardize", "--ctx", "cpu",
          "--no-progress"]

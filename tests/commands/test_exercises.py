@@ -9,7 +9,7 @@ from pathlib import Path
 import mxnet as mx
 import pytest
 
-from nin_gluon import exercises, plots, runtime
+from nin_gluon import exercises, plots, resources, runtime
 from nin_gluon.analysis import signal as signals_module
 from nin_gluon.analysis.signal import Signal
 from nin_gluon.experiments import measurements
@@ -17,6 +17,9 @@ from nin_gluon.experiments.jobs import Runner
 from nin_gluon.experiments.stores import ExerciseFile
 from nin_gluon.training.history import EpochRecord
 from tests.experiments.made_runs import make_run
+from tests.experiments.small_exercise import small_exercise
+
+ROOT = Path(__file__).parents[2]
 
 SMALL = ["--dataset", "sample", "--limit", "64", "--epochs", "1", "--size", "112"]
 SIGNAL = json.dumps({"init": "he", "seed": 0, "resize": 67, "dataset": "sample", "size": [0.5],
@@ -284,17 +287,15 @@ def test_a_run_of_other_settings_in_the_way_is_named(here, calls, capsys):
 
 @pytest.mark.pictures
 def test_resources_are_those_of_their_own_command(here, capsys):
-    """In processes of their own, where the layers' numbers start from 0."""
-
-    def call(*words):
-        return subprocess.run([sys.executable, "-m", *words], check=True, capture_output=True,
-                              text=True).stdout
-
-    assert call("nin_gluon.exercises", "resources") == call("nin_gluon.resources")
+    for command, options in ((exercises, ["resources"]), (resources, [])):
+        with mx.name.NameManager():  # counts the layers from 0, as in a new process
+            assert command.main(options) == 0
+    out = capsys.readouterr().out
+    assert out == 2 * out[: len(out) // 2]
     content = json.loads(Path("results/exercises/resources.json").read_text())
     assert (content["parameters"], content["macs"]) == (1_992_166, 762_297_352)
     before = contents(here)
-    with mx.name.NameManager():  # counts the layers from 0, as in a new process
+    with mx.name.NameManager():
         assert exercises.main(["resources"]) == 0
     assert contents(here) == before and len(before) == 2
     assert exercises.main(["resources", "--batch", "2"]) == 0
@@ -303,16 +304,12 @@ def test_resources_are_those_of_their_own_command(here, capsys):
     assert "too small" in refused(["resources", "--size", "9"], capsys)
 
 
-def test_interrupted_and_called_again_for_real(here, pytestconfig):
-    """In processes, an exercise of one variant; Ctrl-C comes in the first step."""
-    code = ("import sys\n"
+def test_interrupted_and_called_again_for_real(here, pytestconfig, monkeypatch, capfd):
+    """The runs are processes, and so is the first call, to which Ctrl-C comes in the first step."""
+    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
             "from nin_gluon import exercises\n"
-            "from nin_gluon.experiments.exercises.exercise import Exercise, Part\n"
-            "from nin_gluon.settings import TEXTBOOK\n"
-            f"data = {pytestconfig.dataset!r}\n"
-            "part = Part('p', 'A net', TEXTBOOK.but(dataset=data, resize=67, batch_size=8),\n"
-            "            {'none': {'model': 'nin_variant,inner=0'}})\n"
-            "exercises.EXERCISES['x'] = Exercise('x', 'why?', 'so', (part,), 1, stall=True)\n"
+            "from tests.experiments.small_exercise import small_exercise\n"
+            f"exercises.EXERCISES['x'] = small_exercise({pytestconfig.dataset!r})\n"
             "sys.exit(exercises.main(sys.argv[1:]))")
     options = ["x", "--limit", "16", "--epochs", "1", "--seeds", "3", "--dtype", "float32"]
     command = [sys.executable, "-c", code, *options]
@@ -326,14 +323,15 @@ def test_interrupted_and_called_again_for_real(here, pytestconfig):
     assert lines[-1].startswith("go on with: ")
     assert lines[-1].endswith("nin_gluon.exercises " + " ".join(options) + "\n")
     assert not Path("results").exists()
-    second = subprocess.run(command, capture_output=True, text=True)
-    assert second.returncode == 0, second.stderr
+    monkeypatch.setitem(exercises.EXERCISES, "x", small_exercise(pytestconfig.dataset))
+    assert exercises.main(options) == 0
     (record,), _ = ExerciseFile(here / "results/exercises/x-epochs-1-limit-16.json").read()
     assert (record.seed, record.steps, record.stall, record.test_images) == (3, 2, None, 16)
     assert record.parameters == 1_992_166 - 2 * sum(c * c + c for c in (96, 256, 384, 10))
     assert 1 <= record.alive <= 10  # Xavier's maps are small, and not zero
     assert record.machine["mxnet"] == "1.9.1"
-    assert "none" in second.stdout and "all 2" in second.stdout
+    out = capfd.readouterr().out
+    assert "none" in out and "all 2" in out
 
 
 # ------------------------------------------------------------------ two engines
@@ -375,20 +373,19 @@ def test_what_pytorch_cannot_do_is_refused_before_the_first_run(here, capsys, op
 
 
 def test_an_exercise_for_real_in_pytorch(here, pytestconfig):
-    """As above, in processes, where MXNet is not installed."""
+    """In a process where MXNet is not installed; the run is made in it, too."""
     pytest.importorskip("torch")
-    code = ("import importlib.machinery, sys\n"
+    code = ("import importlib.machinery, sys, types\n"
             "find = importlib.machinery.PathFinder.find_spec\n"
             "importlib.machinery.PathFinder.find_spec = staticmethod(lambda name, *rest: (\n"
             "    None if name.split('.')[0] == 'mxnet' else find(name, *rest)))\n"
+            f"sys.path.insert(0, {str(ROOT)!r})\n"
             "from nin_gluon import exercises\n"
-            "from nin_gluon.experiments.exercises.exercise import Exercise, Part\n"
-            "from nin_gluon.settings import TEXTBOOK\n"
-            f"data = {pytestconfig.dataset!r}\n"
-            "part = Part('p', 'A net', TEXTBOOK.but(dataset=data, resize=67, batch_size=8),\n"
-            "            {'none': {'model': 'nin_variant,inner=0'}})\n"
-            "exercises.EXERCISES['x'] = Exercise('x', 'why?', 'so', (part,), 1, stall=True,\n"
-            "                                    odds=True, signals=('he',))\n"
+            "from nin_gluon.experiments import jobs\n"
+            "from tests.experiments.small_exercise import TrainHere, small_exercise\n"
+            "jobs.subprocess = types.SimpleNamespace(Popen=TrainHere)\n"
+            f"exercises.EXERCISES['x'] = small_exercise({pytestconfig.dataset!r}, odds=True,\n"
+            "                                          signals=('he',))\n"
             "status = exercises.main(sys.argv[1:])\n"
             "assert 'mxnet' not in sys.modules\n"
             "sys.exit(status)")

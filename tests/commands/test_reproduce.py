@@ -6,12 +6,13 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from nin_gluon import reproduce
 from nin_gluon.cli import seed_list
-from nin_gluon.experiments import pages
+from nin_gluon.experiments import jobs, pages
 from nin_gluon.experiments.jobs import Runner
 from nin_gluon.experiments.published import EDITIONS
 from nin_gluon.experiments.run_records import record_of_run
@@ -19,6 +20,7 @@ from nin_gluon.experiments.seed_groups import QUANTITIES, groups_of
 from nin_gluon.experiments.stores import RecordFolder
 from nin_gluon.training.history import read_history, write_history
 from tests.experiments.made_runs import BOOK, MACHINE, make_book_run, make_run
+from tests.experiments.small_exercise import TrainHere
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ def here(tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     if "pictures" not in request.keywords:
         monkeypatch.setattr(pages, "draw", lambda group: {})
+        monkeypatch.setattr(pages, "draw_all", lambda verdict: pages.SIGNATURE.encode())
     return tmp_path
 
 
@@ -316,16 +319,18 @@ def test_a_run_that_was_killed_at_its_start_is_set_aside(here, calls, capsys, ca
     assert (run.with_name(run.name + "-without-checkpoint-1") / "config.json").read_text() == "{"
 
 
-def test_an_unknown_net_is_the_train_commands_own_error(here, capfd, monkeypatch):
+def test_an_unknown_net_is_the_train_commands_own_error(here, capsys, monkeypatch):
+    monkeypatch.setattr(jobs, "subprocess", SimpleNamespace(Popen=TrainHere))
     edition = EDITIONS["mlpconv-112"]
     monkeypatch.setitem(EDITIONS, "mlpconv-112", replace(
         edition, recipe=edition.recipe.but(model="no_such_net")))
     assert reproduce.main(["--edition", "mlpconv-112", "--seeds", "0", "--dataset", "sample"]) == 2
-    assert "unknown model 'no_such_net'; the models are:" in capfd.readouterr().err
+    assert "unknown model 'no_such_net'; the models are:" in capsys.readouterr().err
 
 
-def test_interrupted_and_called_again_for_real(here, pytestconfig):
-    """In processes; SIGTERM comes in the first step."""
+def test_interrupted_and_called_again_for_real(here, pytestconfig, capfd):
+    """The runs are processes, and so is the first call, to which SIGTERM comes in the first step.
+    """
     dataset = pytestconfig.dataset  # to read Fashion-MNIST is quicker than to draw the sample
     options = ["--dataset", dataset, "--limit", "4", "--epochs", "1", "--seeds", "3"]
     command = [sys.executable, "-m", "nin_gluon.reproduce", *options]
@@ -342,11 +347,10 @@ def test_interrupted_and_called_again_for_real(here, pytestconfig):
     assert not list(here.glob("results/*/*.jsonl"))
     run, = here.glob("runs/reproduce/*/*")
     assert [path.name for path in (run / "checkpoint").iterdir()] == ["epoch-0001-step-000001"]
-    second = subprocess.run(command, capture_output=True, text=True)
-    assert second.returncode == 0, second.stderr
+    assert reproduce.main(options) == 0
     where = "" if dataset == "fashion-mnist" else "-dataset-sample"
     record, = records_in(f"results/textbook{where}-limit-4").values()
     assert (record.seed, record.device, record.machine["mxnet"]) == (3, "cpu", "1.9.1")
     assert list(record.history) == read_history(run / "history.jsonl")
     assert record == record_of_run(run)
-    assert "1 seed: 3" in second.stdout
+    assert "1 seed: 3" in capfd.readouterr().out

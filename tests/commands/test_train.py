@@ -3,10 +3,10 @@
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import mxnet as mx
 import numpy as np
@@ -18,6 +18,7 @@ from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import callbacks, run_folder
 from nin_gluon.training.gluon_run import optimizer_options
 from nin_gluon.training.history import parse_log, read_history
+from tests.slim_nin import small_sample
 
 pytestmark = pytest.mark.usefixtures("slim")
 
@@ -32,21 +33,28 @@ def outcome(run):
     return log, list(nd.load(str(run / "model-0002.params")).values())
 
 
-WHOLE = {}  # options -> outcome of the run that nothing stopped; many tests compare with the same
+WHOLE = {}  # options -> folder of the run that nothing stopped; many tests need the same
 
 
-def outcome_of_whole_run(options, tmp_path):
+def whole_run(options, tmp_path):
     key = tuple(options)
     if key not in WHOLE:
         assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
-        WHOLE[key] = outcome(tmp_path / "whole")
+        WHOLE[key] = tmp_path / "whole"
     return WHOLE[key]
 
 
+@pytest.fixture
+def finished(few_images, no_pictures, tmp_path, capsys):
+    """The folder of a finished run of SMALL, for the test alone."""
+    run = shutil.copytree(whole_run(SMALL, tmp_path), tmp_path / "finished")
+    capsys.readouterr()
+    return run
+
+
 def assert_same_outcome(one, other):
-    """Compare two run folders, or outcomes."""
-    (log, parameters), (other_log, other_parameters) = (
-        run if isinstance(run, tuple) else outcome(run) for run in (one, other))
+    """Compare two run folders."""
+    (log, parameters), (other_log, other_parameters) = outcome(one), outcome(other)
     assert log == other_log
     assert len(parameters) == len(other_parameters) in (18, 24)
     for value, other_value in zip(parameters, other_parameters):
@@ -89,15 +97,14 @@ def test_a_run_prints_the_textbooks_lines_and_fills_its_folder(few_images, tmp_p
     assert [str(r) for r in read_history(run / "history.jsonl")] == lines[1:3]
 
 
-def test_the_exported_model_computes_what_was_trained(few_images, garments, tmp_path):
-    assert train.main([*SMALL, "--out", str(tmp_path)]) == 0
-    net = gluon.SymbolBlock.imports(str(tmp_path / "model-symbol.json"), ["data"],
-                                    str(tmp_path / "model-0002.params"))
+def test_the_exported_model_computes_what_was_trained(finished, garments):
+    net = gluon.SymbolBlock.imports(str(finished / "model-symbol.json"), ["data"],
+                                    str(finished / "model-0002.params"))
     from nin_gluon.data.loader import BatchLoader
     from nin_gluon.training.loop import evaluate_accuracy
 
     accuracy = evaluate_accuracy(BatchLoader(*garments("test", 32), 8, resize=67), net, mx.cpu())
-    assert accuracy == read_history(tmp_path / "history.jsonl")[-1].test_acc
+    assert accuracy == read_history(finished / "history.jsonl")[-1].test_acc
 
 
 def test_one_seed_gives_one_run_and_another_gives_another(few_images, no_pictures, tmp_path):
@@ -107,19 +114,21 @@ def test_one_seed_gives_one_run_and_another_gives_another(few_images, no_picture
     assert outcome(tmp_path / "a")[0] != outcome(tmp_path / "c")[0]
 
 
-@pytest.mark.parametrize("schedule", ["constant", "cosine"])
-@pytest.mark.parametrize("step, signum, method", [
-    (1, signal.SIGINT, "on_train_batch_end"),  # the first step
-    (4, signal.SIGTERM, "on_train_batch_end"),
-    (6, signal.SIGINT, "on_train_batch_end"),  # the last step of the first epoch
-    (2, signal.SIGTERM, "on_test_batch_end"),
-    (1, signal.SIGINT, "on_epoch_end"),
-    (9, signal.SIGINT, "on_train_batch_end"),
+@pytest.mark.parametrize("schedule, step, signum, method", [
+    ("cosine", 1, signal.SIGINT, "on_train_batch_end"),  # the first step
+    ("cosine", 4, signal.SIGTERM, "on_train_batch_end"),
+    ("cosine", 6, signal.SIGINT, "on_train_batch_end"),  # the last step of the first epoch
+    ("cosine", 2, signal.SIGTERM, "on_test_batch_end"),
+    ("cosine", 1, signal.SIGINT, "on_epoch_end"),
+    ("cosine", 9, signal.SIGINT, "on_train_batch_end"),
+    # Without a schedule, whose place in a checkpoint is empty.
+    ("constant", 4, signal.SIGTERM, "on_train_batch_end"),
+    ("constant", 1, signal.SIGINT, "on_epoch_end"),
 ])
 def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_path, stop_at,
                                                  capsys, schedule, step, signum, method):
     options = [*SMALL, "--schedule", schedule]
-    whole = outcome_of_whole_run(options, tmp_path)
+    whole = whole_run(options, tmp_path)
     capsys.readouterr()
     stop_at(step, signum, method)
     assert train.main([*options, "--out", str(tmp_path / "parts")]) == 128 + signum
@@ -132,7 +141,7 @@ def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_pa
 
 @pytest.mark.parametrize("step, method, more", [
     (4, "on_train_batch_end", ["--augment", "shift-mirror", "--preprocess", "zca",
-                               "--model", "cifar_nin", "--resize", "28"]),
+                               "--model", "cifar_nin", "--resize", "28", "--limit", "24"]),
     (2, "on_test_batch_end", ["--augment", "shift-mirror", "--schedule", "step"]),
     (1, "on_epoch_end", ["--augment", "mirror", "--preprocess", "standardize"]),
     (4, "on_train_batch_end", ["--optimizer", "adam", "--lr", "0.001", "--momentum", "0"]),
@@ -167,12 +176,10 @@ def test_another_optimizer_needs_a_rate(tmp_path, capsys):
 @pytest.mark.parametrize("name, value", [("init", "foo"), ("limit", "abc"), ("model", ["nin"]),
                                          ("optimizer", "foo"), ("resize", -3), ("epochs", True),
                                          ("lr", "fast"), ("limit", 2.5), ("momentum", 1)])
-def test_settings_that_cannot_be(few_images, no_pictures, tmp_path, capsys, name, value):
-    assert train.main([*SMALL, "--epochs", "1", "--out", str(tmp_path)]) == 0
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, name: value}))
-    capsys.readouterr()
-    assert train.main(["--resume", str(tmp_path)]) == 2
+def test_settings_that_cannot_be(finished, capsys, name, value):
+    config = json.loads((finished / "config.json").read_text())
+    (finished / "config.json").write_text(json.dumps({**config, name: value}))
+    assert train.main(["--resume", str(finished)]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"{name} is {value!r}" in error or "unknown model" in error
@@ -212,7 +219,7 @@ def test_adam_has_no_momentum(few_images, no_pictures, tmp_path, capsys):
 
 
 def test_stopped_after_every_few_steps(few_images, no_pictures, tmp_path, stop_at):
-    whole = outcome_of_whole_run(SMALL, tmp_path)
+    whole = whole_run(SMALL, tmp_path)
     stop_at(3)
     status, tries = train.main([*SMALL, "--out", str(tmp_path / "parts")]), 1
     while status and tries < 10:
@@ -224,7 +231,7 @@ def test_stopped_after_every_few_steps(few_images, no_pictures, tmp_path, stop_a
 
 def test_killed_without_warning_goes_on_from_the_last_checkpoint(few_images, no_pictures, tmp_path,
                                                                  monkeypatch):
-    whole = outcome_of_whole_run(SMALL, tmp_path)
+    whole = whole_run(SMALL, tmp_path)
 
     class Killed(BaseException):
         pass
@@ -261,12 +268,12 @@ def test_killed_between_the_last_checkpoint_and_the_model(few_images, no_picture
             train.main([*SMALL, "--out", str(tmp_path / "run")])
     assert not list((tmp_path / "run").glob("model-*"))
     assert train.main(["--resume", str(tmp_path / "run")]) == 0
-    assert_same_outcome(outcome_of_whole_run(SMALL, tmp_path), tmp_path / "run")
+    assert_same_outcome(whole_run(SMALL, tmp_path), tmp_path / "run")
 
 
 def test_a_finished_run_can_be_given_more_epochs(few_images, no_pictures, tmp_path, capsys):
     one = [*SMALL[:4], "--epochs", "1", *SMALL[6:]]
-    whole = outcome_of_whole_run(SMALL, tmp_path)
+    whole = whole_run(SMALL, tmp_path)
     assert train.main([*one, "--out", str(tmp_path / "parts")]) == 0
     assert train.main(["--resume", str(tmp_path / "parts"), "--epochs", "2"]) == 0
     assert_same_outcome(whole, tmp_path / "parts")
@@ -329,7 +336,7 @@ def test_a_run_on_several_devices_stops_and_goes_on(few_images, no_pictures, tmp
 
 
 def test_a_run_from_before_there_was_a_setting_goes_on(few_images, no_pictures, tmp_path, stop_at):
-    whole = outcome_of_whole_run(SMALL, tmp_path)
+    whole = whole_run(SMALL, tmp_path)
     stop_at(4)
     assert train.main([*SMALL, "--out", str(tmp_path / "parts")]) == 130
     path = tmp_path / "parts" / "config.json"
@@ -478,10 +485,8 @@ def test_a_folder_with_files_is_never_written_into(few_images, tmp_path, capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_resume_keeps_to_the_runs_settings(few_images, no_pictures, tmp_path, capsys):
-    run = tmp_path / "run"
-    assert train.main([*SMALL, "--out", str(run)]) == 0
-    capsys.readouterr()
+def test_resume_keeps_to_the_runs_settings(finished, capsys):
+    run = finished
     assert "(lr is 0.01); leave out --lr" in refused(["--resume", str(run), "--lr", "1"], capsys)
     assert "leave out --batch-size" in refused(["--resume", str(run), "--batch-size", "4"], capsys)
     assert "leave out --out" in refused(["--resume", str(run), "--out", "x"], capsys)
@@ -489,26 +494,23 @@ def test_resume_keeps_to_the_runs_settings(few_images, no_pictures, tmp_path, ca
     assert "config.json cannot be read" in refused(["--resume", str(run)], capsys)
 
 
-def test_one_process_at_a_time_in_a_run(few_images, no_pictures, tmp_path, capsys):
+def test_one_process_at_a_time_in_a_run(finished, capsys):
     import filelock
 
-    run = tmp_path / "run"
-    assert train.main([*SMALL, "--out", str(run)]) == 0
-    capsys.readouterr()
-    with filelock.FileLock(run / ".lock"):
-        error = refused(["--resume", str(run)], capsys)
+    with filelock.FileLock(finished / ".lock"):
+        error = refused(["--resume", str(finished)], capsys)
     assert "another process is training" in error
 
 
-def test_without_data_and_network_it_trains_on_the_sample_and_says_so(tmp_path):
+def test_without_data_and_network_it_trains_on_the_sample_and_says_so(tmp_path, monkeypatch,
+                                                                      capsys):
     """For real, in a process of its own; a closed port as proxy stands for no network."""
-    offline = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"),
-                            "http://127.0.0.1:9")
-    environment = {**os.environ, **offline, "MXNET_HOME": str(tmp_path / "mxnet")}
-    environment.pop("NIN_GLUON_DATA", None)
-    command = [sys.executable, "-m", "nin_gluon.train", "--limit", "8", "--epochs", "1",
-               "--resize", "67"]
-    run = subprocess.run([*command, "--out", "run"], cwd=tmp_path, env=environment, text=True,
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "mxnet"))
+    monkeypatch.delenv("NIN_GLUON_DATA", raising=False)
+    options = ["--limit", "8", "--epochs", "1", "--resize", "67", "--out", str(tmp_path / "run")]
+    run = subprocess.run([sys.executable, "-m", "tests.slim_nin", "train", *options], text=True,
                          capture_output=True)
     assert run.returncode == 0, run.stderr
     notices = [line for line in run.stderr.splitlines() if "sample" in line]
@@ -516,13 +518,11 @@ def test_without_data_and_network_it_trains_on_the_sample_and_says_so(tmp_path):
     assert "Fashion-MNIST is not at hand" in notices[0]
     assert json.loads((tmp_path / "run" / "config.json").read_text())["dataset"] == "sample"
 
+    # Where the user says that it is, nothing takes its place.
     empty = tmp_path / "empty"
     empty.mkdir()
-    run = subprocess.run([*command, "--data-dir", str(empty)], cwd=tmp_path, env=environment,
-                         text=True, capture_output=True)
-    assert run.returncode == 2
-    assert run.stderr.count("\n") == 1
-    assert "train-images-idx3-ubyte.gz" in run.stderr and "--data-dir" in run.stderr
+    error = refused(["--data-dir", str(empty), "--out", str(tmp_path / "other")], capsys)
+    assert "train-images-idx3-ubyte.gz" in error and "--data-dir" in error
     assert [path.name for path in empty.iterdir() if path.suffix != ".lock"] == []
 
 
@@ -531,7 +531,6 @@ def test_signals_reach_a_real_process(tmp_path):
                "sample", "--epochs", "9999", "--no-progress", "--out", str(tmp_path / "run")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "training on cpu(0)\n"
-    time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 143
@@ -539,17 +538,18 @@ def test_signals_reach_a_real_process(tmp_path):
     assert len(list((tmp_path / "run" / "checkpoint").iterdir())) == 1
 
 
-def test_the_sample_is_hard_enough_to_be_learnt(tmp_path, no_pictures):
+def test_the_sample_is_hard_enough_to_be_learnt(tmp_path, no_pictures, monkeypatch):
     """An untrained net guesses on it, and the quick recipe clearly learns from a quarter of it."""
+    small_sample(2500, 1000, setitem=monkeypatch.setitem)  # to draw all of it takes a second
     from nin_gluon import models
     from nin_gluon.data import load_data
     from nin_gluon.training.loop import evaluate_accuracy
 
     net = models.get_model("nin")
     net.initialize(models.initializer("xavier"))
-    _, test_iter = load_data("sample", 100, resize=67, limit=1000)
+    _, test_iter = load_data("sample", 100, resize=67)
     assert 0.05 < evaluate_accuracy(test_iter, net, mx.cpu()) < 0.2
-    options = ["--preset", "quick", "--dataset", "sample", "--limit", "2500", "--epochs", "1"]
+    options = ["--preset", "quick", "--dataset", "sample", "--epochs", "1"]
     assert train.main([*options, "--out", str(tmp_path / "run")]) == 0
     assert read_history(tmp_path / "run" / "history.jsonl")[0].test_acc > 0.4
 
@@ -582,7 +582,8 @@ def test_a_signal_that_comes_again_changes_nothing(few_images, no_pictures, tmp_
     assert train.main(["--resume", str(tmp_path / "run")]) == 0
 
 
-def test_a_reader_that_goes_away_stops_the_run_and_loses_nothing(tmp_path):
+def test_a_reader_that_goes_away_stops_the_run_and_loses_nothing(no_pictures, tmp_path, monkeypatch,
+                                                                 capsys):
     """As in `... | head -1`, for real."""
     command = [sys.executable, "-m", "tests.slim_nin", "train", "--dataset", "sample", "--resize",
                "67", "--limit", "16", "--epochs", "3", "--out", str(tmp_path / "run")]
@@ -592,10 +593,9 @@ def test_a_reader_that_goes_away_stops_the_run_and_loses_nothing(tmp_path):
     error = process.stderr.read()
     assert process.wait() == 128 + signal.SIGPIPE
     assert "go on with" in error and "Traceback" not in error
-    rest = subprocess.run([*command[:4], "--resume", str(tmp_path / "run")], capture_output=True,
-                          text=True)
-    assert rest.returncode == 0
-    assert [record.epoch for record in parse_log(rest.stdout)] == [1, 2, 3]
+    small_sample(setitem=monkeypatch.setitem)  # as there
+    assert train.main(["--resume", str(tmp_path / "run")]) == 0
+    assert [record.epoch for record in parse_log(capsys.readouterr().out)] == [1, 2, 3]
 
 
 def test_preprocessed_images_keep_their_size(few_images, tmp_path, capsys):
@@ -623,31 +623,26 @@ def test_a_batch_is_no_larger_than_the_data_set(few_images, no_pictures, tmp_pat
     assert train.main([*SMALL, *options]) == 0
 
 
-def test_fewer_epochs_than_were_run_are_refused(few_images, no_pictures, tmp_path, capsys, stop_at):
-    assert train.main([*SMALL, "--out", str(tmp_path / "done")]) == 0
+def test_fewer_epochs_than_were_run_are_refused(finished, tmp_path, capsys, stop_at):
     stop_at(8)  # in the second epoch
     assert train.main([*SMALL, "--out", str(tmp_path / "half")]) == 130
     capsys.readouterr()
-    for run in ("done", "half"):
+    for run in ("finished", "half"):
         error = refused(["--resume", str(tmp_path / run), "--epochs", "1"], capsys)
         assert "or more, or leave it out" in error
         assert json.loads((tmp_path / run / "config.json").read_text())["epochs"] == 2
 
 
-def test_a_preset_does_not_stand_in_the_way_of_resuming(few_images, no_pictures, tmp_path):
-    assert train.main([*SMALL, "--out", str(tmp_path / "run")]) == 0
-    assert train.main(["--preset", "quick", "--resume", str(tmp_path / "run")]) == 0
+def test_a_preset_does_not_stand_in_the_way_of_resuming(finished):
+    assert train.main(["--preset", "quick", "--resume", str(finished)]) == 0
 
 
 @pytest.mark.parametrize("name, text, sentence", [
     ("config.json", '"lr": "abc"', "lr is 'abc'"),
     ("progress.jsonl", '{"epochs": 0.', None),  # for the picture only
 ])
-def test_damaged_files_of_a_run(few_images, no_pictures, tmp_path, capsys, name, text, sentence):
-    run = tmp_path / "run"
-    assert train.main([*SMALL, "--out", str(run)]) == 0
-    capsys.readouterr()
-    path = run / name
+def test_damaged_files_of_a_run(finished, capsys, name, text, sentence):
+    run, path = finished, finished / name
     path.write_text(path.read_text().replace('"lr": 0.01', text) if sentence else text)
     if sentence:
         assert sentence in refused(["--resume", str(run)], capsys)
