@@ -7,6 +7,7 @@ What stopping and resuming, ``reproduce`` and ``confidence`` make of such runs i
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,8 @@ from nin_gluon.training.history import parse_log
 from nin_gluon.training.run_folder import read_config
 
 torch = pytest.importorskip("torch")
+
+from tests.torch_edition.small import LAST_LINES  # noqa: E402
 
 TINY = ["--engine", "torch", "--limit", "20", "--epochs", "1", "--batch-size", "10", "--ctx",
         "cpu", "--no-progress"]
@@ -50,14 +53,22 @@ def test_every_way_to_train(tmp_path, capsys, options):
     assert parse_log(capsys.readouterr().out) == [record]
 
 
+# The nets are slim, and the sample small.
 WITHOUT_MXNET = """\
-import importlib.machinery, sys
+import importlib.machinery, os, sys
 from importlib import import_module
 
 find = importlib.machinery.PathFinder.find_spec
 importlib.machinery.PathFinder.find_spec = staticmethod(
     lambda name, *rest: None if name.split(".")[0] == "mxnet" else find(name, *rest))
-for line in sys.argv[1].splitlines():
+folder, root, commands = sys.argv[1:]
+sys.path.insert(0, root)
+from tests import slim_nin
+
+slim_nin.slim("torch")
+slim_nin.small_sample()
+os.chdir(folder)
+for line in commands.splitlines():
     verb, *options = line.split()
     status = import_module("nin_gluon." + verb).main(options)
     assert status == (2 if line.endswith("gluon") else 0), (line, status)
@@ -65,14 +76,14 @@ assert "mxnet" not in sys.modules
 """
 
 
-def test_a_run_of_pytorch_needs_no_mxnet_for_anything(request, tmp_path):
+def test_pytorch_needs_no_mxnet_for_anything(tmp_path):
     """But for Gluon's own files, which the export refuses in one line."""
     image = pytest.importorskip("PIL.Image")
     image.new("L", (28, 28), 90).save(tmp_path / "a.png")
-    dataset = request.config.dataset
     commands = f"""\
-train {' '.join(TINY[2:])} --model cifar_nin --dataset {dataset} --out a
-train {' '.join(TINY[2:])} --model cifar_nin,head=fc --dataset {dataset} --out b
+train {' '.join(TINY[2:])} --model cifar_nin --dataset sample --out a
+train {' '.join(TINY)} --model cifar_nin,head=fc --dataset sample --out b
+torch_edition --dataset sample --resize 67 --limit 32 --epochs 1 --out c
 confidence a --limit 8 --no-progress
 evaluate a --limit 16
 compare a b
@@ -80,8 +91,12 @@ predict --run a a.png
 export a --to safetensors
 export a --to torch
 export a --to gluon"""
-    done = subprocess.run([sys.executable, "-c", WITHOUT_MXNET, commands], cwd=tmp_path,
-                          capture_output=True, text=True,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run([sys.executable, "-c", WITHOUT_MXNET, str(tmp_path),
+                           str(Path(__file__).parents[2]), commands], capture_output=True,
+                          text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
+    # The train command finds out by itself that it has to be PyTorch.
+    assert done.stderr.count("MXNet is not installed: training with PyTorch") == 1
+    assert (tmp_path / "a" / "predictions.png").exists()
+    assert LAST_LINES.search(done.stdout)  # of the PyTorch edition
     assert "nin_gluon.export: error: MXNet is not installed; in a checkout" in done.stderr

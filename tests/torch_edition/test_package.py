@@ -1,4 +1,7 @@
-"""The package without PyTorch, and without MXNet."""
+"""The package without PyTorch.
+
+Without MXNet the edition runs in ``tests/commands/test_readme_in_torch.py``, beside other commands.
+"""
 
 import importlib.util
 import subprocess
@@ -31,22 +34,3 @@ def test_help_imports_neither_framework():
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert "--mode" in run.stdout
-
-
-def test_it_runs_where_mxnet_is_not_installed(request, tmp_path):
-    """The extra `torch` alone must do."""
-    pytest.importorskip("torch")
-    from tests.torch_edition.small import LAST_LINES
-
-    code = ("import sys, importlib.abc\n"
-            "class NoMXNet(importlib.abc.MetaPathFinder):\n"
-            "    def find_spec(self, name, path=None, target=None):\n"
-            "        if name.partition('.')[0] == 'mxnet': raise ModuleNotFoundError(name)\n"
-            "sys.meta_path.insert(0, NoMXNet())\n"
-            "from nin_gluon.torch_edition import main\n"
-            "sys.exit(main(sys.argv[1:]))")
-    run = subprocess.run([sys.executable, "-c", code, "--dataset", request.config.dataset,
-                          "--resize", "67", "--limit", "32", "--epochs", "1",
-                          "--out", str(tmp_path / "run")], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    assert LAST_LINES.search(run.stdout)

@@ -84,19 +84,40 @@ def test_old_checkpoints_go_on_and_are_converted(tmp_path, optimizer, done, capl
         "net.safetensors", "optimizer.safetensors", "state.json"]
 
 
-@pytest.mark.parametrize("name", ["adam", "sgd"])
-def test_a_run_of_version_0_1_ends_as_it_did_there(tmp_path, name):
+# Ends both runs, without pictures.
+END = """
+import sys
+from tests import slim_nin
+slim_nin.no_pictures()
+from nin_gluon import train
+for run in sys.argv[1:]:
+    assert train.main(["--resume", run, "--ctx", "cpu", "--no-progress"]) == 0
+    print("end of", run)
+    print("end of", run, file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """{name: (run folder, its stdout, its stderr)} of the runs of version 0.1 that are at hand."""
+    folder = tmp_path_factory.mktemp("old")
     with tarfile.open(FIXTURES / "old-runs.tar.xz") as archive:
-        archive.extractall(tmp_path)
-    run = tmp_path / f"old-{name}"
-    expected = json.loads((FIXTURES / "old-runs.json").read_text())
-    done = subprocess.run(
-        [sys.executable, "-m", "nin_gluon.train", "--resume", str(run), "--ctx", "cpu",
-         "--no-progress"],
-        env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True, timeout=300)
+        archive.extractall(folder)
+    runs = {name: folder / f"old-{name}" for name in ("adam", "sgd")}
+    done = subprocess.run([sys.executable, "-c", END, *map(str, runs.values())],
+                          env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True,
+                          text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("has the format of version 0.1") == 1
-    lines = [line.split(", time")[0] for line in done.stdout.splitlines()[:3]]
+    said = zip(*(re.split(r"end of .*\n", text) for text in (done.stdout, done.stderr)))
+    return {name: (run, *texts) for (name, run), texts in zip(runs.items(), said)}
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_a_run_of_version_0_1_ends_as_it_did_there(ended, name):
+    run, out, error = ended[name]
+    expected = json.loads((FIXTURES / "old-runs.json").read_text())
+    assert error.count("has the format of version 0.1") == 1
+    lines = [line.split(", time")[0] for line in out.splitlines()[:3]]
     newest = checkpoint.latest(run)
     assert newest.name == "epoch-0003-step-000000"
     arrays = load_file(newest / "net.safetensors")
