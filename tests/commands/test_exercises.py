@@ -1,10 +1,12 @@
 """The exercises command: runs are made, kept and compared; what is wrong is said at once."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import mxnet as mx
 import pytest
@@ -12,12 +14,13 @@ import pytest
 from nin_gluon import exercises, plots, resources, runtime
 from nin_gluon.analysis import signal as signals_module
 from nin_gluon.analysis.signal import Signal
-from nin_gluon.experiments import measurements
+from nin_gluon.experiments import jobs, measurements
 from nin_gluon.experiments.jobs import Runner
 from nin_gluon.experiments.stores import ExerciseFile
+from nin_gluon.training import callbacks
 from nin_gluon.training.history import EpochRecord
 from tests.experiments.made_runs import make_run
-from tests.experiments.small_exercise import small_exercise
+from tests.experiments.small_exercise import TrainHere, small_exercise
 
 ROOT = Path(__file__).parents[2]
 
@@ -304,26 +307,29 @@ def test_resources_are_those_of_their_own_command(here, capsys):
     assert "too small" in refused(["resources", "--size", "9"], capsys)
 
 
-def test_interrupted_and_called_again_for_real(here, pytestconfig, monkeypatch, capfd):
-    """The runs are processes, and so is the first call, to which Ctrl-C comes in the first step."""
-    code = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-            "from nin_gluon import exercises\n"
-            "from tests.experiments.small_exercise import small_exercise\n"
-            f"exercises.EXERCISES['x'] = small_exercise({pytestconfig.dataset!r})\n"
-            "sys.exit(exercises.main(sys.argv[1:]))")
-    options = ["x", "--limit", "16", "--epochs", "1", "--seeds", "3", "--dtype", "float32"]
-    command = [sys.executable, "-c", code, *options]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lines = []
-    for line in first.stderr:
-        lines.append(line)
-        if line == "training on cpu(0)\n":
-            first.send_signal(signal.SIGINT)
-    assert (first.wait(), first.stdout.read()) == (130, ""), lines
-    assert lines[-1].startswith("go on with: ")
-    assert lines[-1].endswith("nin_gluon.exercises " + " ".join(options) + "\n")
-    assert not Path("results").exists()
+def test_interrupted_and_called_again(here, pytestconfig, monkeypatch, capfd):
+    """Ctrl-C comes in the first step of a run in this process; a process goes on with that run.
+
+    That signals reach runs in processes is in ``test_reproduce.py``, for the same `Runner`.
+    """
+    original = callbacks.StopOnSignal.on_train_batch_end
+
+    def interrupted(self, tally):
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(self, tally)
+
     monkeypatch.setitem(exercises.EXERCISES, "x", small_exercise(pytestconfig.dataset))
+    options = ["x", "--limit", "16", "--epochs", "1", "--seeds", "3", "--dtype", "float32"]
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "subprocess", SimpleNamespace(Popen=TrainHere))
+        patch.setattr(callbacks.StopOnSignal, "on_train_batch_end", interrupted)
+        assert exercises.main(options) == 130
+    out, error = capfd.readouterr()
+    assert out == "" and "training on cpu(0)\n" in error
+    last = error.splitlines()[-1]
+    assert last.startswith("go on with: ")
+    assert last.endswith("nin_gluon.exercises " + " ".join(options))
+    assert not Path("results").exists()
     assert exercises.main(options) == 0
     (record,), _ = ExerciseFile(here / "results/exercises/x-epochs-1-limit-16.json").read()
     assert (record.seed, record.steps, record.stall, record.test_images) == (3, 2, None, 16)
@@ -372,7 +378,7 @@ def test_what_pytorch_cannot_do_is_refused_before_the_first_run(here, capsys, op
     assert list(here.iterdir()) == []
 
 
-def test_an_exercise_for_real_in_pytorch(here, pytestconfig):
+def test_an_exercise_for_real_in_pytorch(here):
     """In a process where MXNet is not installed; the run is made in it, too."""
     pytest.importorskip("torch")
     code = ("import importlib.machinery, sys, types\n"
@@ -383,9 +389,10 @@ def test_an_exercise_for_real_in_pytorch(here, pytestconfig):
             "from nin_gluon import exercises\n"
             "from nin_gluon.experiments import jobs\n"
             "from tests.experiments.small_exercise import TrainHere, small_exercise\n"
+            "from tests.slim_nin import small_sample\n"
+            "small_sample()\n"
             "jobs.subprocess = types.SimpleNamespace(Popen=TrainHere)\n"
-            f"exercises.EXERCISES['x'] = small_exercise({pytestconfig.dataset!r}, odds=True,\n"
-            "                                          signals=('he',))\n"
+            "exercises.EXERCISES['x'] = small_exercise('sample', odds=True, signals=('he',))\n"
             "status = exercises.main(sys.argv[1:])\n"
             "assert 'mxnet' not in sys.modules\n"
             "sys.exit(status)")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mxnet import gluon, nd
 
-from nin_gluon import models, train
+from nin_gluon import models, plots, train
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import callbacks, run_folder
 from nin_gluon.training.gluon_run import optimizer_options
@@ -415,6 +415,7 @@ def test_pictures_of_colour_images(few_images, tmp_path, monkeypatch):
     images = np.random.randint(0, 256, (16, 32, 32, 3)).astype(np.uint8)
     monkeypatch.setattr(nin_gluon.data, "load_image_set",
                         lambda *args: (images, np.arange(16, dtype=np.uint8) % 10))
+    monkeypatch.setattr(plots, "draw_curves", lambda *args: plots.Figure(figsize=(1, 1)))
     drawn = []
     monkeypatch.setattr("nin_gluon.plots.predictions.draw_image",
                         lambda axes, image: drawn.append(image))
@@ -540,7 +541,7 @@ def test_signals_reach_a_real_process(tmp_path):
 
 def test_the_sample_is_hard_enough_to_be_learnt(tmp_path, no_pictures, monkeypatch):
     """An untrained net guesses on it, and the quick recipe clearly learns from a quarter of it."""
-    small_sample(2500, 1000, setitem=monkeypatch.setitem)  # to draw all of it takes a second
+    small_sample(2500, 500, setitem=monkeypatch.setitem)  # to draw all of it takes a second
     from nin_gluon import models
     from nin_gluon.data import load_data
     from nin_gluon.training.loop import evaluate_accuracy
