@@ -47,9 +47,15 @@ def test_without_a_driver_there_are_no_names(monkeypatch):
     (["mxnet_cu112", "MXNet-cu117"], ["mxnet-cu117", "mxnet_cu112"], True),
     (["mxnet-model-server", None], [], False),
 ])
-def test_builds_of_mxnet(monkeypatch, installed, wheels, gpu_build):
-    found = [type("Distribution", (), {"metadata": {"Name": name}}) for name in installed]
-    monkeypatch.setattr(cuda.importlib.metadata, "distributions", lambda: found)
+@pytest.mark.parametrize("kind, file", [("dist-info", "METADATA"), ("egg-info", "PKG-INFO")])
+def test_builds_of_mxnet(monkeypatch, tmp_path, installed, wheels, gpu_build, kind, file):
+    for number, name in enumerate(installed):
+        folder = tmp_path / f"{number}.{kind}"
+        folder.mkdir()
+        if name:
+            (folder / file).write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n\n"
+                                       "Name: mxnet-cu80 is named in the description only\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     assert cuda.mxnet_wheels() == wheels and cuda.is_gpu_build() == gpu_build
 
 
