@@ -1,4 +1,7 @@
-"""Questions that a process of its own answers, whatever becomes of it."""
+"""Questions that a process of its own answers, whatever becomes of it.
+
+What it says of the real MXNet and PyTorch: `tests.diagnosis.test_report.test_the_real_report`.
+"""
 
 import os
 
@@ -19,17 +22,6 @@ def fake(tmp_path, monkeypatch):
     return write
 
 
-def test_the_real_mxnet():
-    told = probes.ask("mxnet")
-    assert told["version"] == "1.9.1" and "OPENMP" in told["features"]
-    assert told["alias_needed"] in (True, False)
-
-
-def test_the_real_torch():
-    pytest.importorskip("torch")
-    assert probes.ask("torch")["version"].startswith("2.")
-
-
 @pytest.mark.parametrize("code, said", [
     ("raise OSError('libquux.so.0: cannot open shared object file\\nand more')",
      "libquux.so.0: cannot open shared object file"),
@@ -48,7 +40,7 @@ def test_a_broken_package_is_a_line(fake, code, said):
 
 def test_a_package_that_hangs_is_given_up(fake):
     fake("torch", "import time; time.sleep(60)")
-    assert probes.ask("torch", seconds=3) == {"problem": "no answer within 3 s"}
+    assert probes.ask("torch", seconds=1) == {"problem": "no answer within 1 s"}
 
 
 def test_what_a_package_prints_is_not_the_answer(fake):
