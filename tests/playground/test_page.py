@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """The running command and its address."""
+    """The command, which starts; `address` waits for it."""
     folder = tmp_path_factory.mktemp("demo")
     write_weights(folder / "nin.safetensors", made_weights())
     make_run(folder / "runs" / "drawn", model="cifar_nin", dataset="sample", resize=28, epochs=3)
@@ -40,10 +40,16 @@ def demo(tmp_path_factory):
                                cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     try:
-        yield process, process.stdout.readline().split()[0]
+        yield process
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def address(demo, browser):
+    """Where the page is. The browser starts while the command does."""
+    return demo.stdout.readline().split()[0]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +62,7 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def tab(demo, browser):
+def tab(address, browser):
     """Function of a context's options: an empty page, and what has gone wrong in it."""
     made = {}
 
@@ -65,7 +71,7 @@ def tab(demo, browser):
         if name not in made:
             page, errors = browser.new_context(**options, reduced_motion="reduce").new_page(), []
             page.on("pageerror", lambda error: errors.append(str(error)))
-            page.on("request", lambda sent: sent.url.startswith(("data:", demo[1]))
+            page.on("request", lambda sent: sent.url.startswith(("data:", address))
                     or errors.append(f"asks {sent.url}"))
             page.on("console", lambda message: "Content Security Policy" in message.text
                     and errors.append(message.text))
@@ -77,20 +83,20 @@ def tab(demo, browser):
 
 
 @pytest.fixture
-def page(demo, tab, request):
+def page(address, tab, request):
     """The page, loaded, with the first test image looked at; nothing may go wrong in it."""
     page, errors = tab(**getattr(request, "param", {"locale": "en-US"}))
-    page.goto(demo[1])
+    page.goto(address)
     page.wait_for_selector("#classes tr")
     yield page
     assert not errors
 
 
 @pytest.fixture(scope="module")
-def untouched(demo, tab):
+def untouched(address, tab):
     """The page as it loads, for tests that change nothing but what is shown."""
     page, errors = tab(locale="en-GB")
-    page.goto(demo[1])
+    page.goto(address)
     page.wait_for_selector("#classes tr")
     yield page
     assert not errors
@@ -303,8 +309,7 @@ def test_everything_has_a_name(untouched):
 
 def test_ctrl_c_ends_it_in_one_line(demo):
     """The last test: the page is gone after it."""
-    process, _ = demo
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
-    assert (process.returncode, out, err.splitlines()[-1]) == (0, "", "the demo has ended")
+    demo.send_signal(signal.SIGINT)
+    out, err = demo.communicate(timeout=10)
+    assert (demo.returncode, out, err.splitlines()[-1]) == (0, "", "the demo has ended")
     assert "Traceback" not in err
