@@ -1,5 +1,6 @@
 """The images that tests use: real Fashion-MNIST through NIN_GLUON_DATA, else the sample."""
 
+import gc
 import os
 from importlib.util import find_spec
 
@@ -14,6 +15,14 @@ DATASET = "fashion-mnist" if os.environ.get("NIN_GLUON_DATA") else "sample"
 
 def pytest_configure(config):
     config.dataset = DATASET
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector the libraries and tests, which stay to the end.
+
+    A full collection would take a tenth of a second, and Gluon's DataLoader asks for one each time.
+    """
+    gc.freeze()
 
 
 def pytest_report_header():
