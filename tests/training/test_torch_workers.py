@@ -129,6 +129,19 @@ def test_two_processes_train_as_one_though_one_was_killed(one_process, jobs, tmp
     assert (config["workers"], config["batch_size"]) == (2, 4)
 
 
+@pytest.mark.slow
+def test_the_command_line_as_documented(tmp_path):
+    """torchrun itself, each process with an interpreter of its own."""
+    job = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port",
+         "0", "--rdzv_backend", "c10d", "--rdzv_endpoint", "127.0.0.1:0", "--no-python",
+         sys.executable, "-m", "nin_gluon.train", *OPTIONS, "--batch-size", "4", "--out",
+         str(tmp_path / "run")], capture_output=True, text=True, timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert job.returncode == 0, job.stderr
+    assert len(parse_log(job.stdout)) == 2 and "pictures: " in job.stdout
+
+
 def test_a_worker_that_succeeded_does_not_take_the_interpreter_down():
     """gloo's threads, which still run, may abort it there; os.abort stands for them."""
     worker = ("import atexit, os, torch\n"
