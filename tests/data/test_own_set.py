@@ -75,6 +75,7 @@ def test_published_sets_and_what_is_not_there_yet_are_nobodys_own(name):
     assert own_data(name) is None
 
 
+@pytest.mark.usefixtures("slim", "no_pictures")
 def test_a_run_does_not_go_on_with_other_files(tmp_path, capsys):
     from nin_gluon import confidence, train
 
@@ -83,7 +84,7 @@ def test_a_run_does_not_go_on_with_other_files(tmp_path, capsys):
                                          "test_batch.bin": records(10)}))
 
     one, other, run = put_set("one"), put_set("other"), str(tmp_path / "run")
-    options = ["--dataset", "cifar10", "--data-dir", one, "--model", "cifar_nin", "--epochs", "1",
+    options = ["--dataset", "cifar10", "--data-dir", one, "--resize", "67", "--epochs", "1",
                "--batch-size", "8", "--no-progress", "--out", run]
     assert train.main(options) == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())

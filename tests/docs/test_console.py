@@ -1,9 +1,11 @@
 """The outputs that the pages show are what the commands print."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
+from nin_gluon import plots
 from tests.docs.console import console_blocks, console_pages, differs, in_chinese, run_page
 from tests.docs.pages import DOCS, pages
 
@@ -19,6 +21,15 @@ def has_gpu():
     return bool(mx.context.num_gpus())
 
 
+@pytest.fixture
+def blank_pictures(monkeypatch):
+    """Empty files for a run's pictures, which the pages list; drawing takes as long as training."""
+    for draw in ("draw_curves", "draw_predictions"):
+        monkeypatch.setattr(plots, draw, lambda *args: None)
+    monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).touch())
+
+
+@pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.skipif(has_gpu(), reason="the outputs in the pages are those of a CPU")
 @pytest.mark.parametrize("page", console_pages(), ids=lambda page: page.stem)
 def test_outputs_are_those_of_the_commands(page, monkeypatch):

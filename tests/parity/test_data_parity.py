@@ -16,7 +16,7 @@ import pytest
 
 import nin_gluon
 
-SIZES = {"train": 1000, "test": 300}
+SIZES = {"train": 500, "test": 150}
 PREFIX = {"train": "train", "test": "t10k"}
 
 
@@ -65,7 +65,7 @@ def assert_equal_batches(ours, theirs):
 
 @pytest.mark.parametrize("resize", [None, 96])
 def test_epochs_of_training_and_test_batches(iterators, resize):
-    theirs, ours = iterators(128, resize=resize)
+    theirs, ours = iterators(64, resize=resize)
     seen = []
     for train, test in (theirs, ours):
         np.random.seed(11)
@@ -77,15 +77,15 @@ def test_epochs_of_training_and_test_batches(iterators, resize):
 
     first, test, second, _ = seen[1][:4]
     side = resize or 28
-    assert [X.shape for X, _ in first] == [(128, 1, side, side)] * 7 + [(104, 1, side, side)]
-    assert test[-1][0].shape == (300 - 2 * 128, 1, side, side)
+    assert [X.shape for X, _ in first] == [(64, 1, side, side)] * 7 + [(52, 1, side, side)]
+    assert test[-1][0].shape == (150 - 2 * 64, 1, side, side)
     assert not np.array_equal(first[0][1], second[0][1])
     assert [len(iterator) for iterator in ours] == [len(iterator) for iterator in theirs] == [8, 3]
 
 
 def test_a_pass_that_was_left_in_its_middle(iterators):
     """Gluon's workers have fetched ahead by then; the next pass must not depend on that."""
-    theirs, ours = iterators(64)
+    theirs, ours = iterators(32)
     seen = []
     for train, _ in (theirs, ours):
         np.random.seed(12)
@@ -95,7 +95,7 @@ def test_a_pass_that_was_left_in_its_middle(iterators):
 
 
 def test_seeds_give_orders_of_their_own(iterators):
-    _, (train, _) = iterators(256)
+    _, (train, _) = iterators(128)
     orders = []
     for seed in (0, 1, 0):
         np.random.seed(seed)
