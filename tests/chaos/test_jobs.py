@@ -11,11 +11,12 @@ from tests.linux_processes import AVAILABLE
 
 @pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 def test_killed_processes_end_their_jobs_and_the_run_goes_on(tmp_path, monkeypatch):
-    """A server, and then, in the job that goes on, the scheduler.
+    """A server, and then, in the job that goes on, the scheduler. A run has two epochs.
 
     The server is killed after the first checkpoint, the scheduler at any moment. Tests of the
     workers kill one of those.
     """
+    monkeypatch.setattr(jobs, "SETTINGS", (*jobs.SETTINGS, "--epochs", "2"))
     expected, whole, epochs = jobs.undisturbed(tmp_path / "undisturbed")
     monkeypatch.setattr(jobs, "LAUNCHER", small_jobs.LAUNCH)  # waits less until it kills
     for attempt in range(10):
