@@ -133,17 +133,22 @@ def outcome(folder: Path) -> Outcome:
     return log, parameters.read_bytes()
 
 
-def kill(name: str, moment: float, folder: Path, saved: bool = False) -> Optional[Kill]:
+def kill(name: str, moment: float, folder: Path, saved: bool = False,
+         latest: Optional[str] = None) -> Optional[Kill]:
     """Start a job, which goes on with the run in a folder, and kill one process after `moment` s.
 
-    The seconds count from the start of the job; if `saved`, from its first checkpoint. Returns None
-    if the job was faster.
+    The seconds count from the start of the job; if `saved`, from its first checkpoint. They are cut
+    short once the checkpoint `latest` is there. Returns None if the job was faster.
     """
     before = checkpoints_in(folder)
     with Job(command_for(folder)) as job:
         while saved and job.popen.poll() is None and checkpoints_in(folder) == before:
             time.sleep(0.01)
-        time.sleep(moment)
+        deadline = time.monotonic() + moment
+        while time.monotonic() < deadline and job.popen.poll() is None:
+            if latest and max(checkpoints_in(folder), default="") >= latest:
+                break
+            time.sleep(0.01)
         pid = job.find(name)
         while pid is None and job.popen.poll() is None:  # it is still to be started
             time.sleep(0.01)

@@ -11,19 +11,21 @@ from tests.linux_processes import AVAILABLE
 
 @pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 def test_killed_processes_end_their_jobs_and_the_run_goes_on(tmp_path, monkeypatch):
-    """A server, and then, in the job that goes on, the scheduler. A run has two epochs.
+    """A server, and then, in the job that goes on, the scheduler. The run has two epochs.
 
-    The server is killed after the first checkpoint, the scheduler at any moment. Tests of the
-    workers kill one of those.
+    The server is killed after the first checkpoint, the scheduler at any moment, but early enough
+    that something is left to do, however fast the machine is just now. Tests of the workers kill
+    one of those.
     """
     monkeypatch.setattr(jobs, "SETTINGS", (*jobs.SETTINGS, "--epochs", "2"))
     expected, whole, epochs = jobs.undisturbed(tmp_path / "undisturbed")
     monkeypatch.setattr(jobs, "LAUNCHER", small_jobs.LAUNCH)  # waits less until it kills
     for attempt in range(10):
-        folder, moment = tmp_path / f"run-{attempt}", random.uniform(0, epochs)
-        server = jobs.kill("server 0", moment, folder, saved=True)
-        # The second job has as much less to do as the first has done.
-        scheduler = server and jobs.kill("scheduler", random.uniform(0, whole - moment), folder)
+        folder = tmp_path / f"run-{attempt}"
+        server = jobs.kill("server 0", random.uniform(0, epochs / 2), folder, saved=True,
+                           latest="epoch-0001-step-000007")
+        scheduler = server and jobs.kill("scheduler", random.uniform(0, whole), folder,
+                                         latest="epoch-0002-step-000004")
         if scheduler:
             break
     assert scheduler, "the jobs were always faster"
