@@ -10,6 +10,8 @@ import nin_gluon
 from nin_gluon.data.loader import BatchLoader
 from nin_gluon.training.history import parse_log
 
+pytestmark = pytest.mark.usefixtures("slim")
+
 
 def run(train_ch5, garments, hybridize, capsys):
     """Three epochs of the chapter's net on a small subset; the log that was printed."""
