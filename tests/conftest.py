@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 from importlib.util import find_spec
 
 import numpy as np
@@ -81,3 +82,5 @@ def same_random_numbers():
 
     mx.random.seed(7)
     np.random.seed(7)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(7)
