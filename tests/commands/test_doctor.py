@@ -3,12 +3,13 @@
 import json
 import os
 import re
+from importlib.util import find_spec
 
 import pytest
 
 from nin_gluon import diagnosis, doctor
 from tests.cuda_stub import build_broken_driver, build_cuda_stub, run_python
-from tests.diagnosis.test_report import DATA, GLUON, GPU, MISSING, NO_GPU, TORCH
+from tests.diagnosis.test_report import DATA, GLUON, GPU, MISSING, NO_GPU, TORCH, validate
 
 
 @pytest.fixture
@@ -83,22 +84,42 @@ def tree(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_nothing_is_written_and_no_name_is_told(tmp_path):
-    """In a home of unusual name, on a terminal that shows ASCII only."""
+# Prints one report in both forms: a report takes seconds.
+BOTH_FORMS = """
+import sys
+from nin_gluon import diagnosis, doctor
+report = diagnosis.environment_report()
+diagnosis.environment_report = lambda: report
+print(doctor.main([]), flush=True)
+sys.exit(doctor.main(["--json"]))
+"""
+
+
+def test_the_real_report(tmp_path):
+    """Nothing is written and no name is told: in a home of unusual name, on a terminal that shows
+    ASCII only. The JSON has the form that programs expect, and is true of MXNet and PyTorch."""
     home = tmp_path / "家 maison"
     for name in ("data", "study", "tmp"):
         (home / name).mkdir(parents=True)
     before = tree(tmp_path)
-    done = run_python("-m", "nin_gluon.doctor", cwd=home / "study", HOME=str(home), USER="maison",
+    done = run_python("-c", BOTH_FORMS, cwd=home / "study", HOME=str(home), USER="maison",
                       LOGNAME="maison", TMPDIR=str(home / "tmp"), NIN_GLUON_DATA=str(home / "data"),
                       MXNET_HOME=str(home / ".mxnet"), PYTHONDONTWRITEBYTECODE="1",
                       PYTHONIOENCODING="ascii", http_proxy="http://secret@localhost:1")
     assert done.returncode == 0, done.stderr
     assert tree(tmp_path) == before
-    assert done.stdout.startswith("The chapter runs here") and done.stderr == ""
-    assert "~/study/runs" in done.stdout and "Fashion-MNIST" in done.stdout
+    text, told = done.stdout.split("\n0\n")
+    assert text.startswith("The chapter runs here") and done.stderr == ""
+    assert "~/study/runs" in text and "Fashion-MNIST" in text
     for word in (str(tmp_path), "maison", "secret", os.uname().nodename):
         assert word not in done.stdout
+
+    report = validate(json.loads(told))
+    gluon, torch = (report["engines"][name] for name in ("gluon", "torch"))
+    assert report["usable"] is True and gluon["works"]
+    assert gluon["version"] == "1.9.1" and "OPENMP" in gluon["features"]
+    if find_spec("torch"):
+        assert torch["version"].startswith("2.")
 
 
 def test_a_machine_with_neither_mxnet_nor_pytorch(tmp_path):

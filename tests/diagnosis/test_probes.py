@@ -1,6 +1,6 @@
 """Questions that a process of its own answers, whatever becomes of it.
 
-What it says of the real MXNet and PyTorch: `tests.diagnosis.test_report.test_the_real_report`.
+What it says of the real MXNet and PyTorch: `tests.commands.test_doctor.test_the_real_report`.
 """
 
 import os

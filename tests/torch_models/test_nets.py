@@ -38,15 +38,11 @@ def twins(name, size, channels):
 
 
 @pytest.mark.parametrize("name, size, channels", NETS)
-def test_scores_are_gluons(name, size, channels):
-    _, twin, X, wanted = twins(name, size, channels)
+def test_scores_and_smallest_input_are_gluons(name, size, channels):
+    net, twin, X, wanted = twins(name, size, channels)
     scores = twin.eval()(torch.from_numpy(X)).detach().numpy()
     np.testing.assert_allclose(scores, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
-
-@pytest.mark.parametrize("name, size, channels", NETS)
-def test_the_smallest_input_is_gluons(name, size, channels):
-    net, twin, *_ = twins(name, size, channels)
     smallest = nets.smallest_input(twin)
     assert smallest_input(net) == (smallest, smallest)
     nets.check_size(twin, smallest)
