@@ -5,12 +5,13 @@ from anybody, so their text is escaped wherever it is printed.
 """
 
 import base64
+import functools
 import html
 import os
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 from urllib.parse import quote
 
 from nin_gluon.atomic_files import write_ours
@@ -28,6 +29,9 @@ from nin_gluon.experiments.verdict import Values, Verdict, verdict_of
 from nin_gluon.experiments.verdict_chinese import ChineseVerdict
 from nin_gluon.experiments.wording import counted, seed_words
 from nin_gluon.settings import Settings
+
+if TYPE_CHECKING:
+    import jinja2
 
 __all__ = ["code_span", "draw", "format_group", "html_text", "markdown_text", "write_pages"]
 
@@ -166,6 +170,11 @@ def chinese_page(markdown: Path) -> Path:
 
 def render(template: str, facts: Dict[str, Any]) -> str:
     """A page. In HTML every value is escaped; Markdown has filters for its different places."""
+    return compiled(template).render(facts)
+
+
+@functools.lru_cache(maxsize=None)  # the pages are written again after every seed
+def compiled(template: str) -> "jinja2.Template":
     import jinja2
 
     environment = jinja2.Environment(
@@ -175,7 +184,7 @@ def render(template: str, facts: Dict[str, Any]) -> str:
     environment.filters.update(
         text=markdown_text, code=code_span, link=link_target, comment=comment,
         base64=lambda data: base64.b64encode(data).decode("ascii"))
-    return environment.get_template(template).render(facts)
+    return environment.get_template(template)
 
 
 def draw(group: Group) -> Dict[str, bytes]:

@@ -84,7 +84,7 @@ def test_pytorch_needs_no_mxnet_for_anything(tmp_path):
 train {' '.join(TINY[2:])} --model cifar_nin --dataset sample --out a
 train {' '.join(TINY)} --model cifar_nin,head=fc --dataset sample --out b
 torch_edition --dataset sample --resize 67 --limit 32 --epochs 1 --out c
-confidence a --limit 8 --no-progress
+confidence a --first 1 --limit 8 --no-progress
 evaluate a --limit 16
 compare a b
 predict --run a a.png

@@ -39,8 +39,9 @@ WHOLE = {}  # options -> folder of the run that nothing stopped; many tests need
 def whole_run(options, tmp_path):
     key = tuple(options)
     if key not in WHOLE:
-        assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
-        WHOLE[key] = tmp_path / "whole"
+        run = tmp_path / f"whole-{len(WHOLE)}"
+        assert train.main([*options, "--out", str(run)]) == 0
+        WHOLE[key] = run
     return WHOLE[key]
 
 
@@ -149,15 +150,14 @@ def test_stopped_and_resumed_is_as_never_stopped(few_images, no_pictures, tmp_pa
 ])
 def test_stopped_and_resumed_with(few_images, no_pictures, tmp_path, stop_at, step, method, more):
     options = [*SMALL, *more]
-    assert train.main([*options, "--out", str(tmp_path / "whole")]) == 0
+    whole = whole_run(options, tmp_path)
     stop_at(step, method=method)
     assert train.main([*options, "--out", str(tmp_path / "parts")]) == 130
     assert train.main(["--resume", str(tmp_path / "parts")]) == 0
-    assert_same_outcome(tmp_path / "whole", tmp_path / "parts")
+    assert_same_outcome(whole, tmp_path / "parts")
     without = {"shift-mirror": "none", "mirror": "none", "adam": "sgd"}
     options = [without.get(option, option) for option in options]
-    assert train.main([*options, "--out", str(tmp_path / "plain")]) == 0
-    assert outcome(tmp_path / "whole")[0] != outcome(tmp_path / "plain")[0]  # it does something
+    assert outcome(whole)[0] != outcome(whole_run(options, tmp_path))[0]  # it does something
 
 
 def test_the_net_must_have_the_classes_of_the_data(few_images, tmp_path, capsys):

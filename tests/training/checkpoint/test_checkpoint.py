@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 
 import mxnet as mx
 import numpy as np
@@ -20,16 +21,24 @@ from nin_gluon.training.loop import Tally
 from tests.training.small_nets import OPTIMIZERS, engine, net_and_trainer, save, train_steps, values
 
 
-@pytest.fixture
-def saved(tmp_path):
+@pytest.fixture(scope="module")
+def saved_once(tmp_path_factory):
     """A run folder with a checkpoint after three steps, and the parameters after seven."""
+    folder = tmp_path_factory.mktemp("saved")
     mx.random.seed(1)
     net, trainer = net_and_trainer()
     train_steps(net, trainer, 0, 3)
     history = [EpochRecord(1, 0.1, 0.2, 0.3, 0.4)]
     tally = Tally(2, step=3, loss_sum=1 / 3, correct=5, images=6, seconds=7.5)
-    checkpoint.save(tmp_path, engine(net, trainer), tally, history, np.random.get_state())
-    return tmp_path, history, tally, np.random.rand(4), train_steps(net, trainer, 3, 7)
+    checkpoint.save(folder, engine(net, trainer), tally, history, np.random.get_state())
+    return folder, history, tally, np.random.rand(4), train_steps(net, trainer, 3, 7)
+
+
+@pytest.fixture
+def saved(saved_once, tmp_path):
+    """A copy for the test alone."""
+    folder, *rest = saved_once
+    return (shutil.copytree(folder, tmp_path, dirs_exist_ok=True), *rest)
 
 
 def test_going_on_is_as_never_having_stopped(saved):

@@ -29,6 +29,7 @@ from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.inert_pickle import TRAINER, read_pickle
 from nin_gluon.training.loop import Tally
 from tests.fuzz.cases import survives
+from tests.slim_nin import small_sample
 from tests.training.small_nets import OPTIMIZERS, engine, net_and_trainer, train_steps, values
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -48,11 +49,17 @@ def save_old(run, net, trainer):
     return path
 
 
-@pytest.fixture
-def old(tmp_path):
+@pytest.fixture(scope="module")
+def old_once(tmp_path_factory):
     net, trainer = net_and_trainer()
     train_steps(net, trainer, 0, 3)
-    return save_old(tmp_path, net, trainer)
+    return save_old(tmp_path_factory.mktemp("old"), net, trainer)
+
+
+@pytest.fixture
+def old(old_once, tmp_path):
+    """An old checkpoint for the test alone."""
+    return shutil.copytree(old_once, tmp_path / "checkpoint" / old_once.name)
 
 
 # ------------------------------------------------------------------ they resume
@@ -240,6 +247,7 @@ def test_the_programs_would_run_in_pickle(tmp_path, monkeypatch):
 def test_the_commands_run_nothing_and_end_with_2(tmp_path, monkeypatch, capsys, file):
     from nin_gluon import confidence, train
 
+    small_sample(setitem=monkeypatch.setitem)
     with tarfile.open(FIXTURES / "old-runs.tar.xz") as archive:
         archive.extractall(tmp_path)
     run = tmp_path / "old-sgd"
