@@ -328,8 +328,10 @@ def test_an_unknown_net_is_the_train_commands_own_error(here, capsys, monkeypatc
     assert "unknown model 'no_such_net'; the models are:" in capsys.readouterr().err
 
 
-def test_interrupted_and_called_again_for_real(here, pytestconfig, capfd):
-    """The runs are processes, and so is the first call, to which SIGTERM comes in the first step.
+def test_interrupted_and_called_again(here, no_pictures, pytestconfig, monkeypatch, capsys):
+    """First for real, in processes, to which SIGTERM comes in the first step; then in this one.
+
+    That a process goes on with a run is in ``test_exercises.py``, for the same `Runner`.
     """
     dataset = pytestconfig.dataset  # to read Fashion-MNIST is quicker than to draw the sample
     options = ["--dataset", dataset, "--limit", "4", "--epochs", "1", "--seeds", "3"]
@@ -347,10 +349,11 @@ def test_interrupted_and_called_again_for_real(here, pytestconfig, capfd):
     assert not list(here.glob("results/*/*.jsonl"))
     run, = here.glob("runs/reproduce/*/*")
     assert [path.name for path in (run / "checkpoint").iterdir()] == ["epoch-0001-step-000001"]
+    monkeypatch.setattr(jobs, "subprocess", SimpleNamespace(Popen=TrainHere))
     assert reproduce.main(options) == 0
     where = "" if dataset == "fashion-mnist" else "-dataset-sample"
     record, = records_in(f"results/textbook{where}-limit-4").values()
     assert (record.seed, record.device, record.machine["mxnet"]) == (3, "cpu", "1.9.1")
     assert list(record.history) == read_history(run / "history.jsonl")
     assert record == record_of_run(run)
-    assert "1 seed: 3" in capfd.readouterr().out
+    assert "1 seed: 3" in capsys.readouterr().out
