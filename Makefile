@@ -29,7 +29,7 @@ train: $(VENV)/.installed-$(EXTRA)
 test: $(VENV)/.installed-cpu,test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 chaos: $(VENV)/.installed-cpu,test
 	$(BIN)/python -m tests.chaos.runs $(ARGS)
