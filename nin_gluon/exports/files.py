@@ -94,7 +94,9 @@ def write_gluon(trained: Trained, path: Path) -> None:
     infer_shapes(net, (channels_of(trained), edge, edge))
     set_parameters(net, list(trained.parameters.values()), mx.cpu())
     net.hybridize()
-    net(mx.nd.zeros((1, channels_of(trained), edge, edge)))
+    # Waiting, because MXNet changes the layout of the weights in place during this very call, and
+    # reading them meanwhile can fail.
+    net(mx.nd.zeros((1, channels_of(trained), edge, edge))).wait_to_read()
     with replacing(parameters) as temporary, replacing(symbol) as other:
         base = temporary.with_name(path.name)
         write_export(net, base, 0)

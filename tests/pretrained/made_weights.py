@@ -15,7 +15,9 @@ def made_weights(name="nin", size=67, dataset="fashion-mnist", storage="float32"
     """The file's content for a net with He's initialization."""
     net = models.get_model(name)
     net.initialize(models.initializer("he", net))
-    net(mx.nd.zeros((1, 1, size, size)))
+    # Waiting, because MXNet changes the layout of the weights in place during this very call, and
+    # reading them meanwhile fails.
+    net(mx.nd.zeros((1, 1, size, size))).wait_to_read()
     parameters = {key: p.data().asnumpy() for key, p in named_parameters(net).items()}
     settings = TEXTBOOK.but(model=name, dataset=dataset, resize=size, batch_size=16,
                             preprocess="standardize")
