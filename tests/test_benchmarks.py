@@ -23,8 +23,9 @@ REAL = pytest.mark.skipif("NIN_GLUON_DATA" not in os.environ,
 
 @pytest.fixture
 def damaged(tmp_path):
-    """A folder with a file that is none of Fashion-MNIST's."""
-    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"garbage")
+    """A folder with files that are none of Fashion-MNIST's; none is missing, so none is sought."""
+    for name in ("images-idx3", "labels-idx1"):
+        (tmp_path / f"train-{name}-ubyte.gz").write_bytes(b"garbage")
     return str(tmp_path)
 
 
