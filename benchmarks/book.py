@@ -38,7 +38,8 @@ def build_parser():
         help=f"only these of {', '.join(NETS)}")
     add("--images", type=int, default=512, metavar="N",
         help="training images; as many are evaluated (default: %(default)s)")
-    add("--epochs", type=int, default=2, metavar="N", help="(default: %(default)s)")
+    add("--epochs", type=int, default=2, metavar="N",
+        help="epochs of each run (default: %(default)s)")
     add("--ways", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY",
         help="only these of d2lzh and --fast, which is written --ways=--fast")
     add("--rounds", type=int, default=3, metavar="N", help="turns (default: %(default)s)")

@@ -38,7 +38,7 @@ class TorchWorkers:
         self.launch = (f"torchrun --nproc_per_node {here} --no-python " if self.distributed else "")
 
     def wait_at_exit(self, wait: bool) -> None:
-        """Leave the job, at its good end; nothing may remain to be done but to print."""
+        """Leave the job, at its good end; nothing may remain to be done."""
         if self.distributed and wait:
             distributed.barrier()
             distributed.destroy_process_group()
