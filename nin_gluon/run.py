@@ -80,6 +80,9 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 def run_notebook(path: Path, args: argparse.Namespace, options: Options) -> int:
     """Run a notebook and say where its copy is."""
+    # With this package, jsonschema, which nbformat imports, compiles a grammar of web addresses.
+    # That takes a second, and the format of notebooks has no such addresses.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from nin_gluon.programs import notebooks
 
     copy = Path(args.output) if args.output else notebooks.copy_of(path)
