@@ -7,10 +7,10 @@ import re
 import mxnet as mx
 import numpy as np
 import pytest
-from cuda_stub import output
 
 from nin_gluon import InputError
 from nin_gluon.runtime import cpu_flags, enable_amx, mixed_precision, use_dtype
+from tests.cuda_stub import output
 
 bfloat16_cpu = pytest.mark.skipif(not cpu_flags() & {"avx512_bf16", "amx_bf16"},
                                   reason="this CPU has no bfloat16 arithmetic")
@@ -103,43 +103,50 @@ def test_bfloat16_scores_are_close_to_float32_scores(tmp_path):
         assert any("amx_bf16" in line for line in kernels)
 
 
-# Trains the chapter's net for two epochs of 10 steps; prints the loss of each step.
-STEPS = """
-import json, sys
+def train_steps():
+    """The losses of two epochs of 10 steps of the chapter's net."""
+    from mxnet import autograd
+
+    from nin_gluon import models
+    from nin_gluon.data import load_data
+
+    mx.random.seed(5)
+    np.random.seed(5)
+    net = models.get_model("nin")
+    net.initialize(models.initializer("identity"))
+    net.hybridize(static_alloc=True, static_shape=True)
+    net(mx.nd.zeros((1, 1, 67, 67)))
+    forward = models.optimize_for_training(net)
+    train_iter, _ = load_data("sample", 32, 67, limit=320)
+    trainer = mx.gluon.Trainer(list(net.collect_params().values()), "sgd",
+                               {"learning_rate": 0.02, "momentum": 0.9})
+    loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
+    losses = []
+    for _ in range(2):
+        for X, y in train_iter:
+            with autograd.record():
+                l = loss(forward(X), y)
+            l.backward()
+            trainer.step(32)
+            losses.append(l.mean().asscalar().item())
+    return losses
+
+
+# The same in bfloat16, in a process of its own: nothing leads back from there.
+STEPS_IN_BFLOAT16 = """
+import json
 from nin_gluon import runtime
 import mxnet as mx
-import numpy as np
-from mxnet import autograd
-runtime.use_dtype(sys.argv[1], [mx.cpu()])
-from nin_gluon import models
-from nin_gluon.data import load_data
-mx.random.seed(5)
-np.random.seed(5)
-net = models.get_model("nin")
-net.initialize(models.initializer("identity"))
-net.hybridize(static_alloc=True, static_shape=True)
-net(mx.nd.zeros((1, 1, 67, 67)))
-forward = models.optimize_for_training(net)
-train_iter, _ = load_data("sample", 32, 67, limit=320)
-trainer = mx.gluon.Trainer(list(net.collect_params().values()), "sgd",
-                           {"learning_rate": 0.02, "momentum": 0.9})
-loss = mx.gluon.loss.SoftmaxCrossEntropyLoss()
-losses = []
-for epoch in range(2):
-    for X, y in train_iter:
-        with autograd.record():
-            l = loss(forward(X), y)
-        l.backward()
-        trainer.step(32)
-        losses.append(l.mean().asscalar().item())
-print(json.dumps(losses))
+runtime.use_dtype("bfloat16", [mx.cpu()])
+from tests.runtime.test_mixed_precision import train_steps
+print(json.dumps(train_steps()))
 """
 
 
 @bfloat16_cpu
 def test_bfloat16_starts_as_float32_does_and_learns_alike():
-    single, half = (np.array(json.loads(output("-c", STEPS, dtype, **ONE_THREAD)))
-                    for dtype in ("float32", "bfloat16"))
+    single = np.array(train_steps())
+    half = np.array(json.loads(output("-c", STEPS_IN_BFLOAT16, **ONE_THREAD)))
     assert len(single) == len(half) == 20
     assert 0 < np.abs(half / single - 1)[:5].max() < 0.01
     assert np.abs(half - single).mean() < 0.15
