@@ -43,7 +43,8 @@ class InitialState:
     positive_before: float
 
 
-def measure_start(settings: Settings, data_dir: Optional[str] = None) -> InitialState:
+def measure_start(settings: Settings, data_dir: Optional[str] = None,
+                  init_file: Optional[str] = None) -> InitialState:
     """Measure the net that a run with these settings starts from, on the CPU in float32.
 
     Parameters
@@ -52,11 +53,19 @@ def measure_start(settings: Settings, data_dir: Optional[str] = None) -> Initial
         With data set and image size settled.
     data_dir : str, optional
         Folder with the data set's files.
+    init_file : str, optional
+        The file that ``settings.init_from`` is the digest of.
+
+    Raises
+    ------
+    InputError
+        The images or that file cannot be read.
     """
     images = min(IMAGES, settings.limit or IMAGES)
     given = settings.but(limit=images, batch_size=min(images, settings.batch_size),
                          dtype=TEXTBOOK.dtype, validation=None)
-    config = RunConfig("", given, Environment(ctx="cpu", data_dir=data_dir))
+    config = RunConfig("", given, Environment(ctx="cpu", data_dir=data_dir,
+                                             init_file=init_file))
     look = look_in_torch if settings.engine == "torch" else look_in_gluon
     before, positive, scores = look(config)
     values = np.concatenate(scores).astype(np.float64)
@@ -76,6 +85,7 @@ def look_in_gluon(config: RunConfig) -> Look:
     from nin_gluon.training.workers import join
 
     run = prepare(config, [mx.cpu()], join("device"))
+    run.start()  # with the parameters of a file, if the settings ask for them
     engine: Any = run.engine
     net, positive, before, scores = engine.net, [], [], []
     last = [layer for layer in leaves(net) if isinstance(layer, mx.gluon.nn.Conv2D)][-1]
@@ -99,6 +109,7 @@ def look_in_torch(config: RunConfig) -> Look:
     from nin_gluon.training.torch_workers import TorchWorkers
 
     run = prepare(config, torch.device("cpu"), TorchWorkers())
+    run.start()
     engine: Any = run.engine
     positive, before, scores = [], [], []
     last = [layer for layer in engine.net.modules() if isinstance(layer, torch.nn.Conv2d)][-1]

@@ -7,6 +7,7 @@ from nin_gluon.analysis.dead_channels import which_classes_live
 from nin_gluon.analysis.initial_state import IMAGES, measure_start
 from nin_gluon.data.loader import BatchLoader
 from nin_gluon.settings import TEXTBOOK
+from nin_gluon.training.initial_parameters import digest_of
 
 pytestmark = pytest.mark.usefixtures("slim")
 
@@ -28,9 +29,18 @@ def test_the_start_is_the_net_that_the_seed_makes(garments, pytestconfig):
     assert measure_start(settings.but(seed=4)) != start
 
 
-def test_a_limit_below_the_number_of_images(pytestconfig):
+def test_a_file_takes_the_place_of_what_the_seed_draws(tmp_path, pytestconfig):
+    """And a limit may be below the number of images that are looked at."""
     settings = TEXTBOOK.but(dataset=pytestconfig.dataset, resize=67, limit=20)
-    assert measure_start(settings).living
+    path = tmp_path / "x.params"
+    mx.random.seed(4)
+    net = nin_gluon.nin()
+    net.initialize(mx.init.Xavier())
+    net(mx.nd.zeros((1, 1, 67, 67)))
+    net.save_parameters(str(path))
+    start = measure_start(settings.but(init_from=digest_of(path)), init_file=str(path))
+    assert start == measure_start(settings.but(seed=4))
+    assert start.living and start != measure_start(settings)
 
 
 def test_the_start_of_a_run_of_pytorch(pytestconfig):
