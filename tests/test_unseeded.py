@@ -83,7 +83,7 @@ def test_a_run_is_begun_or_goes_on_and_is_made_once(tmp_path, monkeypatch, capsy
             make_book_run(Path(command[command.index("--out") + 1]), 1)
         return SimpleNamespace(returncode=status.pop(0) if status else 0)
 
-    monkeypatch.setattr(unseeded, "EDITIONS", {"mxnet": 5})
+    monkeypatch.setattr(unseeded, "EDITIONS", {"mxnet": (5, "first edition")})
     monkeypatch.setattr(unseeded, "subprocess", SimpleNamespace(run=train))
     monkeypatch.setattr(unseeded, "write_start", lambda edition, path: path.touch())
     monkeypatch.setattr(unseeded, "measure_start", lambda *args: started.append(args))
@@ -97,7 +97,7 @@ def test_a_run_is_begun_or_goes_on_and_is_made_once(tmp_path, monkeypatch, capsy
     assert weights == called[0][called[0].index("--init-from") + 1]
     capsys.readouterr()
     assert unseeded.main(options) == 0 and len(called) == 2
-    assert "| ours, from the start of mxnet | 1 | " in capsys.readouterr().out
+    assert "| first edition, our runs from their weights | 1 | " in capsys.readouterr().out
 
 
 def test_the_rows(tmp_path):
@@ -110,8 +110,9 @@ def test_the_rows(tmp_path):
                                            [(loss, 0.2, 0.3)] * 5))
     rows = unseeded.table(tmp_path).splitlines()[2:]
     assert [row.split(" | ")[:2] for row in rows] == [
-        ["| published, mxnet", "23"], ["| published, mxnet-np", "23"],
-        ["| ours, from the start of mxnet-np", "3"], ["| ours, weights by seed", "1"]]
+        ["| first edition, published", "23"], ["| later editions, published", "23"],
+        ["| later editions, our runs from their weights", "3"],
+        ["| our seeds, with weights of their own", "1"]]
     assert "| 2.142 to 2.272, median 2.247 |" in rows[0]
     assert rows[2].endswith(
         "| 2.100 to 2.300, median 2.250 | 0.200 to 0.200, median 0.200 | not counted |")
