@@ -116,3 +116,12 @@ def test_the_rows(tmp_path):
     assert "| 2.142 to 2.272, median 2.247 |" in rows[0]
     assert rows[2].endswith(
         "| 2.100 to 2.300, median 2.250 | 0.200 to 0.200, median 0.200 | not counted |")
+
+
+def test_the_pages_have_the_table():
+    folder, table = ROOT / "docs" / "explanation", unseeded.table(ROOT / "results")
+    assert table in (folder / "lottery.md").read_text("utf-8")
+    chinese = (folder / "lottery.zh.md").read_text("utf-8")
+    for row in table.splitlines()[2:]:
+        cells = row.replace(" to ", " 到 ").replace(", median ", "，中位数 ").split(" | ")[1:4]
+        assert " | ".join(cells) in chinese, row
