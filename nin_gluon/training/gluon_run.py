@@ -49,6 +49,8 @@ def prepare(config: RunConfig, contexts: "List[mx.Context]", workers: Workers) -
     trainer = gluon.Trainer(list(net.collect_params().values()), settings.optimizer,
                             optimizer_options(settings, settings.epochs * len(train_iter)),
                             kvstore=workers.kvstore, update_on_kvstore=False)
+    if workers.distributed:
+        share_parameters(trainer)
     if settings.dtype == "float16":
         amp.init_trainer(trainer)  # scales the loss, or small gradients would become 0
     forward_of = models.optimize_for_training if settings.dtype == "bfloat16" else None
@@ -67,6 +69,19 @@ def initialize(net: gluon.HybridBlock, settings: Settings, channels: int,
         for ctx in contexts:
             scores = net(mx.nd.zeros((1, channels, settings.resize, settings.resize), ctx=ctx))
     check_classes(settings, scores.shape[1])
+
+
+def share_parameters(trainer: gluon.Trainer) -> None:
+    """Give all workers the parameters of one of them, and wait until they have arrived.
+
+    The trainer would do so in its first step, and not wait. The first sum of gradients, which goes
+    under the same keys, could then overtake a parameter, and a worker would take it for that.
+    """
+    trainer._init_kvstore()
+    trainer._init_params()
+    for parameter in trainer._params:
+        for array in parameter.list_data():
+            array.wait_to_read()
 
 
 def optimizer_options(settings: Settings, steps: int) -> Dict[str, Any]:

@@ -8,13 +8,16 @@ import subprocess
 import sys
 import time
 
+import mxnet as mx
 import numpy as np
 import pytest
 from mxnet import nd
 
 from nin_gluon import InputError, models, train
-from nin_gluon.training import workers
+from nin_gluon.settings import TEXTBOOK
+from nin_gluon.training import gluon_run, workers
 from nin_gluon.training.history import parse_log, read_history
+from nin_gluon.training.run_folder import RunConfig
 from tests import slim_nin, small_jobs
 from tests.linux_processes import AVAILABLE
 
@@ -172,6 +175,39 @@ def test_ctrl_c_saves_and_divergence_ends_the_job(tmp_path, monkeypatch):
     assert "lower --lr" in job.stderr and "worker 0 ended with status 1" in job.stderr
     assert "goes on from its last checkpoint" not in job.stderr  # it would diverge again
     assert (tmp_path / "b" / "model-0000.params").exists()
+
+
+class Store(mx.kvstore.KVStoreBase):
+    """The store of a job of one, which notes what it is asked for."""
+
+    type, rank, num_workers = "dist_sync", 0, 1
+
+    def __init__(self):
+        self.calls = []
+
+    def is_capable(self, capability):
+        return False
+
+    def init(self, key, value):
+        pass
+
+    push = pull = init
+
+    def broadcast(self, key, value, out, priority=0):
+        self.calls.append(("parameter", key))
+
+    def pushpull(self, key, value, out=None, priority=0):
+        self.calls.append(("gradient", key))
+
+
+@pytest.mark.usefixtures("slim")
+def test_parameters_are_shared_before_the_first_step():
+    """MXNet's trainer alone shares them in that step, where gradients can overtake them."""
+    settings, store = TEXTBOOK.but(dataset="sample", resize=67, limit=8, batch_size=8), Store()
+    run = gluon_run.prepare(RunConfig("", settings), [mx.cpu()], workers.Workers(store))
+    assert store.calls == [("parameter", key) for key in range(24)]
+    run.engine.train_step(*next(iter(run.train_iter)))
+    assert store.calls[24:] == [("gradient", key) for key in range(24)]
 
 
 @pytest.fixture
