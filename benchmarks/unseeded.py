@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nin_gluon.analysis.initial_state import measure_start
+from nin_gluon.atomic_files import replacing
 from nin_gluon.cli import ArgumentParser, command, seed_list
 from nin_gluon.experiments.atlas.published_logs import read_atlas
 from nin_gluon.experiments.run_records import record_of_run
@@ -78,7 +79,11 @@ def train(edition, seed, args):
                    "--out", str(run)]
     if args.data_dir:
         options += ["--data-dir", args.data_dir]
-    status = subprocess.run([sys.executable, "-m", "nin_gluon.train", *options]).returncode
+    process = subprocess.Popen([sys.executable, "-m", "nin_gluon.train", *options])
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:  # the run gets Ctrl-C, too, and saves
+        status = process.wait()
     if status == 0:
         made = record_of_run(run)
         start = measure_start(made.settings, args.data_dir, str(weights))
@@ -108,7 +113,8 @@ def write_start(edition, path):
         net.initialize(mx.init.Xavier(), force_reinit=True)
         values = {name: parameter.data().asnumpy()
                   for name, parameter in net._collect_params_with_prefix().items()}
-    mx.nd.save(str(path), {name: mx.nd.array(value) for name, value in values.items()})
+    with replacing(path) as temporary:  # another process may be reading it
+        mx.nd.save(str(temporary), {name: mx.nd.array(value) for name, value in values.items()})
 
 
 def table(results):

@@ -81,10 +81,10 @@ def test_a_run_is_begun_or_goes_on_and_is_made_once(tmp_path, monkeypatch, capsy
         called.append(command[3:])
         if "--out" in command:
             make_book_run(Path(command[command.index("--out") + 1]), 1)
-        return SimpleNamespace(returncode=status.pop(0) if status else 0)
+        return SimpleNamespace(wait=lambda: status.pop(0) if status else 0)
 
     monkeypatch.setattr(unseeded, "EDITIONS", {"mxnet": (5, "first edition")})
-    monkeypatch.setattr(unseeded, "subprocess", SimpleNamespace(run=train))
+    monkeypatch.setattr(unseeded, "subprocess", SimpleNamespace(Popen=train))
     monkeypatch.setattr(unseeded, "write_start", lambda edition, path: path.touch())
     monkeypatch.setattr(unseeded, "measure_start", lambda *args: started.append(args))
     options = ["--seeds", "1", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
