@@ -53,6 +53,7 @@ class Outcome:
 def run_case(sample, seed):
     """Damage the file of a sample in the way of this seed, and read it."""
     content = sample.contents[seed % len(sample.contents)]
+    sample.file.unlink(missing_ok=True)  # a new file: a disk may take milliseconds to shorten one
     sample.file.write_bytes(sample.mutate(content, seed))
     began = time.perf_counter()
     kind, words, memory = call(sample)
