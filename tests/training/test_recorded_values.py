@@ -33,7 +33,8 @@ def run(folder, dtype, preset):
 for split in ("train", "test"):
     load_image_set("sample", split)
 assert "mxnet" not in sys.modules
-for folder, threads, runs in json.loads(sys.argv[1]):
+folder, jobs = sys.argv[1], json.loads(sys.argv[2])
+for threads, runs in jobs.items():
     child = os.fork()
     if not child:
         os.environ["OMP_NUM_THREADS"] = threads
@@ -56,25 +57,23 @@ same_processor = pytest.mark.skipif(
 def test_presets_compute_what_they_always_did(tmp_path):
     """Logs and parameters of the presets in float32 and bfloat16. One test, for runs that share a
     process.
-
-    Two of them have another number of threads than they were recorded with, and give the same.
     """
     from mxnet import nd
 
-    recorded = RECORDED["runs"]
-    one_thread = [("bfloat16", "textbook"), ("bfloat16", "mlpconv")]
-    others = [(dtype, preset) for dtype in recorded for preset in recorded[dtype]
-              if (dtype, preset) not in one_thread]
-    jobs = [(str(tmp_path), str(RECORDED["threads"]), others), (str(tmp_path), "1", one_thread)]
+    recorded = {(dtype, preset): run for dtype, runs in RECORDED["runs"].items()
+                for preset, run in runs.items()}
+    jobs = {}
+    for job, run in recorded.items():
+        jobs.setdefault(run["threads"], []).append(job)
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, json.dumps(jobs)], text=True, capture_output=True,
+        [sys.executable, "-c", CHILD, str(tmp_path), json.dumps(jobs)], text=True,
+        capture_output=True,
         env={**os.environ, "OMP_WAIT_POLICY": "passive"})  # other tests need the processors
     assert child.returncode == 0, child.stderr
-    logs = [recorded[dtype][preset]["log"] for _, _, runs in jobs for dtype, preset in runs]
+    logs = [recorded[job]["log"] for runs in jobs.values() for job in runs]
     assert re.findall(r"(epoch .*), time", child.stdout) == [line for log in logs for line in log]
-    for dtype, preset in [*others, *one_thread]:
+    for (dtype, preset), run in recorded.items():
         digest = hashlib.sha256()
-        parameters = tmp_path / dtype / preset / "model-0002.params"
-        for value in nd.load(str(parameters)).values():
+        for value in nd.load(str(tmp_path / dtype / preset / "model-0002.params")).values():
             digest.update(value.asnumpy().tobytes())
-        assert digest.hexdigest() == recorded[dtype][preset]["parameters"], (dtype, preset)
+        assert digest.hexdigest() == run["parameters"], (dtype, preset)
