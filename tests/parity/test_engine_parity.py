@@ -26,6 +26,8 @@ torch = pytest.importorskip("torch")
 from nin_gluon.training import torch_run  # noqa: E402
 from nin_gluon.training.torch_workers import TorchWorkers  # noqa: E402
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -42,7 +44,7 @@ def start(parameters, settings):
 
     def value(name, drawn):
         if name.endswith("weight"):
-            factor = (0.04 if name in last else 2) if adam else 0.5 if settings.momentum else 1
+            factor = (0.04 if name in last else 2) if adam else 1
             return drawn * np.float32(factor)
         bounds = ((1, 1.5) if name in last else (0.3, 0.5)) if adam else (0, 0.1)
         return random.uniform(*bounds, drawn.shape).astype(np.float32)
@@ -50,35 +52,71 @@ def start(parameters, settings):
     return {name: value(name, drawn) for name, drawn in parameters.items()}
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+def assert_agreement(first, gluon, pytorch):
+    """Of the losses and last parameters of both, after training from the first parameters."""
+    (losses, parameters), (other_losses, other_parameters) = gluon, pytorch
+    assert len(losses) == STEPS
+    np.testing.assert_allclose(losses, other_losses, rtol=0, atol=1e-4)
+    assert list(parameters) == list(other_parameters)
+    for name, value in parameters.items():
+        largest = np.abs(value).max()
+        assert np.abs(value - first[name]).max() > 1e-5 * largest, f"{name} was not trained"
+        np.testing.assert_allclose(other_parameters[name], value, rtol=0, atol=1e-3 * largest,
+                                   err_msg=name)
+
+
+@pytest.mark.parametrize("preset", ["textbook", "quick", "mlpconv"])  # the others: see below
 def test_twenty_steps_agree(preset):
     config = RunConfig(preset, small(preset))
     runs = [gluon_run.prepare(config, [mx.cpu()], Workers("device")),
-            torch_run.prepare(config, torch.device("cpu"), TorchWorkers())]
+            torch_run.prepare(config, CPU, TorchWorkers())]
     first = start(runs[0].engine.parameters(), config.settings)
-    losses, parameters = [], []
+    outcomes = []
     for run in runs:
         run.engine.put_parameters(first)
         np.random.seed(5)  # the order of the images
         sums = run.engine.fetch([run.engine.train_step(X, y) for X, y in run.train_iter])
         assert sums.shape == (STEPS, 1, 3) and (sums[..., 2] == 8).all()
-        losses.append(sums[:, 0, 0] / 8)
-        parameters.append(run.engine.parameters())
-    np.testing.assert_allclose(losses[0], losses[1], rtol=0, atol=1e-4)
-    assert list(parameters[0]) == list(parameters[1])
-    for name, value in parameters[0].items():
-        largest = np.abs(value).max()
-        assert np.abs(value - first[name]).max() > 1e-5 * largest, f"{name} was not trained"
-        np.testing.assert_allclose(parameters[1][name], value, rtol=0, atol=1e-3 * largest,
-                                   err_msg=name)
+        outcomes.append((sums[:, 0, 0] / 8, run.engine.parameters()))
+    assert_agreement(first, *outcomes)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-def test_the_stored_results_are_gluons_and_pytorch_agrees_with_them(preset):
-    """Here, on a CPU; ``python -m benchmarks.gpu`` does the second on a GPU."""
-    found = parity.differences(preset, torch.device("cpu"))
+def assert_stored(preset):
+    """That PyTorch agrees with the stored results; ``python -m benchmarks.gpu`` does it on a GPU.
+    """
+    found = parity.differences(preset, CPU)
     assert found["passed"], found
     assert found["loss"] <= 1e-4 and found["parameter"] <= 1e-3 and found["same_images"]
+
+
+@pytest.mark.parametrize("preset", ["textbook", "quick", "mlpconv", "paper-quick"])
+def test_pytorch_agrees_with_the_stored_results(preset):
+    assert_stored(preset)
+
+
+def test_gluon_and_pytorch_and_the_stored_results_agree_on_the_papers_net(monkeypatch):
+    """One run of PyTorch for both comparisons, from the start that `benchmarks.parity` draws."""
+    train, outcomes = parity.train, []
+
+    def keep(run):
+        outcomes.append(train(run))
+        return outcomes[-1]
+
+    monkeypatch.setattr(parity, "train", keep)
+    assert_stored("paper")
+    parity.gluon_result("paper")
+    pytorch, gluon = outcomes
+    assert_agreement(parity.start(gluon[1], small("paper")), gluon, pytorch)
+
+
+def test_what_the_other_presets_have_in_common_with_these():
+    """Steps of the same settings are taken once.
+
+    The schedule alone, with this momentum and decay: tests/training/test_torch_optimizers.py.
+    """
+    assert small("tuned") == small("quick")
+    assert parity.stored_results()["tuned"] == parity.stored_results()["quick"]
+    assert small("paper-quick") == small("paper").but(schedule="cosine")
 
 
 def test_gluon_still_computes_the_stored_results():
@@ -96,4 +134,4 @@ def test_a_wrong_engine_is_found_out(monkeypatch):
 
     rate = SGD.next_rate
     monkeypatch.setattr(SGD, "next_rate", lambda self, lr: rate(self, lr * 1.02))
-    assert not parity.differences("textbook", torch.device("cpu"))["passed"]
+    assert not parity.differences("textbook", CPU)["passed"]
