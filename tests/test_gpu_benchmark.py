@@ -24,6 +24,26 @@ from tests import slim_nin  # noqa: E402
 ROOT = Path(__file__).parent.parent
 
 
+# Each part is a process of its own, so the nets are slim wherever they are not compared with
+# Gluon's results. Pictures are none of what the command keeps.
+CALL = """
+import runpy
+from nin_gluon.runtime import after_import
+from tests import slim_nin
+slim_nin.no_pictures()
+def slimmed(part):
+    def slim_part(settings):
+        slim_nin.slim("torch")
+        yield from part(settings)
+    return slim_part
+def slim_parts(gpu_parts):
+    for name in gpu_parts.PARTS.keys() - {"parity"}:
+        gpu_parts.PARTS[name] = slimmed(gpu_parts.PARTS[name])
+after_import("benchmarks.gpu_parts", slim_parts)
+runpy.run_module("benchmarks.gpu", run_name="__main__")
+"""
+
+
 def call(folder):
     """What the command prints on stdout, in a process of its own, from a Python without MXNet."""
     hidden = folder / "hidden"
@@ -31,8 +51,8 @@ def call(folder):
     (hidden / "mxnet.py").write_text("raise ModuleNotFoundError('hidden', name='mxnet')\n")
     environment = {**os.environ, "OMP_NUM_THREADS": "1",
                    "PYTHONPATH": os.pathsep.join([str(hidden), str(ROOT)])}
-    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--minutes",
-                           "5", "--out", str(folder / "out")], cwd=folder, text=True,
+    done = subprocess.run([sys.executable, "-c", CALL, "--device", "cpu", "--minutes", "5",
+                           "--out", str(folder / "out")], cwd=folder, text=True,
                           env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -246,12 +266,14 @@ def test_a_gpu_without_the_data_is_refused_at_once(tmp_path, monkeypatch, capsys
     assert "the four files of Fashion-MNIST are not all there" in capsys.readouterr().err
 
 
-def test_a_call_that_is_killed_leaves_whole_results_and_the_next_goes_on(tmp_path, capsys):
+def test_a_call_that_is_killed_leaves_whole_results_and_the_next_goes_on(tmp_path, no_pictures, monkeypatch,
+                                                                         capsys):
     def first_call():  # in a process of its own
         os.dup2(sending, 2)
         sys.stderr = os.fdopen(2, "w", 1, closefd=False)
         again(tmp_path, "--only", "textbook")
 
+    slim_nin.slim("torch", setattr=monkeypatch.setattr)
     receiving, sending = os.pipe()
     first = multiprocessing.get_context("fork").Process(target=first_call)
     first.start()
