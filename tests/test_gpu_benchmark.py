@@ -266,7 +266,8 @@ def test_a_gpu_without_the_data_is_refused_at_once(tmp_path, monkeypatch, capsys
     assert "the four files of Fashion-MNIST are not all there" in capsys.readouterr().err
 
 
-def test_a_call_that_is_killed_leaves_whole_results_and_the_next_goes_on(tmp_path, no_pictures, monkeypatch,
+@pytest.mark.usefixtures("no_pictures")
+def test_a_call_that_is_killed_leaves_whole_results_and_the_next_goes_on(tmp_path, monkeypatch,
                                                                          capsys):
     def first_call():  # in a process of its own
         os.dup2(sending, 2)

@@ -35,6 +35,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from tests import slim_nin
 slim_nin.no_pictures()
 slim_nin.small_sample()
+slim_nin.slim("torch")
 from nin_gluon import train
 import torch._dynamo  # DistributedDataParallel imports it
 from nin_gluon.training import torch_run  # so that the processes need not import it
@@ -58,6 +59,7 @@ def one_process(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "one"
     with pytest.MonkeyPatch.context() as patch:
         slim_nin.small_sample(setitem=patch.setitem)
+        slim_nin.slim("torch", setattr=patch.setattr)
         slim_nin.without_pictures(patch.setattr)
         assert train.main([*OPTIONS, "--batch-size", "8", "--out", str(folder)]) == 0
     return folder
