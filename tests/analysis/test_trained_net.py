@@ -19,6 +19,8 @@ from tests.pretrained.made_weights import made_weights
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("slim")
+
 SETTINGS = TEXTBOOK.but(model="cifar_nin", dataset="sample", resize=28, epochs=1, batch_size=8)
 CPU = Environment("cpu")
 
@@ -172,7 +174,7 @@ def test_walk_goes_through_the_net_layer_by_layer(tmp_path, few_images, engine, 
     assert [len(output.layers) for output in outputs] == [3, 1, 0, 3, 1, 0, 3, 1, 1]
     assert [output.layers[0].kind for output in outputs if output.layers] == [
         "convolution", "max", "convolution", "average", "convolution", "global average", "flatten"]
-    assert [output.values.shape[0] for output in outputs] == [96] * 3 + [192] * 3 + [10] * 3
+    assert [output.values.shape[0] for output in outputs] == [96] * 3 + [24] * 3 + [10] * 3
     np.testing.assert_allclose(outputs[6].values, found.maps[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(outputs[-1].values, found.scores[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(maps_of(net, images[:1]).maps, found.maps)  # it changes nothing

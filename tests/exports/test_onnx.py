@@ -1,6 +1,7 @@
 """ONNX models give our scores, in ONNX Runtime, from the net's input and from pixels."""
 
 import json
+from importlib.util import find_spec
 
 import mxnet as mx
 import numpy as np
@@ -15,6 +16,7 @@ from nin_gluon.exports.onnx_graph import Graph, onnx_model, resized
 from nin_gluon.exports.preparation import preparation_of
 from nin_gluon.exports.trained import read_run
 from nin_gluon.settings import TEXTBOOK
+from tests import slim_nin
 from tests.exports.made_runs import largest_difference, make_net, make_run, scores_of
 
 onnx = pytest.importorskip("onnx", reason="needs the package onnx")
@@ -25,6 +27,12 @@ NETS = [("nin", 67), ("nin,head=fc", 67), ("nin,head=fc_dropout", 67), ("mlpconv
         ("nin_variant,inner=1,inner_kernel=3,reduce=96-10,last_relu=0", 67)]
 
 ENGINES = ["gluon", "torch"]
+
+
+@pytest.fixture
+def slim_nets(monkeypatch):
+    """Slim nets in this test; the slow one, at the chapter's size, takes the real one."""
+    slim_nin.slim(*filter(find_spec, ("mxnet", "torch")), setattr=monkeypatch.setattr)
 
 
 def need(engine):
@@ -41,6 +49,7 @@ def run(model, name, value):
     return session.run(None, {name: value})
 
 
+@pytest.mark.usefixtures("slim_nets")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("model, size", NETS)
 def test_every_net_and_head_gives_our_scores(engine, model, size):
@@ -67,6 +76,7 @@ def test_both_engines_make_the_same_graph():
         assert one == other
 
 
+@pytest.mark.usefixtures("slim_nets")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("settings", [
     {"preprocess": "none"}, {"preprocess": "standardize"},
@@ -94,7 +104,7 @@ def test_pixels_become_our_scores(engine, settings, few_images, garments, tmp_pa
     assert largest_difference(scores, expected) < 1e-5
 
 
-def test_an_image_of_one_colour_is_no_division_by_zero(few_images, tmp_path):
+def test_an_image_of_one_colour_is_no_division_by_zero(few_images, slim_nets, tmp_path):
     folder = make_run(tmp_path / "run", preprocess="gcn", model="cifar_nin", resize=28)
     assert main([str(folder), "--to", "onnx"]) == 0
     scores, _ = run(str(folder / "exported.onnx"), "images", np.full((1, 28, 28, 1), 9, np.uint8))
@@ -119,7 +129,7 @@ def test_resizing_inside_gives_the_same_pixels(size, garments):
     np.testing.assert_array_equal(session.run(None, {"images": images})[0], expected.asnumpy())
 
 
-def test_resizing_inside_by_the_command(few_images, garments, tmp_path):
+def test_resizing_inside_by_the_command(few_images, slim_nets, garments, tmp_path):
     folder = make_run(tmp_path / "run", preprocess="standardize")
     assert main([str(folder), "--to", "onnx", "--resize-inside"]) == 0
     trained = read_run(folder)
@@ -131,7 +141,7 @@ def test_resizing_inside_by_the_command(few_images, garments, tmp_path):
     assert largest_difference(scores, outside) < 1e-6 and trained.source.startswith("epoch-0002")
 
 
-def test_what_the_file_says_of_itself(few_images, tmp_path):
+def test_what_the_file_says_of_itself(few_images, slim_nets, tmp_path):
     folder = make_run(tmp_path / "run", preprocess="standardize", seed=4)
     assert main([str(folder), "--to", "onnx", "--out", str(tmp_path / "net.onnx")]) == 0
     model = onnx.load(str(tmp_path / "net.onnx"))

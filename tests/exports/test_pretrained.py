@@ -10,6 +10,8 @@ from nin_gluon.pretrained import read_packaged, write_weights
 from tests.exports.made_runs import largest_difference
 from tests.pretrained.made_weights import made_weights
 
+pytestmark = pytest.mark.usefixtures("slim")
+
 
 @pytest.fixture(autouse=True)
 def package(tmp_path, monkeypatch):
