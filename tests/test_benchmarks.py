@@ -137,7 +137,7 @@ def test_scaling_wants_a_turn(capsys):
     assert "--rounds must be at least 1" in capsys.readouterr().err
 
 
-TURN = {"train": 16, "test": 12, "batch_size": 8, "resize": 67, "data_dir": None}
+TURN = {"train": 8, "test": 6, "batch_size": 4, "resize": 67, "data_dir": None}
 
 
 def skip_unless_possible(variant):
@@ -173,10 +173,11 @@ def test_a_variant_trains_and_evaluates(name, few_images, garments, monkeypatch)
     check_figures(VARIANTS[name].run(TURN))
 
 
-def test_a_variant_that_fails_does_not_end_the_others(damaged, one_thread):
-    figures = compare.run("ours", {"train": 32, "test": 24, "batch_size": 16, "resize": 67,
-                                   "data_dir": damaged})
-    assert "train-images-idx3-ubyte.gz" in figures["failed"]
+def test_a_variant_that_fails_does_not_end_the_others(one_thread, tmp_path, monkeypatch):
+    """The last line that it prints is told; here of an MXNet that cannot be imported."""
+    (tmp_path / "mxnet.py").write_text("raise OSError('libmxnet.so is gone')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    assert compare.run("ours", TURN) == {"failed": "OSError: libmxnet.so is gone"}
 
 
 def test_scaling_tables():

@@ -1,5 +1,7 @@
 """What MXNet allocates, against what the arithmetic says."""
 
+import os
+
 import pytest
 
 from nin_gluon.analysis import memory
@@ -24,9 +26,11 @@ def test_what_training_keeps_is_what_mxnet_keeps_to_the_byte():
         assert (part["parameters"] < both) == inference
 
 
-def test_what_cannot_be_run_is_said_in_one_line(monkeypatch):
-    """A process that fails is named, with its reason."""
+def test_what_cannot_be_run_is_said_in_one_line(tmp_path, monkeypatch):
+    """A process that fails is named, with its reason; here an MXNet that has no memory."""
     way = "inference, hybridized"  # one process is enough
     monkeypatch.setattr(memory, "WAYS", {way: memory.WAYS[way]})
-    with pytest.raises(InputError, match="failed .*not known"):
-        memory.allocations("nin", (1, 1, 67, 67), "decimal")
+    (tmp_path / "mxnet.py").write_text("raise MemoryError('no room for so many images')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(InputError, match="failed .*no room for so many images"):
+        memory.allocations("nin", (1, 1, 67, 67))

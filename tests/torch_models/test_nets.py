@@ -80,7 +80,7 @@ def test_weights_come_from_gluons_ranges(init, name, size, channels):
         mine, wanted = parameter.detach().numpy(), theirs.data().asnumpy()
         if key.endswith("bias"):
             assert not mine.any() and not wanted.any()
-        elif len(np.unique(wanted)) < 3:  # identity, or the mean
+        elif len(np.unique(wanted.ravel()[:1000])) < 3:  # identity, or the mean
             np.testing.assert_allclose(mine, wanted, rtol=1e-6)
         else:
             few = 5 / np.sqrt(mine.size)
