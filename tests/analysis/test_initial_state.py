@@ -12,6 +12,13 @@ from nin_gluon.training.initial_parameters import digest_of
 pytestmark = pytest.mark.usefixtures("slim")
 
 
+@pytest.fixture(autouse=True)
+def images_in_memory(garments, monkeypatch):
+    """Read the images once for all, and only more than are looked at."""
+    monkeypatch.setattr("nin_gluon.data.load_image_set",
+                        lambda name, split, root: garments(split, 2 * IMAGES))
+
+
 def test_the_start_is_the_net_that_the_seed_makes(garments, pytestconfig):
     settings = TEXTBOOK.but(dataset=pytestconfig.dataset, resize=67, seed=3)
     start = measure_start(settings)

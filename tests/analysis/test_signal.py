@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 from mxnet import nd
 
-from nin_gluon.analysis.signal import measure, rms, spread
+from nin_gluon.analysis.signal import IMAGES, measure, rms, spread
 from nin_gluon.settings import TEXTBOOK
+from tests.slim_nin import small_sample
 
 
-def test_the_signal_is_what_the_net_does():
+def test_the_signal_is_what_the_net_does(monkeypatch):
+    small_sample(IMAGES, IMAGES, setitem=monkeypatch.setitem)  # to draw all of it takes a second
     settings = TEXTBOOK.but(dataset="sample", resize=67)
     signals = {init: measure(init, 0, settings) for init in ("xavier", "he", "identity")}
     assert all(len(s.size) == len(s.spread) == 12 for s in signals.values())
