@@ -161,7 +161,7 @@ def test_the_papers_net(size, head):
     net = nin_gluon.get_model("cifar_nin", head=head, classes=5)
     net.initialize(mx.init.MSRAPrelu(slope=0))
     net.hybridize(static_alloc=True, static_shape=True)
-    X = nd.random.uniform(shape=(6, 3, size, size))
+    X = nd.random.uniform(shape=(2, 3, size, size))
     inference = optimize_for_inference(net)
     net(X)
     for weight in net.collect_params(".*weight").values():
