@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import mxnet as mx
 import numpy as np
@@ -18,8 +19,8 @@ from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import gluon_run, workers
 from nin_gluon.training.history import parse_log, read_history
 from nin_gluon.training.run_folder import RunConfig
-from tests import slim_nin, small_jobs
-from tests.linux_processes import AVAILABLE
+from tests import forked_python, slim_nin, small_jobs
+from tests.linux_processes import AVAILABLE, processes_with
 
 # The train command with a net without dropout. Masks differ from worker to worker, so with
 # dropout the steps could not be compared.
@@ -103,33 +104,27 @@ def test_two_workers_train_as_one_process_with_the_doubled_batch(one_process, tm
     assert error.count("\n") == 1 and "python -m nin_gluon.launch -n 2 -s 1 -- " in error
 
 
-def worker_process(number, folder):
-    """The process id of a worker of the job that trains in this folder."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/environ") as environ, open(f"/proc/{pid}/cmdline") as cmdline:
-                if f"DMLC_WORKER_ID={number}" in environ.read().split("\0") and \
-                        str(folder) in cmdline.read().split("\0"):
-                    return int(pid)
-        except (OSError, UnicodeDecodeError):
-            continue
-    raise AssertionError(f"no worker {number}")
-
-
 @pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 def test_a_killed_worker_ends_the_job_and_its_checkpoint_goes_on(one_process, tmp_path):
     """With two servers, and two devices a worker."""
-    folder = tmp_path / "run"
+    forked_python.call(kill_a_worker, tmp_path / "run")
+    assert_same_run(tmp_path / "run", one_process)
+
+
+def kill_a_worker(run_folder):
+    folder = Path(run_folder)
+    os.environ["NIN_GLUON_TEST"] = run_folder
     process = subprocess.Popen(
         launched(*TRAIN, *SETTINGS, "--kvstore", "dist_device_sync", "--batch-size", "4",
                  "--ctx", "cpu(0),cpu(1)", "--checkpoint-every", "1", "--out", str(folder),
                  servers=2),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=small_jobs.one_thread())
     deadline = time.time() + 60
     while not list(folder.glob("checkpoint/epoch-0001-step-00000[2-4]")):
         assert process.poll() is None and time.time() < deadline
         time.sleep(0.002)
-    os.kill(worker_process(1, folder), signal.SIGKILL)
+    worker, = processes_with("DMLC_WORKER_ID=1", f"NIN_GLUON_TEST={folder}")
+    os.kill(worker, signal.SIGKILL)
     killed = time.time()
     out, error = process.communicate(timeout=60)
     assert process.returncode == 137
@@ -144,37 +139,41 @@ def test_a_killed_worker_ends_the_job_and_its_checkpoint_goes_on(one_process, tm
     assert rest.returncode == 0, rest.stderr
     for printed in (out, rest.stdout):
         assert "worker 0 | training on cpu(0), cpu(1)\n" in printed
-    assert_same_run(folder, one_process)
 
 
-def test_ctrl_c_saves_and_divergence_ends_the_job(tmp_path, monkeypatch):
+def test_ctrl_c_saves_and_divergence_ends_the_job(tmp_path):
+    forked_python.call(stop_and_diverge, tmp_path)
+
+
+def stop_and_diverge(place):
     """With dropout, as users have it."""
+    stopped, diverged = Path(place, "a"), Path(place, "b")
     command = [*small_jobs.TRAIN, *SETTINGS, "--kvstore", "dist_sync", "--batch-size", "4"]
-    mark = f"NIN_GLUON_TEST={tmp_path}"
-    monkeypatch.setenv(*mark.split("="))
-    process = subprocess.Popen(launched(*command, "--epochs", "50", "--out", str(tmp_path / "a")),
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    os.environ["NIN_GLUON_TEST"] = place
+    process = subprocess.Popen(launched(*command, "--epochs", "50", "--out", str(stopped)),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=small_jobs.one_thread())
     assert process.stdout.readline() == "worker 0 | training on cpu(0)\n"
     assert process.stdout.readline().startswith("worker 0 | epoch 1, loss ")
     if AVAILABLE:  # nobody but this machine can reach the job
-        sockets = small_jobs.sockets_by_role(mark, process.pid)
+        sockets = small_jobs.sockets_by_role(f"NIN_GLUON_TEST={place}", process.pid)
         assert [len(of_role) for of_role in sockets.values()] == [1, 1, 2]
         assert {address for address, _ in sum(sockets.values(), [])} == {"127.0.0.1"}
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "opens" not in error  # the launcher has no open port to speak of
-    stopped = [line for line in error.splitlines() if "stopped in epoch" in line]
-    assert stopped[0].startswith("worker 0 | ") and stopped[0].endswith(
+    said = [line for line in error.splitlines() if "stopped in epoch" in line]
+    assert said[0].startswith("worker 0 | ") and said[0].endswith(
         f"go on with: python -m nin_gluon.launch -n 2 -s 1 -- {train.this_python()} -m "
-        f"nin_gluon.train --resume {tmp_path / 'a'}")
-    assert len(list((tmp_path / "a" / "checkpoint").iterdir())) == 1
+        f"nin_gluon.train --resume {stopped}")
+    assert len(list((stopped / "checkpoint").iterdir())) == 1
 
-    job = run(launched(*command, "--lr", "1e6", "--out", str(tmp_path / "b")))
+    job = run(launched(*command, "--lr", "1e6", "--out", str(diverged)))
     assert job.returncode == 1
     assert "lower --lr" in job.stderr and "worker 0 ended with status 1" in job.stderr
     assert "goes on from its last checkpoint" not in job.stderr  # it would diverge again
-    assert (tmp_path / "b" / "model-0000.params").exists()
+    assert (diverged / "model-0000.params").exists()
 
 
 class Store(mx.kvstore.KVStoreBase):
