@@ -38,9 +38,10 @@ for line in sys.stdin:
 """
 
 CALL = """
-import importlib, sys
+import importlib, json, sys
 module, function, *arguments = sys.argv[1:]
-getattr(importlib.import_module(module), function)(*arguments)
+returned = getattr(importlib.import_module(module), function)(*arguments)
+print("\\n" + json.dumps(returned))
 """
 
 # Room for the environments of forked processes where /proc shows them.
@@ -48,9 +49,10 @@ ROOM = {"ROOM": 4000 * "."}
 
 
 def call(function, *arguments):
-    """Call a function of a test module, with words, in a forked process; it must not fail.
+    """Call a function of a test module, with words, in a forked process; return what it returns.
 
-    The Python processes that it starts are forked, too. (Where there is no Linux, all are new.)
+    It must not fail, and returns what JSON can hold. The Python processes that it starts are
+    forked, too. (Where there is no Linux, all are new.)
     """
     module = Path(inspect.getfile(function)).relative_to(ROOT).with_suffix("")
     command = [sys.executable, "-c", CALL, ".".join(module.parts), function.__name__,
@@ -63,6 +65,7 @@ def call(function, *arguments):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         status, said = done.returncode, done.stdout
     assert status == 0, said
+    return json.loads(said.splitlines()[-1])
 
 
 @functools.lru_cache(maxsize=None)

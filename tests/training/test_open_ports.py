@@ -9,12 +9,13 @@ import re
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from nin_gluon.training.hosts import address_for
-from tests import small_jobs
+from tests import forked_python, small_jobs
 from tests.linux_processes import AVAILABLE, address_of
 
 needs_linux = pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
@@ -88,15 +89,20 @@ def look_at_job(folder, launcher_options, code, *arguments, **environment):
     return SimpleNamespace(sockets=sockets, said=said, error=error, status=job.returncode)
 
 
-@pytest.fixture(scope="module")
-def here(tmp_path_factory):
-    """A job on this machine, with the servers that the train command gets."""
-    folder = tmp_path_factory.mktemp("here")
+def hostile_job(place):
     # Each of these once made some process listen on an address that other machines reach.
     environment = {"DMLC_USE_KUBERNETES": "1", "DMLC_INTERFACE": "eth0",
                    "DMLC_NODE_HOST": "192.0.2.1"}
     # The launcher takes this for the train command, by the word at the end.
-    job = look_at_job(folder, [], HOSTILE, str(folder / "made"), "nin_gluon.train", **environment)
+    return vars(look_at_job(Path(place), [], HOSTILE, str(Path(place, "made")), "nin_gluon.train",
+                            **environment))
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """A job on this machine, with the servers that the train command gets."""
+    folder = tmp_path_factory.mktemp("here")
+    job = SimpleNamespace(**forked_python.call(hostile_job, folder))
     job.made = folder / "made"
     return job
 
