@@ -16,13 +16,18 @@ def test_importing_the_package_does_not_import_mxnet():
 
 
 def test_mxnet_computes_and_d2lzh_draws_after_the_package():
-    """MXNet finds the names that it wants in NumPy, and d2lzh its formats of pictures."""
-    code = ("import nin_gluon, mxnet as mx, numpy as np; "
+    """MXNet finds the names that it wants in NumPy, and d2lzh its formats of pictures.
+
+    On Linux, what is asked after the first computation: MXNet has a thread for each processor.
+    """
+    code = ("import ctypes, sys, nin_gluon, mxnet as mx, numpy as np; "
             "print(np.bool is np.bool_, np.int is int, mx.nd.arange(4).sum().asscalar()); "
+            "print(sys.platform != 'linux' or ctypes.CDLL('libgomp.so.1').omp_get_max_threads() "
+            "== nin_gluon.runtime.available_cpus()); "
             "import d2lzh; from matplotlib import pyplot as plt; "
             "d2lzh.semilogy([1, 2], [3, 4], 'x', 'y', figsize=(3, 2)); "
             "print(plt.gca().get_yscale(), plt.gcf().get_size_inches())")
-    assert output("-c", code) == "True True 6.0\nlog [3. 2.]"
+    assert output("-c", code) == "True True 6.0\nTrue\nlog [3. 2.]"
 
 
 def test_the_hook_is_put_in_place_once():
