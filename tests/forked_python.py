@@ -109,7 +109,7 @@ def become(words, environment):
         os.environ.update(environment)
         show(environment)
     option, program, *sys.argv[1:] = words
-    if option == "-m":  # the launcher's own, which leave nothing for Python to do at the end
+    if option == "-m":  # a command of ours, which leaves nothing for Python to do at the end
         program = f"import os, {program}; os._exit({program}.main())"
     ended = ctypes.pythonapi.PyRun_SimpleString(program.encode())  # returns unless it is SystemExit
     ctypes.pythonapi.Py_Exit(bool(ended))

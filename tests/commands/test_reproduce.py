@@ -1,6 +1,7 @@
 """The reproduce command: a published log against runs of several seeds."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.seed_groups import QUANTITIES, groups_of
 from nin_gluon.experiments.stores import RecordFolder
 from nin_gluon.training.history import read_history, write_history
+from tests import forked_python
 from tests.experiments.made_runs import BOOK, MACHINE, make_book_run, make_run
 from tests.experiments.small_exercise import TrainHere
 
@@ -112,8 +114,9 @@ def test_a_record_holds_what_the_run_was(add, here):
 
 @pytest.mark.pictures
 def test_a_second_call_changes_nothing_and_another_seed_changes_all(add, here, capsys):
-    add(0, -0.1)
-    add(1, 0.1)
+    runs = [make_book_run(here / "made" / str(seed), seed, shift)
+            for seed, shift in enumerate((-0.1, 0.1))]
+    assert reproduce.main(["--add", *map(str, runs)]) == 0
     before = contents(here)
     names = {str(path.relative_to(here)) for path in before}
     assert names >= {"REPRODUCTION.md", "results/textbook/report.html",
@@ -329,23 +332,13 @@ def test_an_unknown_net_is_the_train_commands_own_error(here, capsys, monkeypatc
 
 
 def test_interrupted_and_called_again(here, no_pictures, pytestconfig, monkeypatch, capsys):
-    """First for real, in processes, to which SIGTERM comes in the first step; then in this one.
+    """First in processes, to which SIGTERM comes in the first step; then in this one.
 
     That a process goes on with a run is in ``test_exercises.py``, for the same `Runner`.
     """
     dataset = pytestconfig.dataset  # to read Fashion-MNIST is quicker than to draw the sample
     options = ["--dataset", dataset, "--limit", "4", "--epochs", "1", "--seeds", "3"]
-    command = [sys.executable, "-m", "nin_gluon.reproduce", *options]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    lines = []
-    for line in first.stderr:
-        lines.append(line)
-        if line == "training on cpu(0)\n":
-            first.send_signal(signal.SIGTERM)
-    assert (first.wait(), first.stdout.read()) == (143, ""), lines
-    assert any(line.startswith("seed 3 (1 of 1): runs/reproduce/") for line in lines)
-    assert lines[-1].startswith("go on with: ")
-    assert lines[-1].endswith("nin_gluon.reproduce " + " ".join(options) + "\n")
+    forked_python.call(interrupt, here, *options)
     assert not list(here.glob("results/*/*.jsonl"))
     run, = here.glob("runs/reproduce/*/*")
     assert [path.name for path in (run / "checkpoint").iterdir()] == ["epoch-0001-step-000001"]
@@ -357,3 +350,19 @@ def test_interrupted_and_called_again(here, no_pictures, pytestconfig, monkeypat
     assert list(record.history) == read_history(run / "history.jsonl")
     assert record == record_of_run(run)
     assert "1 seed: 3" in capsys.readouterr().out
+
+
+def interrupt(folder, *options):
+    """Run the command in a folder; SIGTERM comes to it, but not to the process that trains."""
+    os.chdir(folder)
+    command = [sys.executable, "-m", "nin_gluon.reproduce", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if line == "training on cpu(0)\n":
+            process.send_signal(signal.SIGTERM)
+    assert (process.wait(), process.stdout.read()) == (143, ""), lines
+    assert any(line.startswith("seed 3 (1 of 1): runs/reproduce/") for line in lines)
+    assert lines[-1].startswith("go on with: ")
+    assert lines[-1].endswith("nin_gluon.reproduce " + " ".join(options) + "\n")
