@@ -4,8 +4,6 @@ import functools
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,8 +20,6 @@ from nin_gluon.training import callbacks
 from nin_gluon.training.history import EpochRecord
 from tests.experiments.made_runs import make_run
 from tests.experiments.small_exercise import TrainHere, small_exercise
-
-ROOT = Path(__file__).parents[2]
 
 SMALL = ["--dataset", "sample", "--limit", "64", "--epochs", "1", "--size", "112"]
 SIGNAL = json.dumps({"init": "he", "seed": 0, "resize": 67, "dataset": "sample", "size": [0.5],
@@ -380,36 +376,3 @@ def test_what_pytorch_cannot_do_is_refused_before_the_first_run(here, capsys, op
     pytest.importorskip("torch")
     assert sentence in refused([*ONE_STEP, "--engine", "torch", *options], capsys)
     assert list(here.iterdir()) == []
-
-
-def test_an_exercise_for_real_in_pytorch(here):
-    """In a process where MXNet is not installed; the run is made in it, too."""
-    pytest.importorskip("torch")
-    code = ("import importlib.machinery, sys, types\n"
-            "find = importlib.machinery.PathFinder.find_spec\n"
-            "importlib.machinery.PathFinder.find_spec = staticmethod(lambda name, *rest: (\n"
-            "    None if name.split('.')[0] == 'mxnet' else find(name, *rest)))\n"
-            f"sys.path.insert(0, {str(ROOT)!r})\n"
-            "from nin_gluon import exercises\n"
-            "from nin_gluon.experiments import jobs\n"
-            "from tests.experiments.small_exercise import TrainHere, small_exercise\n"
-            "from tests.slim_nin import small_sample\n"
-            "small_sample()\n"
-            "jobs.subprocess = types.SimpleNamespace(Popen=TrainHere)\n"
-            "exercises.EXERCISES['x'] = small_exercise('sample', odds=True, signals=('he',))\n"
-            "status = exercises.main(sys.argv[1:])\n"
-            "assert 'mxnet' not in sys.modules\n"
-            "sys.exit(status)")
-    options = ["x", "--limit", "16", "--epochs", "1", "--seeds", "3", "--dtype", "float32",
-               "--ctx", "cpu"]
-    done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "MXNet is not installed: training with PyTorch (--engine torch)" in done.stderr
-    assert "is measured in MXNet, which is not installed: left out" in done.stderr
-    assert "Classes alive" in done.stdout
-    (record,), _ = ExerciseFile(here / "results/exercises/x-epochs-1-limit-16.json").read()
-    assert (record.settings.engine, record.device, record.steps) == ("torch", "cpu", 2)
-    assert "torch" in record.machine and "mxnet" not in record.machine
-    assert record.parameters == 1_992_166 - 2 * sum(c * c + c for c in (96, 256, 384, 10))
-    assert 1 <= record.alive <= 10 and "--engine torch" in record.command
-    assert record.start.living

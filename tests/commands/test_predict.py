@@ -1,9 +1,10 @@
 """The predict command, on a net that was never trained: what it reads, prints and draws."""
 
+import contextlib
+import importlib.machinery
 import io
 import json
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ import nin_gluon
 from nin_gluon import plots, predict
 from nin_gluon.analysis import predictions
 from nin_gluon.pretrained import write_weights
+from tests import forked_python
 from tests.pretrained.made_weights import made_weights
 
 
@@ -221,21 +223,20 @@ def test_a_damaged_package_is_one_line(tmp_path, package, grey, capsys, monkeypa
     assert status == 2 and "its content is not that of its checksum" in error
 
 
-@pytest.mark.parametrize("missing, said", [("mxnet", "MXNet is not installed: using PyTorch"),
-                                           ("torch", "")])
-def test_one_framework_is_enough(tmp_path, grey, missing, said):
-    """In a process of its own, in which the other cannot be found."""
-    pytest.importorskip("torch")
+def test_mxnet_is_enough(tmp_path, grey):
+    """In a process in which PyTorch cannot be found; the reverse: ``test_readme_in_torch.py``."""
     Image.fromarray(grey[0]).save(tmp_path / "a.png")
-    code = f"""
-import importlib.machinery, sys
-find = importlib.machinery.PathFinder.find_spec
-importlib.machinery.PathFinder.find_spec = staticmethod(
-    lambda name, *rest: None if name.split(".")[0] == {missing!r} else find(name, *rest))
-from nin_gluon.predict import main
-sys.exit(main(["--pretrained", "--json", {str(tmp_path / "a.png")!r}]))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.strip() == said
-    assert len(json.loads(done.stdout)["images"][0]["predictions"]) == 3
+    assert forked_python.call(predict_without_torch, tmp_path / "a.png") == 3
+
+
+def predict_without_torch(picture):
+    """How many classes are named."""
+    assert "torch" not in sys.modules
+    find = importlib.machinery.PathFinder.find_spec
+    importlib.machinery.PathFinder.find_spec = staticmethod(
+        lambda name, *rest: None if name.split(".")[0] == "torch" else find(name, *rest))
+    said, complaints = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complaints):
+        assert predict.main(["--pretrained", "--json", picture]) == 0
+    assert complaints.getvalue() == ""
+    return len(json.loads(said.getvalue())["images"][0]["predictions"])
