@@ -1,5 +1,7 @@
 """``python -m nin_gluon.run``: scripts and modules, each in a process as a user starts it."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +13,7 @@ import nbformat
 import pytest
 
 from nin_gluon import run as run_command
+from tests import forked_python
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -106,7 +109,7 @@ def test_names_that_numpy_removed_are_there_before_mxnet_is_imported(tmp_path):
 
 
 def test_mxnet_d2lzh_and_their_data_work(tmp_path):
-    """All options at once, in a program that spells out none of this."""
+    """All options at once, in a program that spells out none of this; and all but --fast."""
     program = script(tmp_path, """
         import random
         import d2lzh as d2l
@@ -128,19 +131,28 @@ def test_mxnet_d2lzh_and_their_data_work(tmp_path):
     data = os.environ.get("NIN_GLUON_DATA")
     if not data:
         pytest.skip("needs the real files")
+    options = ["--epochs", 2, "--images", 48, "--seed", 4, program]
+    done = run("--fast", *options)
+    assert done.returncode == 0, done.stderr
     outputs = []
-    for options in ((), ("--fast",)):
-        done = run(*options, "--epochs", 2, "--images", 48, "--seed", 4, program)
-        assert done.returncode == 0, done.stderr
-        *log, loader = done.stdout.splitlines()
+    for text, module in ((forked_python.call(run_here, *options), "mxnet.gluon.data.dataloader"),
+                         (done.stdout, "nin_gluon.data.loader")):
+        *log, loader = text.splitlines()
         outputs.append([line.split(", time")[0] for line in log])
-        assert loader == ("nin_gluon.data.loader" if options else "mxnet.gluon.data.dataloader")
+        assert loader == module
     assert outputs[0] == outputs[1]
     assert [line.split(",")[0] for line in outputs[0][2:]] == ["epoch 1", "epoch 2"]
     said = done.stderr.splitlines()
     assert [line.split()[0].strip(":") for line in said[:4]] == [
         "--fast", "--epochs", "--images", "--seed"]
     assert "d2lzh.train_ch5" in said[0] and "48 training and 48 test images" in said[2]
+
+
+def run_here(*words):
+    """What the command prints in this process."""
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert run_command.main(list(words)) == 0
+    return said.getvalue()
 
 
 def test_processes_that_the_program_starts_anew_are_prepared_too(tmp_path):
