@@ -28,6 +28,21 @@ OLD_CONFIG = {"epochs": 10, "batch_size": 128, "lr": 0.1, "dtype": "float32", "s
               "data_dir": None, "own_data": None, "machine": None}
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture
+def whole(quick, place, capsys):
+    """The folder of a run of three epochs that nothing stopped."""
+    run = place / "whole"
+    if not run.exists():
+        assert torch_edition.main([*SMALL, "--epochs", "3", "--out", str(run)]) == 0
+        capsys.readouterr()
+    return run
+
+
 def test_a_run_prints_its_lines_and_fills_its_folder(garments, monkeypatch, tmp_path, capsys):
     """With the chapter's net and all that belongs to a run."""
     monkeypatch.setattr(data, "load_image_set",
@@ -60,14 +75,13 @@ def test_the_recipe_is_the_published_one():
 
 @pytest.mark.parametrize("step, signum", [(2, signal.SIGINT), (5, signal.SIGTERM),
                                           (7, signal.SIGINT), (15, signal.SIGTERM)])
-def test_stopped_and_resumed_is_as_never_stopped(quick, tmp_path, monkeypatch, capsys, step,
+def test_stopped_and_resumed_is_as_never_stopped(whole, tmp_path, monkeypatch, capsys, step,
                                                  signum):
     """Five steps an epoch: in the first, at its end, in the second, at the very end.
 
     Every step is computed once: the run goes on after the step in which the signal came.
     """
     options = [*SMALL, "--epochs", "3"]
-    assert torch_edition.main([*options, "--out", str(tmp_path / "whole")]) == 0
     original, calls = EditionEngine.update, []
 
     def stopping(self, *inputs):
@@ -90,12 +104,11 @@ def test_stopped_and_resumed_is_as_never_stopped(quick, tmp_path, monkeypatch, c
     out = capsys.readouterr().out
     assert [record.epoch for record in parse_log(out)] == [1, 2, 3]
     assert LAST_LINES.search(out)
-    assert_same_outcome(tmp_path / "whole", parts)
+    assert_same_outcome(whole, parts)
 
 
-def test_a_finished_run_can_be_given_more_epochs_but_not_fewer(quick, tmp_path, capsys):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert torch_edition.main([*SMALL, "--epochs", "3", "--out", str(whole)]) == 0
+def test_a_finished_run_can_be_given_more_epochs_but_not_fewer(whole, tmp_path, capsys):
+    parts = tmp_path / "parts"
     assert torch_edition.main([*SMALL, "--epochs", "2", "--out", str(parts)]) == 0
     assert torch_edition.main(["--resume", str(parts), "--epochs", "3"]) == 0
     assert_same_outcome(whole, parts)
@@ -103,9 +116,8 @@ def test_a_finished_run_can_be_given_more_epochs_but_not_fewer(quick, tmp_path, 
     assert "has 3 epochs" in capsys.readouterr().err
 
 
-def test_a_run_stopped_while_it_saved_is_made_whole(quick, tmp_path):
-    run = tmp_path / "run"
-    assert torch_edition.main([*SMALL, "--epochs", "3", "--out", str(run)]) == 0
+def test_a_run_stopped_while_it_saved_is_made_whole(whole, tmp_path):
+    run = shutil.copytree(whole, tmp_path / "run")
     wanted = outcome(run)
     for name in ("model-0003.safetensors", "history.jsonl"):  # the checkpoint comes first
         (run / name).unlink()
@@ -190,9 +202,8 @@ def test_resume_keeps_to_the_runs_settings(quick, tmp_path, capsys):
         refused(["--resume", str(run)], capsys)
 
 
-def test_stopped_while_it_evaluates_it_evaluates_again(quick, tmp_path, monkeypatch, capsys):
+def test_stopped_while_it_evaluates_it_evaluates_again(whole, tmp_path, monkeypatch, capsys):
     options = [*SMALL, "--epochs", "3"]
-    assert torch_edition.main([*options, "--out", str(tmp_path / "whole")]) == 0
     count, calls = EditionEngine.count, []
 
     def stopping(self, X, y):  # called once for each batch of an evaluation
@@ -207,13 +218,12 @@ def test_stopped_while_it_evaluates_it_evaluates_again(quick, tmp_path, monkeypa
     assert "stopped in epoch 2 after step 5; go on with: " in capsys.readouterr().err
     torch.manual_seed(99)
     assert torch_edition.main(["--resume", str(parts)]) == 0
-    assert_same_outcome(tmp_path / "whole", parts)
+    assert_same_outcome(whole, parts)
 
 
-def test_a_reader_that_has_seen_enough_loses_no_step(quick, tmp_path, monkeypatch):
+def test_a_reader_that_has_seen_enough_loses_no_step(whole, tmp_path, monkeypatch):
     """``... | head``: printing the line of epoch 2 fails."""
     options = [*SMALL, "--epochs", "3"]
-    assert torch_edition.main([*options, "--out", str(tmp_path / "whole")]) == 0
     lines = []
 
     def printing(*words, **options):
@@ -227,14 +237,13 @@ def test_a_reader_that_has_seen_enough_loses_no_step(quick, tmp_path, monkeypatc
         patch.setattr(train, "silence_stdout", lambda: None)
         assert torch_edition.main([*options, "--out", str(parts)]) == 128 + signal.SIGPIPE
     assert torch_edition.main(["--resume", str(parts)]) == 0
-    assert_same_outcome(tmp_path / "whole", parts)
+    assert_same_outcome(whole, parts)
 
 
 @pytest.mark.parametrize("epoch, step", [(1, 3), (2, 2)])
-def test_killed_it_goes_on_from_the_last_checkpoint(quick, tmp_path, monkeypatch, epoch, step):
+def test_killed_it_goes_on_from_the_last_checkpoint(whole, tmp_path, monkeypatch, epoch, step):
     """A checkpoint every two steps; something that nothing catches ends the run."""
     options = [*SMALL, "--epochs", "3"]
-    assert torch_edition.main([*options, "--out", str(tmp_path / "whole")]) == 0
     original, calls = EditionEngine.update, []
     last = 5 * (epoch - 1) + step
 
@@ -252,7 +261,7 @@ def test_killed_it_goes_on_from_the_last_checkpoint(quick, tmp_path, monkeypatch
     torch.manual_seed(99)
     assert torch_edition.main(["--resume", str(parts)]) == 0
     assert len(calls) == last + 15 - saved
-    assert_same_outcome(tmp_path / "whole", parts)
+    assert_same_outcome(whole, parts)
 
 
 def test_how_often_a_checkpoint_is_written(quick, tmp_path, monkeypatch):

@@ -21,6 +21,8 @@ accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_a
 
 pytestmark = pytest.mark.usefixtures("slim")
 
+draw_class_maps = plots.draw_class_maps
+
 SMALL = ["--resize", "67", "--batch-size", "16", "--epochs", "2", "--init", "he", "--lr", "0.01",
          "--momentum", "0.9", "--schedule", "cosine", "--dataset", "fashion-mnist",
          "--no-progress"]
@@ -35,11 +37,10 @@ def engine(request):
 
 
 @pytest.fixture(autouse=True)
-def quick(few_images, monkeypatch, request):
+def quick(few_images, monkeypatch):
     monkeypatch.setattr(tensorboard, "IMAGES", 1)
-    if "pictures" not in request.keywords:  # drawing takes longest
-        for draw in ("draw_class_maps", "draw_curves"):
-            monkeypatch.setattr(plots, draw, lambda *args: plots.Figure(figsize=(2, 1)))
+    for draw in ("draw_class_maps", "draw_curves"):  # drawing takes longest
+        monkeypatch.setattr(plots, draw, lambda *args: plots.Figure(figsize=(2, 1)))
     monkeypatch.setattr(callbacks, "PROGRESS_SECONDS", 0)  # a mark after every step
     monkeypatch.setattr(Run, "draw_predictions", lambda *args: None)
     monkeypatch.setattr(callbacks.Export, "on_epoch_end", lambda *args: None)
@@ -86,10 +87,23 @@ def assert_same_outcome(one, other):
             np.testing.assert_array_equal(value, other_arrays[name][key])
 
 
-@pytest.mark.pictures
-def test_a_run_is_the_same_to_the_bit_and_its_figures_are_there(engine, tmp_path):
-    plain, watched = tmp_path / "plain", tmp_path / "watched"
-    assert run(engine, plain) == 0 and run(engine, watched, "--tensorboard") == 0
+WHOLE = {}  # engine -> folder of the run that nothing stopped
+
+
+@pytest.fixture
+def whole(engine, tmp_path, monkeypatch):
+    """That run, with its pictures."""
+    if engine not in WHOLE:
+        with monkeypatch.context() as patch:
+            patch.setattr(plots, "draw_class_maps", draw_class_maps)
+            assert run(engine, tmp_path / "whole", "--tensorboard") == 0
+        WHOLE[engine] = tmp_path / "whole"
+    return WHOLE[engine]
+
+
+def test_a_run_is_the_same_to_the_bit_and_its_figures_are_there(engine, whole, tmp_path):
+    plain, watched = tmp_path / "plain", whole
+    assert run(engine, plain) == 0
     assert_same_outcome(plain, watched)
     assert not (plain / "tensorboard").exists()
 
@@ -142,17 +156,6 @@ def test_gradient_norms_are_those_of_the_mean_loss(engine, tmp_path):
     for name in before:
         step = np.linalg.norm((before[name].astype(float) - after[name]) / 0.5)
         assert scalars(steps, f"gradient norm/{name}")[-1] == (1, pytest.approx(step, rel=2e-3))
-
-
-WHOLE = {}  # engine -> folder of the run that nothing stopped
-
-
-@pytest.fixture
-def whole(engine, tmp_path):
-    if engine not in WHOLE:
-        assert run(engine, tmp_path / "whole", "--tensorboard") == 0
-        WHOLE[engine] = tmp_path / "whole"
-    return WHOLE[engine]
 
 
 @pytest.mark.parametrize("step, method", [(2, "on_train_batch_end"), (1, "on_test_batch_end"),
