@@ -25,10 +25,9 @@ ROOT = Path(__file__).parents[1]
 PARENT = """
 import json, subprocess, sys
 import pytest  # test modules import it
-from tests import forked_python, slim_nin
-slim_nin.no_pictures()
 from nin_gluon import launch, train
 from nin_gluon.training import gluon_run
+from tests import forked_python
 forked_python.fork_python()
 for line in sys.stdin:
     command, environment = json.loads(line)
