@@ -61,7 +61,8 @@ def call(function, *arguments):
         parent().stdin.flush()
         status, said = json.loads(parent().stdout.readline())
     else:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              cwd=ROOT)
         status, said = done.returncode, done.stdout
     assert status == 0, said
     return json.loads(said.splitlines()[-1])
@@ -70,7 +71,7 @@ def call(function, *arguments):
 @functools.lru_cache(maxsize=None)
 def parent():
     process = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE, text=True,
-                               stdout=subprocess.PIPE,
+                               stdout=subprocess.PIPE, cwd=ROOT,
                                env={**os.environ, **ROOM, "OMP_NUM_THREADS": "1"})
     atexit.register(process.communicate)  # closes its input, and so ends it
     return process
