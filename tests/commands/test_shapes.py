@@ -1,5 +1,8 @@
 """The shapes command."""
 
+import subprocess
+import sys
+
 import mxnet as mx
 import pytest
 
@@ -13,6 +16,11 @@ def test_the_textbooks_lines_to_the_letter(capsys):
         assert main([]) == 0
     assert capsys.readouterr().out.splitlines() == [f"{name} output shape:\t {shape}"
                                                     for name, shape in published.SHAPES]
+
+
+def test_it_is_a_program():
+    command = [sys.executable, "-m", "nin_gluon.shapes", "--help"]
+    assert subprocess.check_output(command, text=True).startswith("usage: ")
 
 
 def test_table_sums_parameters_and_macs(capsys):
