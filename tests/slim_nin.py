@@ -18,7 +18,8 @@ CHANNELS = {96: 12, 256: 32, 384: 48}
 CIFAR_CHANNELS = {192: 24, 160: 20}
 
 # Modules that build nets, by framework. (As an attribute, `nin_gluon.models.nin` is a function.)
-MODULES = {"mxnet": ("nin_gluon.models.nin", "nin_gluon.models.cifar_nin"),
+MODULES = {"mxnet": ("nin_gluon.models.nin", "nin_gluon.models.cifar_nin",
+                     "nin_gluon.models.variants"),
            "torch": ("nin_gluon.torch_models.nets",)}
 
 
@@ -40,8 +41,18 @@ def slimmed_chain(chain):
     return slim_chain
 
 
-# What builds layers in those modules.
+def slimmed_layers(layers):
+    """Gluon's layers; convolutions have an eighth of the chapter's channels."""
+
+    def slim_conv(channels, *args, **kwargs):
+        return layers.Conv2D(CHANNELS.get(channels, channels), *args, **kwargs)
+
+    return types.SimpleNamespace(**{**vars(layers), "Conv2D": slim_conv})
+
+
+# What builds layers in those modules, and in that of the variants.
 SLIMMED = {"nin_block": slimmed, "mlpconv_layer": slimmed_chain, "chain": slimmed_chain}
+SLIMMED_VARIANTS = {"nn": slimmed_layers}
 
 
 def slim(*frameworks, setattr=setattr):
@@ -52,8 +63,9 @@ def slim(*frameworks, setattr=setattr):
 
 
 def slim_module(module, setattr=setattr):
-    for name in SLIMMED.keys() & vars(module).keys():
-        setattr(module, name, SLIMMED[name](getattr(module, name)))
+    slimmed_ones = SLIMMED_VARIANTS if module.__name__.endswith(".variants") else SLIMMED
+    for name in slimmed_ones.keys() & vars(module).keys():
+        setattr(module, name, slimmed_ones[name](getattr(module, name)))
 
 
 def small_sample(train=128, test=32, setitem=dict.__setitem__):

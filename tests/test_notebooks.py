@@ -27,20 +27,20 @@ from nin_gluon.analysis import memory
 from tests import slim_nin
 slim_nin.slim("mxnet", setattr=patch.setattr)  # the figures are other tests' subject, and
 patch.setattr(memory, "WAYS", dict(list(memory.WAYS.items())[-1:]))  # the memory in all ways
-patch.setattr(memory, "CHILD", "from nin_gluon.analysis import memory; memory.SETTLE = 0; "
-              + memory.CHILD)
+patch.setattr(memory, "CHILD", "from tests import slim_nin; slim_nin.slim('mxnet'); "
+              "from nin_gluon.analysis import memory; memory.SETTLE = 0; " + memory.CHILD)
 """,
     "mlpconv": """
 dataset = {dataset!r}
-changes = {{"epochs": 2, "limit": 16, "batch_size": 8, "resize": 67}}
+changes = {{"epochs": 2, "limit": 8, "batch_size": 4, "resize": 67}}
 """,
     "nin": """
 preset, dataset = "quick", {dataset!r}
-changes = {{"epochs": 2, "limit": 16, "batch_size": 8}}
+changes = {{"epochs": 2, "limit": 8, "batch_size": 4}}
 """,
     "pytorch": """
 dataset = {dataset!r}
-settings.update(num_epochs=2, limit=16, batch_size=8)
+settings.update(num_epochs=2, limit=8, batch_size=4)
 """,
     "paper": """
 dataset = {dataset!r}
@@ -48,8 +48,19 @@ changes = {{"epochs": 2, "limit": 6, "batch_size": 2}}
 """,
 }
 
-# The notebooks share a kernel, which takes longer to start than most of them to run. So each is
-# between these cells, and finds and leaves no names.
+# The notebooks share a kernel, which takes longer to start than most of them to run. It reads the
+# images once, and draws pictures small and once: to cut off the margins, they are drawn twice.
+START = """
+from functools import lru_cache
+import nin_gluon
+from nin_gluon.data.sets import DATASETS
+get_ipython().config.InlineBackend.print_figure_kwargs = {{"bbox_inches": None, "dpi": 30}}
+DATASETS[{dataset!r}] = DATASETS[{dataset!r}]._replace(load=lru_cache(DATASETS[{dataset!r}].load))
+%reset -f
+"""
+
+# Each notebook is between these cells, and finds and leaves no names. %reset collects garbage, a
+# third of a second each time if it went through all libraries.
 FIRST = """
 assert get_ipython().run_line_magic("who_ls", "") == []
 from pytest import MonkeyPatch as patch
@@ -57,20 +68,23 @@ patch = patch()
 """
 LAST = """
 patch.undo()
+__import__("gc").freeze()
 %reset -f
 """
 
 
 @pytest.fixture(scope="module")
-def execute():
+def execute(request):
     """Function of a notebook, which it runs in the kernel: a new one after one that failed."""
     kernels = []
 
     def execute(notebook):
-        if not kernels:
-            kernels.append(AsyncKernelManager(kernel_name="python3"))
         cells = [nbformat.v4.new_code_cell(FIRST), *notebook.cells,
                  nbformat.v4.new_code_cell(LAST)]
+        if not kernels:
+            kernels.append(AsyncKernelManager(kernel_name="python3"))
+            start = START.format(dataset=request.config.dataset)
+            cells.insert(0, nbformat.v4.new_code_cell(start))
         whole = nbformat.v4.new_notebook(cells=cells)
         try:
             NotebookClient(whole, km=kernels[0], timeout=300).execute(cwd=ROOT)
