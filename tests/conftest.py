@@ -19,6 +19,15 @@ def pytest_configure(config):
     sys.modules.setdefault("rfc3987_syntax", None)  # as nin_gluon.run does, and why
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection():
+    """Collect no garbage meanwhile: what the tests' modules make stays, and looking takes seconds.
+    """
+    gc.disable()
+    yield
+    gc.enable()
+
+
 def pytest_collection_finish():
     """Spare the garbage collector the libraries and tests, which stay to the end.
 
