@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nin_gluon import plots
+from nin_gluon.plots import atlas
 from tests.docs.console import console_blocks, console_pages, differs, in_chinese, run_page
 from tests.docs.pages import DOCS, pages
 
@@ -23,10 +24,14 @@ def has_gpu():
 
 @pytest.fixture
 def blank_pictures(monkeypatch):
-    """Empty files for a run's pictures, which the pages list; drawing takes as long as training."""
-    for draw in ("draw_curves", "draw_predictions"):
+    """Empty files in place of pictures, which the pages list; drawing takes as long as training."""
+    for draw in ("draw_curves", "draw_predictions", "draw_comparisons", "draw_odds",
+                 "draw_resources"):
         monkeypatch.setattr(plots, draw, lambda *args: None)
+    monkeypatch.setattr(atlas, "draw_atlas", lambda groups: None)
     monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).touch())
+    for module in (plots, atlas):  # the mark tells whose file it is
+        monkeypatch.setattr(module, "png", lambda figure, mark: mark.encode())
 
 
 @pytest.mark.usefixtures("blank_pictures")
