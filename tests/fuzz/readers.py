@@ -1,5 +1,6 @@
 """The table of all readers: for each kind of file a valid one, and a function that reads it."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import mxnet as mx
 import numpy as np
+import pytest
 from mxnet import nd
 from mxnet.gluon import nn
 from PIL import Image
@@ -46,6 +48,7 @@ from nin_gluon.training.progress_marks import read_marks
 from nin_gluon.training.run_folder import read_config
 from nin_gluon.training.saved_parameters import read_in_net_order
 from nin_gluon.training.tally import Tally
+from tests import slim_nin
 from tests.data.small_cifar import OFFICIAL, packed, records
 from tests.experiments.made_runs import BOOK, book_records, make_book_run, make_record
 from tests.fuzz.cases import MEGABYTE, Sample
@@ -277,7 +280,10 @@ def torch_engine_checkpoint(name):
 
 
 def torch_run(folder):
-    """The net of a run of ``--engine torch``, as export reads it where there is no checkpoint."""
+    """The net of a run of ``--engine torch``, as export reads it where there is no checkpoint.
+
+    It is slim: each case builds one.
+    """
     from nin_gluon.exports.trained import read_run
     from nin_gluon.torch_models.nets import known_net
     from nin_gluon.training.torch_engine import TorchEngine
@@ -285,9 +291,22 @@ def torch_run(folder):
     run = make_book_run(folder / "run", 0, engine="torch", model="cifar_nin", resize=28,
                         dataset="fashion-mnist")
     (run / "checkpoint" / "epoch-0006-step-000000").rmdir()
-    net = known_net("cifar_nin", 1, 28)
+    with slim_torch():
+        net = known_net("cifar_nin", 1, 28)
     TorchEngine(net, torch.device("cpu"), None, None, 8).export(run, 5)
-    return Sample(run / "model-0005.safetensors", lambda: read_run(run), 8 * 10**6)
+
+    def read():
+        with slim_torch():
+            read_run(run)
+
+    return Sample(run / "model-0005.safetensors", read)
+
+
+@contextlib.contextmanager
+def slim_torch():
+    with pytest.MonkeyPatch.context() as patch:
+        slim_nin.slim("torch", setattr=patch.setattr)
+        yield
 
 
 def edition_engine():
