@@ -72,11 +72,11 @@ def test_what_is_in_the_way_is_said(run, tmp_path, capsys, name, kind):
     check_refused(torch_edition.main, ["--resume", run], run, name, tmp_path / "trap", capsys)
 
 
-@pytest.mark.parametrize("name", WRITTEN)
 @pytest.mark.parametrize("kind", CONTENTS)
-def test_what_is_not_read_is_written_anew(run, tmp_path, name, kind):
+def test_what_is_not_read_is_written_anew(run, tmp_path, kind):
     history = (run / "history.jsonl").read_bytes()
-    CONTENTS[kind](run / name, tmp_path / "trap")
+    for name in WRITTEN:
+        CONTENTS[kind](run / name, tmp_path / "trap")
     assert torch_edition.main(["--resume", str(run)]) == 0
     assert (run / "history.jsonl").read_bytes() == history
     assert not (tmp_path / "trap").exists()
