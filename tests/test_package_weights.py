@@ -12,9 +12,7 @@ from benchmarks import package_weights
 from nin_gluon import train
 from nin_gluon.analysis.trained_net import load_pretrained
 from nin_gluon.pretrained import read_weights
-from nin_gluon.training import callbacks
 from nin_gluon.training.history import read_history
-from nin_gluon.training.run import Run
 from tests import slim_nin
 
 CARD = Path(__file__).parent.parent / "docs" / "reference" / "model-card.md"
@@ -24,20 +22,20 @@ IMAGES = 64  # of a split
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_images():
+def small():
+    """Few images, a slim net."""
     with pytest.MonkeyPatch.context() as patch:
+        slim_nin.slim("mxnet", setattr=patch.setattr)
         slim_nin.small_sample(train=IMAGES, test=IMAGES, setitem=patch.setitem)
         yield
 
 
 @pytest.fixture(scope="module")
-def trained(few_images, tmp_path_factory):
+def trained(small, tmp_path_factory):
     """A run of a few steps."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "draw_predictions", lambda *args: None)
-        patch.setattr(callbacks.plots, "draw_curves", lambda *args: None)
-        patch.setattr(callbacks.plots, "save", lambda *args: None)
+        slim_nin.without_pictures(patch.setattr)
         assert train.main(["--model", "cifar_nin", "--resize", "28", "--batch-size", "8",
                            "--epochs", "1", "--dataset", "sample", "--preprocess", "standardize",
                            "--init", "he", "--lr", "0.01", "--ctx", "cpu", "--no-progress", "--out",

@@ -27,10 +27,11 @@ def assert_as_gluons(images, height, width, interpolation):
 
 @both
 def test_every_size_from_28_to_300(garments, interpolation):
-    # A garment, and an image of noise, which has no black borders to hide a wrong weight.
-    images = np.concatenate([garments("test", 1)[0], RANDOM.randint(0, 256, (1, 28, 28, 1))])
+    # Half a garment, and noise, which has no black borders to hide a wrong weight.
+    image = garments("test", 1)[0].copy()
+    image[:, :, 14:] = RANDOM.randint(0, 256, (1, 28, 14, 1))
     for size in range(28, 301):
-        assert_as_gluons(images, size, size, interpolation)
+        assert_as_gluons(image, size, size, interpolation)
 
 
 @both
@@ -43,7 +44,7 @@ def test_every_smaller_size(garments, interpolation):
 @both
 @pytest.mark.parametrize("size", [20, 28, 29, 67, 112, 224, 299])
 def test_every_pixel_of_many_images(garments, size, interpolation):
-    assert_as_gluons(garments("train", 100)[0], size, size, interpolation)
+    assert_as_gluons(garments("train", 40)[0], size, size, interpolation)
 
 
 @pytest.mark.parametrize("size", [16, 33, 67, 224])
@@ -57,15 +58,15 @@ def photographs():
     """CIFAR-10's first test images if NIN_GLUON_DATA has them, else smooth noise in colour."""
     data = os.environ.get("NIN_GLUON_DATA")
     if data and Path(data, "cifar-10").is_dir():
-        return load_image_set("cifar10", "test")[0][:50]
-    noise = RANDOM.randint(0, 256, (50, 34, 32, 3))
+        return load_image_set("cifar10", "test")[0][:20]
+    noise = RANDOM.randint(0, 256, (20, 34, 32, 3))
     return (noise[:, :-2] + noise[:, 1:-1] + noise[:, 2:]) // 3
 
 
 @both
 @pytest.mark.parametrize("levels", [256, 2], ids=["all levels", "black and white"])
 def test_noise_has_every_grey_level_beside_every_other(levels, interpolation):
-    noise = RANDOM.randint(0, levels, (40, 28, 28, 1)) * (255 // (levels - 1))
+    noise = RANDOM.randint(0, levels, (20, 28, 28, 1)) * (255 // (levels - 1))
     for size in (14, 28, 31, 97, 224, 251):
         assert_as_gluons(noise, size, size, interpolation)
 

@@ -34,10 +34,10 @@ def both_resized(images, height, width, interpolation):
 
 @pytest.mark.parametrize("interpolation", resize.INTERPOLATIONS)
 def test_every_size_from_28_to_300(garments, interpolation):
-    noise = RANDOM.randint(0, 256, (2, 28, 28, 1)).astype(np.uint8)
-    images = np.concatenate([garments("train", 2)[0], noise])
+    image = garments("train", 1)[0].copy()
+    image[:, :, 14:] = RANDOM.randint(0, 256, (1, 28, 14, 1))
     for size in range(28, 301):
-        ours, gluons = both_resized(images, size, size, interpolation)
+        ours, gluons = both_resized(image, size, size, interpolation)
         assert ours.dtype == gluons.dtype and np.array_equal(ours, gluons), size
 
 
