@@ -76,8 +76,10 @@ def test_published_sets_and_what_is_not_there_yet_are_nobodys_own(name):
 
 
 @pytest.mark.usefixtures("slim", "no_pictures")
-def test_a_run_does_not_go_on_with_other_files(tmp_path, capsys):
-    from nin_gluon import confidence, train
+def test_a_run_does_not_go_on_with_other_files(tmp_path, capsys, monkeypatch):
+    from nin_gluon import confidence, plots, train
+
+    monkeypatch.setattr(plots, "draw_class_maps", lambda *args: None)
 
     def put_set(name):
         return str(put(tmp_path / name, {"data_batch_1.bin": records(16),

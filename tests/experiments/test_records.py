@@ -112,6 +112,7 @@ def test_what_is_no_file_is_named(tmp_path, name):
         assert str(run / name) in str(error.value)
 
 
+@pytest.mark.usefixtures("slim", "no_pictures")
 def test_divergence_leaves_its_mark_in_the_run(few_images, tmp_path, capsys):
     run = tmp_path / "run"
     assert train.main(["--resize", "67", "--batch-size", "8", "--lr", "1e6", "--dataset",

@@ -30,11 +30,11 @@ def test_a_dot_for_every_run_and_a_bar_for_every_count():
     assert figure.get_suptitle() == "A lottery"
 
 
-@pytest.mark.parametrize("seeds", [1, 60])
-def test_it_has_room_for_few_and_for_many_runs(seeds):
+@pytest.mark.parametrize("recipes, seeds", [(8, 1), (3, 60)])
+def test_it_has_room_for_few_and_for_many_runs(recipes, seeds):
     runs = [run(0.1 + seed % 9 / 10, 9, 1 + seed % 9) for seed in range(seeds)]
-    left, _ = plots.draw_odds({f"recipe {i}": runs for i in range(8)}).axes
+    left, _ = plots.draw_odds({f"recipe {i}": runs for i in range(recipes)}).axes
     heights = [dot.get_offsets()[0][1] for dot in left.collections if len(dot.get_offsets())]
     rows = [round(y) for y in heights]
-    assert sorted(set(rows)) == list(range(8)) and len(rows) == 8 * seeds
+    assert sorted(set(rows)) == list(range(recipes)) and len(rows) == recipes * seeds
     assert max(abs(y - round(y)) for y in heights) < 0.45
