@@ -18,8 +18,9 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # ------------------------------------------------------------------ how to install
 
 # The package is on no index: only a checkout (-e .), a wheel file or an address can be installed.
+INSTALLERS = re.compile("pip3?|uv|conda|mamba", re.IGNORECASE)
 FROM_AN_INDEX = re.compile(
-    r"(?:pip3?|uv|conda|mamba)\s+(?:pip\s+)?(?:install|add)(?:\s+-{1,2}[\w-]+)*"
+    r"(?:" + INSTALLERS.pattern + r")\s+(?:pip\s+)?(?:install|add)(?:\s+-{1,2}[\w-]+)*"
     r"\s+[\"'\\]*nin[-_]gluon(?!-\d|(?:\[[\w,]*\])?\s*@)", re.IGNORECASE)
 
 
@@ -50,7 +51,7 @@ def texts(path):
     """What a person may read in a file."""
     text = path.read_text("utf-8")
     yield text
-    if path.suffix == ".py":
+    if path.suffix == ".py" and INSTALLERS.search(text):  # to parse all files takes a second
         yield from strings(text)
     elif path.suffix == ".ipynb":
         for cell in json.loads(text)["cells"]:
