@@ -9,26 +9,12 @@ from nin_gluon.data import load_data
 from nin_gluon.data.augment import augmenter
 from nin_gluon.data.loader import BatchLoader
 from nin_gluon.errors import InputError
+from tests.data.moves import moves
 
 
 def noise(n, height=12, width=10, channels=1, dtype=np.uint8):
     """Images without zeros, so that those from outside can be told apart."""
     return np.random.RandomState(0).randint(1, 256, (n, height, width, channels)).astype(dtype)
-
-
-def moves(image, outcome, most):
-    """All (mirrored, down, right) that make an outcome of an image."""
-    height, width, _ = image.shape
-    found = []
-    for mirrored in (0, 1):
-        flipped = image[:, ::-1] if mirrored else image
-        padded = np.pad(flipped, ((most, most), (most, most), (0, 0)))
-        for down in range(-most, most + 1):
-            for right in range(-most, most + 1):
-                top, left = most - down, most - right
-                if np.array_equal(padded[top : top + height, left : left + width], outcome):
-                    found.append((mirrored, down, right))
-    return found
 
 
 @pytest.mark.parametrize("channels, dtype", [(1, np.uint8), (3, np.uint8), (3, np.float32)])

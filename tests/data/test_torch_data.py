@@ -7,6 +7,7 @@ from mxnet import nd
 from nin_gluon.data import load_data, resize
 from nin_gluon.data.preprocess import preprocessor as gluons_preprocessor
 from nin_gluon.errors import InputError
+from tests.data.moves import moves
 
 torch = pytest.importorskip("torch")
 
@@ -93,18 +94,6 @@ def test_resuming_leaves_batches_out(few_images):
         assert torch.equal(X, other) and torch.equal(y, labels)
 
 
-def shifted(image, down, right, mirrored):
-    """What augmentation should make of an image (height, width, channels)."""
-    image = image[:, ::-1] if mirrored else image
-    height, width, _ = image.shape
-    result = np.zeros_like(image)
-    for row in range(height):
-        for column in range(width):
-            if 0 <= row - down < height and 0 <= column - right < width:
-                result[row, column] = image[row - down, column - right]
-    return result
-
-
 @pytest.mark.parametrize("name, most", [("mirror", 0), ("shift-mirror", 4)])
 def test_each_image_is_mirrored_or_shifted_as_a_whole(name, most):
     images = RANDOM.randint(1, 256, (64, 9, 11, 2)).astype(np.uint8)
@@ -112,13 +101,11 @@ def test_each_image_is_mirrored_or_shifted_as_a_whole(name, most):
     changed = torch_preprocess.augmenter(name)(torch.from_numpy(images)).numpy()
     found = set()
     for image, new in zip(images, changed):
-        ways = [(down, right, mirrored) for down in range(-most, most + 1)
-                for right in range(-most, most + 1) for mirrored in (False, True)
-                if np.array_equal(new, shifted(image, down, right, mirrored))]
+        ways = moves(image, new, most)
         assert len(ways) == 1
         found.add(ways[0])
-    assert {mirrored for _, _, mirrored in found} == {False, True}
-    assert {down for down, _, _ in found} == set(range(-most, most + 1))
+    assert {mirrored for mirrored, _, _ in found} == {0, 1}
+    assert {down for _, down, _ in found} == set(range(-most, most + 1))
     torch.manual_seed(1)
     again = torch_preprocess.augmenter(name)(torch.from_numpy(images)).numpy()
     assert np.array_equal(changed, again)
