@@ -14,34 +14,20 @@ from nin_gluon import runtime
 
 RECORDED = json.loads((Path(__file__).parents[1] / "recorded" / "runs-0.1.json").read_text())
 
-# Twenty steps each; the smallest images that the chapter's net takes. Each number of threads has a
-# process, which imports MXNet after it was forked; the sample is drawn once for all.
+# Twenty steps each; the smallest images that the chapter's net takes.
 CHILD = """
-import json, os, sys
+import json, sys
 from tests import slim_nin
 slim_nin.no_pictures()
 from nin_gluon import train
-from nin_gluon.data.sets import load_image_set
 
-def run(folder, dtype, preset):
+folder, runs = sys.argv[1], json.loads(sys.argv[2])
+for dtype, preset in runs:
     size = ["--resize", "67"] if preset in ("textbook", "mlpconv") else []
     status = train.main(["--preset", preset, "--dtype", dtype, "--dataset", "sample", "--seed", "3",
                          "--batch-size", "8", "--limit", "80", "--epochs", "2", "--ctx", "cpu",
                          "--no-progress", "--out", f"{folder}/{dtype}/{preset}", *size])
     assert status == 0
-
-for split in ("train", "test"):
-    load_image_set("sample", split)
-assert "mxnet" not in sys.modules
-folder, jobs = sys.argv[1], json.loads(sys.argv[2])
-for threads, runs in jobs.items():
-    child = os.fork()
-    if not child:
-        os.environ["OMP_NUM_THREADS"] = threads
-        for dtype, preset in runs:
-            run(folder, dtype, preset)
-        sys.exit()
-    assert os.waitpid(child, 0)[1] == 0
 """
 
 wide = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
@@ -57,21 +43,19 @@ same_processor = pytest.mark.skipif(
 def test_presets_compute_what_they_always_did(tmp_path):
     """Logs and parameters of the presets in float32 and bfloat16. One test, for runs that share a
     process.
+
+    They have one thread; those of `training/checkpoint/test_old_checkpoint.py` have two.
     """
     from mxnet import nd
 
     recorded = {(dtype, preset): run for dtype, runs in RECORDED["runs"].items()
                 for preset, run in runs.items()}
-    jobs = {}
-    for job, run in recorded.items():
-        jobs.setdefault(run["threads"], []).append(job)
     child = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path), json.dumps(jobs)], text=True,
-        capture_output=True,
-        env={**os.environ, "OMP_WAIT_POLICY": "passive"})  # other tests need the processors
+        [sys.executable, "-c", CHILD, str(tmp_path), json.dumps(list(recorded))], text=True,
+        capture_output=True, env={**os.environ, "OMP_NUM_THREADS": str(RECORDED["threads"])})
     assert child.returncode == 0, child.stderr
-    logs = [recorded[job]["log"] for runs in jobs.values() for job in runs]
-    assert re.findall(r"(epoch .*), time", child.stdout) == [line for log in logs for line in log]
+    logs = [line for run in recorded.values() for line in run["log"]]
+    assert re.findall(r"(epoch .*), time", child.stdout) == logs
     for (dtype, preset), run in recorded.items():
         digest = hashlib.sha256()
         for value in nd.load(str(tmp_path / dtype / preset / "model-0002.params")).values():
