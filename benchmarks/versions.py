@@ -85,7 +85,7 @@ def single_operations(mx, given):
     mx.random.seed(0)
     net = chapter_net(mx, 0.5)
     net.initialize(mx.init.Xavier())
-    net(nd.zeros((1, 1, SIZE, SIZE)))
+    net(nd.zeros((1, 1, SIZE, SIZE))).wait_to_read()  # oneDNN may move weights until then
     outcome["drawn"] = np.concatenate([
         parameter.data().asnumpy().ravel() for parameter in net.collect_params().values()])
 
@@ -208,7 +208,7 @@ def make_given(images, labels):
     mx.random.seed(0)
     net = nin_gluon.nin()
     net.initialize(initializer("he"))
-    net(nd.zeros((1, 1, SIZE, SIZE)))
+    net(nd.zeros((1, 1, SIZE, SIZE))).wait_to_read()  # oneDNN may move weights until then
     given = {f"parameter{i}": p.data().asnumpy()
              for i, p in enumerate(net.collect_params().values())}
     batches = list(BatchLoader(images, labels, BATCH, SIZE))

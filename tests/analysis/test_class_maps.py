@@ -21,7 +21,7 @@ def run(tmp_path):
     net = models.get_model(SETTINGS.model)
     net.initialize(models.initializer("he"))
     net.hybridize()
-    net(nd.zeros((1, 1, 28, 28)))
+    net(nd.zeros((1, 1, 28, 28))).wait_to_read()
     export_net(net, tmp_path, 1)
     return tmp_path
 

@@ -43,7 +43,7 @@ def test_a_file_takes_the_place_of_what_the_seed_draws(tmp_path, pytestconfig):
     mx.random.seed(4)
     net = nin_gluon.nin()
     net.initialize(mx.init.Xavier())
-    net(mx.nd.zeros((1, 1, 67, 67)))
+    net(mx.nd.zeros((1, 1, 67, 67))).wait_to_read()
     net.save_parameters(str(path))
     start = measure_start(settings.but(init_from=digest_of(path)), init_file=str(path))
     assert start == measure_start(settings.but(seed=4))

@@ -36,7 +36,7 @@ def run_folder(path, dataset="fashion-mnist", channels=1, data_dir=None, **setti
     net = models.get_model(settings.model)
     net.initialize(models.initializer("he"))
     net.hybridize()
-    net(nd.zeros((1, channels, settings.resize, settings.resize)))
+    net(nd.zeros((1, channels, settings.resize, settings.resize))).wait_to_read()
     net.save_parameters(str(folder / "net.params"))
     export_net(net, path, 5)
 

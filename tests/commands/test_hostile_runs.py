@@ -59,7 +59,7 @@ def make_old(path):
     """Turn a checkpoint into one of version 0.1."""
     net = small_net()
     net.initialize()
-    net(nd.zeros((1, 1, 67, 67)))
+    net(nd.zeros((1, 1, 67, 67))).wait_to_read()
     trainer = gluon.Trainer(list(net.collect_params().values()), "sgd", {
         "learning_rate": 0.1, "momentum": 0.9}, update_on_kvstore=False)
     with mx.autograd.record():

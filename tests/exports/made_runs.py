@@ -27,7 +27,7 @@ def make_net(settings):
 
         net = models.get_model(settings.model)
         net.initialize(models.initializer("he"))
-        net(mx.nd.zeros((1, channels, size, size)))
+        net(mx.nd.zeros((1, channels, size, size))).wait_to_read()
         values = [(p.name.rsplit("_")[-1], p.data().asnumpy())
                   for p in net.collect_params().values()]
     random = np.random.RandomState(0)  # biases are zero otherwise, and would not be tested

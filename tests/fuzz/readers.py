@@ -151,7 +151,7 @@ def net_and_trainer():
     net = nn.HybridSequential()
     net.add(nn.Dense(UNITS))
     net.initialize(mx.init.Xavier())
-    net(nd.zeros((1, INPUTS)))
+    net(nd.zeros((1, INPUTS))).wait_to_read()
     schedule = mx.lr_scheduler.CosineScheduler(10, 0.1, warmup_steps=2)
     trainer = mx.gluon.Trainer(net.collect_params(), "sgd", {
         "learning_rate": 0.1, "momentum": 0.9, "lr_scheduler": schedule}, update_on_kvstore=False)
@@ -215,7 +215,7 @@ def trainer_states(folder):
 def exported(folder):
     net, _ = net_and_trainer()
     net.hybridize()
-    net(nd.ones((1, INPUTS)))
+    net(nd.ones((1, INPUTS))).wait_to_read()
     net.export(str(folder / "model"), 3)
     file = folder / "model-0003.params"
     wanted = [net_parameters.entry_of(name, parameter)

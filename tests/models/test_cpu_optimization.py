@@ -18,7 +18,7 @@ def hybridized_nin():
     net = nin_gluon.nin()
     net.initialize(mx.init.Xavier())
     net.hybridize(static_alloc=True, static_shape=True)
-    net(nd.zeros((1, 1, 67, 67)))
+    net(nd.zeros((1, 1, 67, 67))).wait_to_read()
     return net
 
 

@@ -12,7 +12,7 @@ from nin_gluon.models import initializer
 def net_of(name):
     net = nin_gluon.nin()
     net.initialize(initializer(name))
-    net(nd.zeros((1, 1, 67, 67)))
+    net(nd.zeros((1, 1, 67, 67))).wait_to_read()
     return net
 
 

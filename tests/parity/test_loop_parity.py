@@ -21,7 +21,7 @@ def run(train_ch5, garments, hybridize, capsys):
     net.initialize(mx.init.MSRAPrelu(slope=0))
     if hybridize:
         net.hybridize(static_alloc=True, static_shape=True)
-    net(nd.zeros((1, 1, 67, 67)))  # the parameters exist before any dropout mask is drawn
+    net(nd.zeros((1, 1, 67, 67))).wait_to_read()  # parameters exist before a mask is drawn
     train_iter = BatchLoader(*garments("train", 70), 16, resize=67, shuffle=True)
     test_iter = BatchLoader(*garments("test", 24), 16, resize=67)
     trainer = gluon.Trainer(net.collect_params(), "sgd", {"learning_rate": 0.01, "momentum": 0.9})

@@ -114,7 +114,7 @@ def train_steps():
         train_iter, _ = load_data("sample", 32, 67)
     net.initialize(models.initializer("identity"))
     net.hybridize(static_alloc=True, static_shape=True)
-    net(mx.nd.zeros((1, 1, 67, 67)))
+    net(mx.nd.zeros((1, 1, 67, 67))).wait_to_read()
     forward = models.optimize_for_training(net)
     trainer = mx.gluon.Trainer(list(net.collect_params().values()), "sgd",
                                {"learning_rate": 0.02, "momentum": 0.9})

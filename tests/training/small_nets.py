@@ -26,7 +26,7 @@ def net_and_trainer(units=3, optimizer="sgd", ctx=None):
     net.add(nn.Dense(units), nn.Dropout(0.5))
     net.initialize(mx.init.Xavier(), ctx)
     for device in ctx or [mx.cpu()]:
-        net(nd.zeros((1, 2), device))
+        net(nd.zeros((1, 2), device)).wait_to_read()
     return net, gluon.Trainer(net.collect_params(), *OPTIMIZERS[optimizer](),
                               update_on_kvstore=False)
 

@@ -24,7 +24,7 @@ def exported(tmp_path):
     net = make()
     net.initialize(mx.init.Xavier())
     net.hybridize()
-    net(nd.ones((1, 2, 8, 8)))
+    net(nd.ones((1, 2, 8, 8))).wait_to_read()
     net.export(str(tmp_path / "model"), 3)
     return net, tmp_path / "model-0003.params"
 
@@ -47,7 +47,7 @@ def test_shapes_are_those_after_a_forward_pass(model, image):
     net, other = models.get_model(model), models.get_model(model)
     net_parameters.infer_shapes(net, image)
     other.initialize()
-    other(nd.zeros((1, *image)))
+    other(nd.zeros((1, *image))).wait_to_read()
     mine, theirs = ([p.shape for p in n.collect_params().values()] for n in (net, other))
     assert mine == theirs
     assert [n.split(".")[0] for n in net_parameters.named_parameters(net)] == [
