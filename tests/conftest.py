@@ -97,5 +97,5 @@ def same_random_numbers():
 
     mx.random.seed(7)
     np.random.seed(7)
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(7)
+    if "torch" in sys.modules:  # its own manual_seed looks for GPUs, for a millisecond
+        sys.modules["torch"].default_generator.manual_seed(7)
