@@ -119,4 +119,6 @@ def show(environment):
     """Let /proc show this environment; it would show that of the first process."""
     start, end = map(int, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[47:49])
     text = "".join(f"{name}={value}\0" for name, value in environment.items() if name not in ROOM)
-    ctypes.memmove(start, text.encode().ljust(end - start, b"\0"), end - start)
+    shown = text.encode().ljust(end - start, b"\0")
+    assert len(shown) == end - start, "more room is needed; see ROOM"
+    ctypes.memmove(start, shown, end - start)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("slim")
 
 @pytest.fixture(autouse=True)
 def images_in_memory(garments, monkeypatch):
-    """Read the images once for all, and only more than are looked at."""
+    """Read the images once for all tests, and only twice as many as are looked at."""
     monkeypatch.setattr("nin_gluon.data.load_image_set",
                         lambda name, split, root: garments(split, 2 * IMAGES))
 

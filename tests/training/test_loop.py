@@ -127,7 +127,7 @@ def test_a_loss_that_stops_being_finite_is_named_by_epoch_and_step(garments):
 def test_parameters_that_stop_being_finite_are_noticed_though_the_loss_looks_well(garments):
     net = nin_gluon.nin()
     net.initialize()
-    net(nd.zeros((1, 1, 67, 67))).wait_to_read()
+    net(nd.zeros((1, 1, 67, 67)))
     weight = net[4][0].weight
     weight.set_data(weight.data() * float("nan"))
     engine, tally = GluonEngine(net, mx.cpu()), loop.Tally()
@@ -153,7 +153,7 @@ def test_the_parameters_of_a_large_net_are_all_looked_at(bad):
 def test_with_a_frozen_layer_the_queue_is_kept_short_too(garments, monkeypatch):
     """What is waited for must be a result of the step."""
     net = small_net()
-    net(nd.zeros((1, 1, 28, 28))).wait_to_read()
+    net(nd.zeros((1, 1, 28, 28)))
     net[0].collect_params().setattr("grad_req", "null")
     trained = [p.data() for p in net[2].collect_params().values()]
     waited_for = []
