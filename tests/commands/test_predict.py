@@ -183,6 +183,15 @@ def test_names_that_no_terminal_shows(tmp_path, grey, capsys):
     assert status == 0 and out.count("\n") == 2 and "two\\nlines.png'" in out
 
 
+def test_a_dtype_that_no_cpu_has(tmp_path, grey, capsys):
+    pytest.importorskip("torch")
+    Image.fromarray(grey[0]).save(tmp_path / "a.png")
+    status, out, error = run(capsys, "--pretrained", tmp_path / "a.png", "--engine", "torch",
+                             "--dtype", "float16")
+    assert status == 2 and not out and error.count("\n") == 1
+    assert "dtype float16" in error
+
+
 def test_bad_requests_get_one_line_and_status_2(tmp_path, grey, capsys, monkeypatch):
     monkeypatch.setattr(plots, "save", lambda *args: pytest.fail("it draws"))
     picture, there = tmp_path / "a.png", tmp_path / "there.png"
@@ -199,7 +208,6 @@ def test_bad_requests_get_one_line_and_status_2(tmp_path, grey, capsys, monkeypa
             (["--pretrained", picture, "--picture", "out.txt"], "--picture out.txt is no picture"),
             (["--pretrained", *51 * [picture], "--picture", tmp_path / "out.png"], "shows 50"),
             (["--pretrained", picture, "--ctx", "tpu"], "is not a device"),
-            (["--pretrained", picture, "--engine", "torch", "--dtype", "float16"], "dtype float16"),
     ):
         status, out, error = run(capsys, *arguments)
         assert status == 2 and not out and error.count("\n") == 1
