@@ -8,6 +8,7 @@ from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, 
 from nin_gluon.analysis.signal import Signal
 from nin_gluon.experiments.exercises.exercise import Part
 from nin_gluon.experiments.records import Record
+from nin_gluon.experiments.statistics import sign_test_p
 from nin_gluon.experiments.wording import counted, seed_words
 from nin_gluon.text_tables import columns
 
@@ -15,6 +16,9 @@ __all__ = ["Comparison", "compare", "format_comparison", "format_signals"]
 
 # Fewer seeds say nothing: of two, both differences have one sign every other time.
 MIN_SEEDS = 3
+
+# A sign test below this counts as a difference.
+SIGNIFICANT = 0.05
 
 # Of ten classes a net that guesses gets 0.1 right; below this it has hardly learned anything.
 LEARNED = 0.2
@@ -106,8 +110,8 @@ class Comparison:
         images = next(iter(reference.values())).test_images or 1
         usual = median(self.accuracies(self.part.reference).values())
         error = math.sqrt(usual * (1 - usual) / images)
-        return (f"{seeds} differences of one sign come by chance 1 time in {2 ** (seeds - 1)}; an "
-                f"accuracy of {usual:.2f} on {images:,} {self.part.judged_by} images is good to "
+        return (f"{seeds} differences of one sign come by chance 1 time in {2 ** (seeds - 1):,}; "
+                f"an accuracy of {usual:.2f} on {images:,} {self.part.judged_by} images is good to "
                 f"{error:.4f} (one standard error).")
 
     def variant_sentences(self, label: str) -> Iterator[str]:
@@ -128,8 +132,7 @@ class Comparison:
             yield (f"{label}: lower {against} at each of {len(values)} seeds, by {-values[-1]:.4f} "
                    f"to {-values[0]:.4f}.")
         else:
-            yield (f"{label}: not to be told from {self.part.reference} with {len(values)} seeds: "
-                   f"the difference goes from {values[0]:+.4f} to {values[-1]:+.4f}.")
+            yield f"{label}: " + mixed_words(values, self.part.reference)
         published = self.published_difference(label)
         if published is not None:
             same = sum(value * published > 0 for value in values)
@@ -209,6 +212,20 @@ def compare(parts: Sequence[Part], records: Sequence[Record], dtype: Optional[st
 
 
 # ------------------------------------------------------------------ text
+
+
+def mixed_words(differences: Sequence[float], reference: str) -> str:
+    """What differences of both signs say, in order of size; with many seeds that may be a lot."""
+    seeds, spread = len(differences), f"{differences[0]:+.4f} to {differences[-1]:+.4f}"
+    above = sum(value > 0 for value in differences)
+    below = sum(value < 0 for value in differences)
+    p = sign_test_p(above, below)
+    if p >= SIGNIFICANT:
+        return (f"not to be told from {reference} with {seeds} seeds: the difference goes from "
+                f"{spread}.")
+    chance = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+    return (f"{'higher' if above > below else 'lower'} than {reference} at {max(above, below)} of "
+            f"{seeds} seeds (sign test, {chance}); the difference goes from {spread}.")
 
 
 def format_comparison(comparison: Comparison, stall: bool = False) -> str:

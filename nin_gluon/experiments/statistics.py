@@ -1,6 +1,6 @@
-"""Shares of few runs and whether groups of them differ: Wilson's interval, a permutation test.
+"""Shares of few runs and whether runs differ: Wilson's interval, a permutation test, a sign test.
 
-Both are valid for small numbers: neither supposes that a share is spread like a bell.
+All are valid for small numbers: none supposes that a share is spread like a bell.
 """
 
 import math
@@ -8,7 +8,8 @@ from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-__all__ = ["SHUFFLES", "largest_difference", "moves_to_cross", "permutation_p", "wilson_interval"]
+__all__ = ["SHUFFLES", "largest_difference", "moves_to_cross", "permutation_p", "sign_test_p",
+           "wilson_interval"]
 
 SHUFFLES = 10_000
 
@@ -69,6 +70,24 @@ def largest_difference(groups: Sequence[np.ndarray]) -> np.ndarray:
     """
     means = np.stack([group.mean(axis=-1) for group in groups])
     return np.asarray(means.max(axis=0) - means.min(axis=0))
+
+
+def sign_test_p(above: int, below: int) -> float:
+    """How often a fair coin falls as unevenly: the two-sided sign test of paired differences.
+
+    Parameters
+    ----------
+    above, below : int
+        How many differences are above 0 and below 0; those of exactly 0 count for neither.
+
+    Returns
+    -------
+    float
+        From 0 to 1; 1 without any difference.
+    """
+    total = above + below
+    tail = sum(math.comb(total, count) for count in range(min(above, below) + 1))
+    return min(1.0, 2 * tail / 2 ** total)
 
 
 Statistic = Callable[[Sequence[np.ndarray]], np.ndarray]

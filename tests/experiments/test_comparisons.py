@@ -55,6 +55,18 @@ def test_differences_are_of_one_seed():
     assert "on 10,000 test images is good to 0.0049" in text
 
 
+def test_many_seeds_tell_a_difference_that_has_exceptions():
+    """SciPy's binomtest gives 0.0215 for 1 of 10 and 0.109 for 2 of 10."""
+    text = "\n".join(comparison({"a": [0.5] * 10, "b": [0.6] * 9 + [0.3],
+                                 "c": [0.4] * 9 + [0.6], "d": [0.6] * 8 + [0.3, 0.4],
+                                 "e": [0.7] * 8 + [0.5, 0.4]}).sentences())
+    assert ("b: higher than a at 9 of 10 seeds (sign test, p = 0.021); the difference goes from "
+            "-0.2000 to +0.1000." in text)
+    assert "c: lower than a at 9 of 10 seeds (sign test, p = 0.021)" in text
+    assert "d: not to be told from a with 10 seeds: " in text
+    assert "e: higher than a at 8 of 10 seeds (sign test, p = 0.039)" in text  # one is equal
+
+
 def test_a_part_with_images_held_out_is_judged_by_these():
     text = format_comparison(comparison({"a": [0.5] * 3, "b": [0.6] * 3},
                                         settings=part().settings.but(validation=40)))

@@ -9,6 +9,7 @@ from nin_gluon.experiments.statistics import (
     largest_difference,
     moves_to_cross,
     permutation_p,
+    sign_test_p,
     wilson_interval,
 )
 
@@ -108,3 +109,11 @@ def test_moves_to_cross_is_the_smallest_change_that_does():
 
 def test_moves_to_cross_may_find_none():
     assert moves_to_cross({"a": (2, 2), "b": (0, 2)}, shuffles=500) is None
+
+
+@pytest.mark.parametrize("above, below, p", [
+    (1, 9, 0.021484375), (9, 1, 0.021484375), (2, 8, 0.109375), (28, 2, 8.679926e-07),
+    (5, 5, 1), (0, 6, 0.03125), (0, 0, 1)])
+def test_sign_test_has_scipys_values(above, below, p):
+    """Of scipy.stats.binomtest(above, above + below).pvalue, but for the last, which it refuses."""
+    assert sign_test_p(above, below) == pytest.approx(p, rel=1e-6)
