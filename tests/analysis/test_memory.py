@@ -7,12 +7,18 @@ import pytest
 from nin_gluon.analysis import memory
 from nin_gluon.analysis.cost import measure
 from nin_gluon.errors import InputError
+from tests import forked_python
+
+SHAPE = (3, 1, 67, 67)
+
+
+def allocations():
+    return memory.allocations("nin", SHAPE)
 
 
 def test_what_training_keeps_is_what_mxnet_keeps_to_the_byte():
     """A forward pass in training leaves behind what the arithmetic says, beside the parameters."""
-    shape = (3, 1, 67, 67)
-    allocated, expected = memory.allocations("nin", shape), measure("nin", shape)["bytes"]
+    allocated, expected = forked_python.call(allocations), measure("nin", SHAPE)["bytes"]
     assert set(allocated) == set(memory.WAYS)
     found, expected = allocated["training, layer by layer"], expected["training"]
     assert found["forward"] == expected["activations"]
