@@ -12,6 +12,7 @@ little from processor to processor, so figures of `train` and `evaluate` may too
 import contextlib
 import io
 import logging
+import operator
 import os
 import re
 import shlex
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
 from nin_gluon import cli
 from tests.docs.pages import ROOT, blocks, pages
@@ -103,17 +104,39 @@ def differs(line: str, expected: str, output: str) -> bool:
     """Whether an output is not what the page says."""
     for pattern, instead in MASKS:
         expected, output = pattern.sub(instead, expected), pattern.sub(instead, output)
-    kept, compared = expected.splitlines(), output.splitlines()
-    if "..." in kept:
-        kept = kept[:kept.index("...")]
-        compared = compared[:len(kept)]
-    if line.split()[1:2] and line.split()[1] in LEARNED:
-        return not alike("\n".join(kept), "\n".join(compared))
-    return kept != compared
+    learned = line.split()[1:2] and line.split()[1] in LEARNED
+    return not has_parts(output.splitlines(), parts_of(expected.splitlines()),
+                         alike if learned else operator.eq)
 
 
-def alike(expected: str, output: str, tolerance: float = 0.1) -> bool:
+def parts_of(lines: Sequence[str]) -> List[List[str]]:
+    """The lines between those that are ``...``."""
+    parts: List[List[str]] = [[]]
+    for line in lines:
+        if line == "...":
+            parts.append([])
+        else:
+            parts[-1].append(line)
+    return parts
+
+
+def has_parts(lines: List[str], parts: List[List[str]],
+              same: Callable[[List[str], List[str]], bool]) -> bool:
+    """Whether an output begins with the first part, ends with the last, and has all in order."""
+    *others, last = parts
+    for number, part in enumerate(others):
+        starts = range(len(lines) - len(part) + 1) if number else [0]
+        start = next((i for i in starts if same(part, lines[i:i + len(part)])), None)
+        if start is None:
+            return False
+        lines = lines[start + len(part):]
+    return len(lines) >= len(last) and same(last, lines[len(lines) - len(last):]) and (
+        len(parts) > 1 or len(lines) == len(last))
+
+
+def alike(kept: List[str], compared: List[str], tolerance: float = 0.1) -> bool:
     """Whether two texts differ in nothing but figures, and in these by little."""
+    expected, output = "\n".join(kept), "\n".join(compared)
     if NUMBER.sub("#", expected) != NUMBER.sub("#", output):
         return False
     pairs = zip(NUMBER.findall(expected), NUMBER.findall(output))
@@ -121,11 +144,15 @@ def alike(expected: str, output: str, tolerance: float = 0.1) -> bool:
 
 
 def written(expected: str, output: str) -> str:
-    """The output of today, as long as the page wants it."""
+    """The output of today, with the parts that the page wants: each begins with the line it had."""
     if "...\n" not in expected:
         return output
-    shown = expected[:expected.index("...\n")].count("\n")
-    return "".join(output.splitlines(keepends=True)[:shown]) + "...\n"
+    lines, shown = output.splitlines(), []
+    for number, part in enumerate(parts_of(expected.splitlines())):
+        start = lines.index(part[0]) if number and part else 0
+        shown += [*(["..."] if number else []), *lines[start:start + len(part)]]
+        lines = lines[start + len(part):]
+    return "\n".join(shown) + "\n"
 
 
 def main() -> int:

@@ -7,7 +7,14 @@ import pytest
 
 from nin_gluon import plots
 from nin_gluon.plots import atlas
-from tests.docs.console import console_blocks, console_pages, differs, in_chinese, run_page
+from tests.docs.console import (
+    console_blocks,
+    console_pages,
+    differs,
+    in_chinese,
+    run_page,
+    written,
+)
 from tests.docs.pages import DOCS, pages
 
 
@@ -62,6 +69,13 @@ def test_there_are_such_pages():
     ("nin-gluon shapes", "a\nb\n", "a\nb\n", False),
     ("nin-gluon shapes", "a\n...\n", "a\nb\n", False),
     ("nin-gluon shapes", "a\n...\n", "b\n", True),
+    ("nin-gluon shapes", "a\n...\nc\nd\n...\n", "a\nb\nc\nd\ne\n", False),
+    ("nin-gluon shapes", "a\n...\nc\nd\n...\n", "a\nb\nc\ne\n", True),
+    ("nin-gluon shapes", "a\n...\nd\n...\nc\n...\n", "a\nb\nc\nd\n", True),
+    ("nin-gluon shapes", "a\n...\nd\n", "a\nb\nc\nd\n", False),
+    ("nin-gluon shapes", "a\n...\nc\n", "a\nb\nc\nd\n", True),
+    ("nin-gluon shapes", "a\nb\n...\nb\n", "a\nb\n", True),
+    ("nin-gluon train", "loss 1.00\n...\n", "loss 1.05\nloss 0.90\n", False),
     ("nin-gluon shapes", "a\n", "a\nb\n", True),
     ("nin-gluon shapes", "1.00\n", "1.01\n", True),
     ("nin-gluon train", "about 3 s to go at 5 images/s\nloss 1.00, time 3.1 sec\n",
@@ -71,3 +85,13 @@ def test_there_are_such_pages():
 ])
 def test_stale_outputs_are_noticed(line, expected, output, different):
     assert differs(line, expected, output) == different
+
+
+@pytest.mark.parametrize("expected, output, shown", [
+    ("a\n", "b\nc\n", "b\nc\n"),
+    ("a\n...\n", "b\nc\n", "b\n...\n"),
+    ("a\n...\nhead\n1\n...\n", "b\nc\nhead\n2\n3\n", "b\n...\nhead\n2\n...\n"),
+])
+def test_pages_get_the_parts_of_todays_output_that_they_show(expected, output, shown):
+    assert written(expected, output) == shown
+    assert not differs("nin-gluon shapes", shown, output)
