@@ -177,7 +177,7 @@ class Comparison:
 
     def dead_sentence(self) -> Optional[str]:
         """Which runs have lost all of their classes; None if none has."""
-        dead = {label: [seed for seed, record in by_seed.items() if record.alive == 0]
+        dead = {label: [seed for seed, record in by_seed.items() if record.living_classes == 0]
                 for label, by_seed in self.rows.items()}
         named = [f"{label} (seed {seed_words(seeds)})" for label, seeds in dead.items() if seeds]
         if not named:
@@ -281,7 +281,8 @@ def stall_words(records: Iterable[Record]) -> str:
 
 def alive_words(records: Iterable[Record]) -> str:
     """How many classes are alive at the end: '0 to 7'; '-' where nobody has counted."""
-    values = [record.alive for record in records if record.alive is not None]
+    known = (record.living_classes for record in records)
+    values = [living for living in known if living is not None]
     if not values:
         return "-"
     low, high = min(values), max(values)

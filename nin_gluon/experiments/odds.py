@@ -45,10 +45,6 @@ def known_runs(by_seed: Mapping[int, Record]) -> List[Record]:
             and all(epoch.living is not None for epoch in record.history)]
 
 
-def alive_at_end(record: Record) -> int:
-    return len(record.history[-1].living or ())
-
-
 # ------------------------------------------------------------------ tables
 
 
@@ -59,7 +55,7 @@ def living_table(known: Mapping[str, Sequence[Record]]) -> List[List[str]]:
              ["", "", "min", "median", "max", "min", "median", "max", "runs", "95 %", "runs"]]
     for label, runs in known.items():
         before = [len(record.start.living) for record in runs if record.start]
-        after = [alive_at_end(record) for record in runs]
+        after = [record.living_classes or 0 for record in runs]
         whole, dead = sum(n >= CLASSES - 1 for n in after), sum(n <= 1 for n in after)
         low, high = wilson_interval(whole, len(runs))
         table.append([label, str(len(runs)), *three_numbers(before), *three_numbers(after),
@@ -121,7 +117,7 @@ def escape_epoch(record: Record) -> Optional[int]:
 def prediction(label: str, runs: Sequence[Record]) -> str:
     """How well the living classes at the start predict those at the end, in a sentence."""
     before = [len(record.start.living) for record in runs if record.start]
-    after = [alive_at_end(record) for record in runs]
+    after = [record.living_classes or 0 for record in runs]
     if len(set(before)) < 2 or len(set(after)) < 2:
         return (f"{label}: in all {counted(len(runs), 'run')} as many classes live at the "
                 f"{'start' if len(set(before)) < 2 else 'end'}, so nothing can be predicted.")

@@ -72,7 +72,8 @@ class Record:
     stall : int or None
         Steps in which the loss was no better than guessing; None if that was so in all.
     alive : int or None
-        Classes with a score above zero for any image, at the end; None if that was not counted.
+        Classes with a score above zero for any of 500 images, at the end; None if that was not
+        counted. `living_classes` knows better where the history does.
     escape_step : int or None
         The step, from 1, at which the loss left ln 10 for good; to a hundredth of an epoch.
     start : InitialState or None
@@ -125,6 +126,16 @@ class Record:
     def test_acc(self) -> Optional[float]:
         """After the last epoch; None for a run that diverged."""
         return None if self.diverged else self.history[-1].test_acc
+
+    @property
+    def living_classes(self) -> Optional[int]:
+        """How many classes were alive after the last epoch, if the record says so.
+
+        Those of the history have a score above zero for any test image. Early histories lack them.
+        """
+        if self.history and self.history[-1].living is not None:
+            return len(self.history[-1].living)
+        return self.alive
 
     def is_same_run(self, other: "Record") -> bool:
         """Whether both are records of one run, whatever else is known of it in one of them."""

@@ -184,6 +184,14 @@ def test_runs_that_have_lost_all_classes_are_named():
     assert found.dead_sentence() is None and alive_words(found.rows["one"].values()) == "-"
 
 
+def test_living_classes_of_the_history_count_more_than_those_of_500_images():
+    each = part()
+    record = made(each, "one", 0, alive=5)
+    found, = compare([each], [replace(record, history=(replace(record.history[-1],
+                                                               living=(0, 1, 2, 3, 4, 9)),))])
+    assert alive_words(found.rows["one"].values()) == "6"
+
+
 def test_signals_as_text():
     signals = [Signal(init, seed, 67, "sample", (0.5, 0.25), (0.5, spread), (0.02, 0.01))
                for init, spread in (("xavier", 0.001), ("he", 0.9)) for seed in (0, 1)]

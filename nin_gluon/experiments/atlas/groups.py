@@ -147,19 +147,11 @@ def own_runs(records: Iterable[Any]) -> List[Run]:
             others += 1
             continue
         label = f"seed {settings.seed}, {settings.dtype}"
-        runs += [replace(run, epochs=settings.epochs, measured=counted_living(record))
+        runs += [replace(run, epochs=settings.epochs, measured=record.living_classes)
                  for run in runs_of_histories([(label, record.history)])]
     if others:
         log.warning("left out: %d of our records with another recipe than the book's", others)
     return runs
-
-
-def counted_living(record: Any) -> Optional[int]:
-    """How many classes were alive after the last epoch, if the record says so."""
-    if record.history and record.history[-1].living is not None:
-        return len(record.history[-1].living)
-    alive: Optional[int] = record.alive
-    return alive
 
 
 def read_own_runs(folder: Union[str, Path]) -> List[Run]:

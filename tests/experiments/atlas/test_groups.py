@@ -1,7 +1,6 @@
 """How runs ended: living classes, groups, comparisons, our own runs among the published ones."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ from nin_gluon.experiments.atlas.groups import (
 )
 from nin_gluon.experiments.atlas.published_logs import read_atlas
 from nin_gluon.experiments.atlas.report import report, report_data
+from nin_gluon.experiments.records import Record
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training.history import EpochRecord
 
@@ -155,7 +155,7 @@ def record(seed=0, test_acc=(0.4, 0.6, 0.7, 0.75, 0.8), own_data=None, living=No
     settings = TEXTBOOK.but(seed=seed, dataset="fashion-mnist", **settings)
     epochs = [replace(epoch, living=classes) for epoch, classes in
               zip(history(*test_acc), living or [None] * len(test_acc))]
-    return SimpleNamespace(settings=settings, own_data=own_data, alive=alive, history=epochs)
+    return Record(settings, "cpu", "cpu", {}, "", None, tuple(epochs), own_data, alive=alive)
 
 
 def test_histories_become_runs():
