@@ -5,10 +5,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from nin_gluon.data.sets import DATASETS
 from nin_gluon.experiments.published import Edition
 from nin_gluon.experiments.records import Key, Record, differences_from, named_settings, slug
 from nin_gluon.experiments.wording import counted
 from nin_gluon.training.history import EpochRecord
+from nin_gluon.training.progress_marks import no_better_than_guessing
 
 __all__ = ["MIN_SEEDS", "QUANTITIES", "Group", "Pair", "Spread", "groups_of", "machines_of",
            "same_seeds", "series"]
@@ -180,6 +182,30 @@ class Group:
 
         first, *rest = map(count, runs)
         return first, dict(zip(self.seeds, rest))
+
+    # -------------------------------------------------------------- classes
+
+    def class_rows(self) -> List[List[str]]:
+        """What became of the classes, a row for each seed whose living classes were noted.
+
+        The cells: seed; the step at which the loss left ln 10; classes alive after each epoch;
+        which are dead at the end; the accuracy at the end of each class that has less than 0.5.
+        """
+        rows = []
+        for record in self.records:
+            if not record.history or record.history[-1].living is None:
+                continue
+            last, names = record.history[-1], DATASETS[str(self.settings.dataset)].classes
+            alive = ["?" if epoch.living is None else str(len(epoch.living))
+                     for epoch in record.history]
+            dead = [name for number, name in enumerate(names) if number not in (last.living or ())]
+            low = [f"{name} {accuracy:.3f}" for name, accuracy in zip(names, last.class_acc or ())
+                   if accuracy is not None and accuracy < 0.5]
+            step = (f"{record.escape_step:,}" if record.escape_step is not None else
+                    "never" if no_better_than_guessing(last.loss) else "not noted")
+            rows.append([str(record.seed), step,
+                         ", ".join(alive), ", ".join(dead) or "none", ", ".join(low) or "none"])
+        return rows
 
     # -------------------------------------------------------------- in words
 

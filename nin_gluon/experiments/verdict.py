@@ -117,7 +117,7 @@ class Verdict:
             f"{1 + len(self.runs)} runs, itself among them, lie as far from the middle "
             f"(rank test, p = {self.p:.2f}).",
             self.what_would_change_it(),
-            f"The odds: {count} of all {total} runs kept nine or ten classes after "
+            f"The odds: {count} of all {total} runs are above 0.8 after "
             f"{self.edition.recipe.epochs} epochs (95 % interval: {low:.0%} to {high:.0%})."]
 
     def what_would_change_it(self) -> str:

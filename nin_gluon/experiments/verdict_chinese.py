@@ -41,7 +41,7 @@ class ChineseVerdict:
             f"{verdict.as_far} 次同样远离中间（秩检验，p = {verdict.p:.2f}）。",
             self.what_would_change_it(),
             f"抽签的胜算：全部 {total} 次运行中，{count} 次在 {verdict.edition.recipe.epochs} "
-            f"个周期后保住了九或十个类别（95% 置信区间：{low:.0%} 至 {high:.0%}）。"]
+            f"个周期后高于 0.8（95% 置信区间：{low:.0%} 至 {high:.0%}）。"]
 
     def what_would_change_it(self) -> str:
         """How far p is from the level, in runs."""

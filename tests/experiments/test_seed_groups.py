@@ -1,5 +1,6 @@
 """Seeds of a recipe beside a published log: ranks by arithmetic, and what the verdict says."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,24 @@ def test_a_log_unlike_every_seed():
     assert published == 15 and max(seeds.values()) < 15
     assert "No seed, held against the other runs in the same way, has as many" in group.verdict()
     assert group.verdict().endswith("at most once in 4 times.")
+
+
+def test_what_became_of_the_classes():
+    """A living class may have no image recognized; a seed whose classes nobody noted has no row."""
+    records = book_records(0.0, 0.1)
+    path, record = next(iter(records.items()))
+    ten, nine = tuple(range(10)), tuple(range(1, 10))
+    accuracies = (0.0, 0.9, 0.9, 0.9, 0.0, 0.9, 0.2371, 0.9, 0.5, None)
+    history = [replace(epoch, living=ten if epoch.epoch == 1 else nine, class_acc=accuracies)
+               for epoch in record.history]
+    records[path] = replace(record, history=tuple(history), escape_step=1650)
+    assert Group(BOOK, records).class_rows() == [
+        ["0", "1,650", "10, 9, 9, 9, 9", "t-shirt", "t-shirt 0.000, coat 0.000, shirt 0.237"]]
+    for loss, step in ((2.3026, "never"), (1.1, "not noted")):
+        records[path] = replace(record, history=(*record.history[:4], replace(
+            record.history[4], loss=loss, living=ten, class_acc=(0.9,) * 10)))
+        assert Group(BOOK, records).class_rows() == [
+            ["0", step, "?, ?, ?, ?, 10", "none", "none"]]
 
 
 def test_a_seed_that_diverged_is_a_result_too():

@@ -21,7 +21,8 @@ def report(groups: Sequence[Group]) -> str:
     own = sum(len(group.runs) for group in groups if group.framework == OURS)
     published = sum(len(group.runs) for group in groups) - own
     parts = [f"Final test accuracy of {published} published runs and {own} of our own. Before it, "
-             "how many classes\nmust be alive for it (counted: +). The book's own run: *",
+             "how many classes\nmust be alive for it; in brackets, how many are, where counted. The "
+             "book's own run: *",
              *(group_words(group) for group in groups),
              "How they ended, with 95 % confidence intervals (Wilson)\n\n" + outcome_table(groups),
              *(comparison_words(comparison) for comparison in comparisons(groups)),
@@ -42,17 +43,18 @@ def group_words(group: Group) -> str:
     by_living: Dict[str, List[str]] = {}
     for run in group.runs:
         accuracy = f"{run.final:.3f}{'*' * run.book}"
+        accuracy += "" if run.counted is None else f" ({run.counted})"
         by_living.setdefault(living_words(run), []).append(accuracy)
+    per_line = 12 if all(run.counted is None for run in group.runs) else 7
     for living, accuracies in by_living.items():
-        lines += [f"  {living if not start else '':>8}  {' '.join(accuracies[start:start + 12])}"
-                  for start in range(0, len(accuracies), 12)]
+        lines += [f"  {living if not start else '':>8}  "
+                  + " ".join(accuracies[start:start + per_line])
+                  for start in range(0, len(accuracies), per_line)]
     return "\n".join(lines)
 
 
 def living_words(run: Run) -> str:
-    """'5', '9 or 10', or '8+' for a number that was counted."""
-    if run.measured is not None:
-        return f"{run.measured}+"
+    """'5', or '9 or 10'."""
     return "9 or 10" if run.living >= CLASSES - 1 else str(run.living)
 
 
@@ -69,7 +71,6 @@ def outcome_table(groups: Sequence[Group]) -> str:
                         *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]).rstrip()
              for row in rows]
     meaning = "\n".join(f"{name}: {what}" for name, what in OUTCOMES.items())
-    meaning += "\nWhere the living classes were counted, their number decides."
     return "\n".join(lines) + "\n\n" + meaning
 
 
@@ -109,7 +110,7 @@ def report_data(groups: Sequence[Group]) -> Dict[str, Any]:
                                         (count, *group.share(name))))
                          for name, count in group.counts.items()},
             "runs": [{"label": run.label, "final_test_acc": run.final, "living": run.living,
-                      "counted": run.measured is not None, "outcome": run.outcome,
+                      "counted": run.counted, "outcome": run.outcome,
                       "book": run.book, "test_acc": list(run.test_acc)} for run in group.runs],
         } for group in groups],
         "comparisons": [asdict(comparison) for comparison in comparisons(groups)],
