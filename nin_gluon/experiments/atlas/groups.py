@@ -6,15 +6,15 @@ dead: no image is taken for it, so a net with k dead classes cannot get above 1 
 1 - k/10 therefore has fewer than k dead classes, and `living_classes` gives the fewest that must be
 alive. The reasoning gives an upper bound on the dead and no more:
 
-- An accuracy below 1 - k/10 does not prove k dead classes. A run that learns slowly is there too, and
-  so is a net with a class that is alive but never scores highest.
+- An accuracy below 1 - k/10 does not prove k dead classes. A run that learns slowly is there too,
+  and so is a net with a class that is alive but never scores highest.
 - An accuracy above 0.8 does not tell nine living classes from ten, since no published run reaches
   0.9. Both count as whole.
 - An image that scores 0 in all classes is taken for the first one. If that class is dead, its own
   images may still be counted right, and the bound is off by one.
 
-Where a record of ours holds the number of living classes, it is shown beside the accuracy. It does not
-decide how the run ended, or our runs could not be compared with published ones.
+Where a record of ours holds the number of living classes, it is shown beside the accuracy. It does
+not decide how the run ended, or our runs could not be compared with published ones.
 
 What the published runs do not allow to conclude:
 

@@ -21,8 +21,8 @@ def report(groups: Sequence[Group]) -> str:
     own = sum(len(group.runs) for group in groups if group.framework == OURS)
     published = sum(len(group.runs) for group in groups) - own
     parts = [f"Final test accuracy of {published} published runs and {own} of our own. Before it, "
-             "how many classes\nmust be alive for it; in brackets, how many are, where counted. The "
-             "book's own run: *",
+             "how many classes\nmust be alive for it; in brackets, how many are, where counted. "
+             "The book's own run: *",
              *(group_words(group) for group in groups),
              "How they ended, with 95 % confidence intervals (Wilson)\n\n" + outcome_table(groups),
              *(comparison_words(comparison) for comparison in comparisons(groups)),
