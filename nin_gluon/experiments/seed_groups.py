@@ -191,11 +191,13 @@ class Group:
         The cells: seed; the step at which the loss left ln 10; classes alive after each epoch;
         which are dead at the end; the accuracy at the end of each class that has less than 0.5.
         """
+        known = DATASETS.get(str(self.settings.dataset))  # a record may name any data set
+        names = known.classes if known else [f"class {number}" for number in range(10)]
         rows = []
         for record in self.records:
             if not record.history or record.history[-1].living is None:
                 continue
-            last, names = record.history[-1], DATASETS[str(self.settings.dataset)].classes
+            last = record.history[-1]
             alive = ["?" if epoch.living is None else str(len(epoch.living))
                      for epoch in record.history]
             dead = [name for number, name in enumerate(names) if number not in (last.living or ())]

@@ -84,6 +84,9 @@ def test_what_became_of_the_classes():
     records[path] = replace(record, history=tuple(history), escape_step=1650)
     assert Group(BOOK, records).class_rows() == [
         ["0", "1,650", "10, 9, 9, 9, 9", "t-shirt", "t-shirt 0.000, coat 0.000, shirt 0.237"]]
+    unknown = {path: replace(record, settings=record.settings.but(dataset="no-such"))
+               for path, record in records.items()}
+    assert Group(BOOK, unknown).class_rows()[0][3] == "class 0"
     for loss, step in ((2.3026, "never"), (1.1, "not noted")):
         records[path] = replace(record, history=(*record.history[:4], replace(
             record.history[4], loss=loss, living=ten, class_acc=(0.9,) * 10)))
