@@ -3,17 +3,18 @@
 import contextlib
 import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import unseeded
-from nin_gluon.experiments.stores import read_record, write_record
-from nin_gluon.settings import TEXTBOOK
+from nin_gluon.experiments.jobs import Runner
+from nin_gluon.experiments.stores import write_record
+from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.initial_parameters import digest_of
 from tests import forked_python
-from tests.experiments.made_runs import make_book_run, make_record
+from tests.experiments.made_runs import make_record, make_run
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,49 +74,86 @@ def test_they_are_those_of_a_fresh_process(starts):
 
 def test_the_kept_runs_began_with_them(starts):
     for edition, path in starts.items():
-        records = sorted((ROOT / "results" / "unseeded").glob(f"{edition}-[bf]*.jsonl"))
+        records = unseeded.store_of(ROOT / "results", edition).read().values()
         assert records
-        for record in map(read_record, records):
+        for record in records:
             assert record.settings.init_from == digest_of(path) and record.start.living
-            assert record.settings.but(init_from=None, epochs=5, dtype="float32", seed=0) == \
-                TEXTBOOK.but(dataset="fashion-mnist")
+            assert any(unseeded.is_run_of(record, recipe)
+                       for recipe in (unseeded.RECIPE, unseeded.SHORT))
 
 
-def test_a_run_is_begun_or_goes_on_and_is_made_once(tmp_path, monkeypatch, capsys):
-    called, started, status = [], [], [130, 0]
+@pytest.mark.parametrize("option, settings", [
+    ([], unseeded.RECIPE.but(epochs=1)), (["--epochs", "5"], unseeded.RECIPE),
+    (["--short"], unseeded.SHORT)])
+def test_each_run_starts_from_its_file_and_is_made_once(option, settings, tmp_path, monkeypatch,
+                                                        capsys):
+    made, started = [], []
 
-    def train(command):
-        called.append(command[3:])
-        if "--out" in command:
-            make_book_run(Path(command[command.index("--out") + 1]), 1)
-        return SimpleNamespace(wait=lambda: status.pop(0) if status else 0)
+    def call(self, job):
+        made.append((job.settings.seed, job.init_file.name))
+        log = [EpochRecord(number, 2.0, 0.2, 0.3, 60.0) for number in range(1, 11)]
+        assert job.settings == settings.but(seed=job.settings.seed, dtype="bfloat16",
+                                            init_from=digest_of(job.init_file))
+        make_run(job.folder, job.settings, log[:settings.epochs])
+        return 0
 
-    monkeypatch.setattr(unseeded, "EDITIONS", {"mxnet": (5, "first edition")})
-    monkeypatch.setattr(unseeded, "subprocess", SimpleNamespace(Popen=train))
-    monkeypatch.setattr(unseeded, "write_start", lambda edition, path: path.touch())
+    monkeypatch.setattr(Runner, "call", call)
+    monkeypatch.setattr(unseeded, "write_start", lambda edition, path: path.write_text(edition))
     monkeypatch.setattr(unseeded, "measure_start", lambda *args: started.append(args))
-    options = ["--seeds", "1", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
-    assert unseeded.main(options) == 130
-    assert unseeded.main(options) == 0
-    run = str(tmp_path / "runs" / "mxnet-bfloat16-cpu-seed-1")
-    assert called[0][:4] == ["--dataset", "fashion-mnist", "--epochs", "1"]
-    assert called[0][-2:] == ["--out", run] and called[1] == ["--resume", run]
-    (_, _, weights), = started
-    assert weights == called[0][called[0].index("--init-from") + 1]
-    capsys.readouterr()
-    assert unseeded.main(options) == 0 and len(called) == 2
-    assert "| first edition, our runs from their weights | 1 | " in capsys.readouterr().out
+    options = ["--seeds", "1-2", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path),
+               *option]
+    for _ in range(2):
+        assert unseeded.main(options) == 0
+        assert made == [(1, "mxnet.params"), (1, "mxnet-np.params"),
+                        (2, "mxnet.params"), (2, "mxnet-np.params")]
+    assert [Path(weights).name for _, _, weights in started] == [name for _, name in made]
+    rows = capsys.readouterr().out.count("| first edition, our runs from their weights | 2 | ")
+    assert rows == (0 if option == ["--short"] else 2)
+
+
+def test_what_ends_a_run_ends_the_rest(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Runner, "call", lambda self, job: 130)
+    monkeypatch.setattr(unseeded, "write_start", lambda edition, path: path.write_text(edition))
+    options = ["--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    assert unseeded.main(options) == 130 and capsys.readouterr().out == ""
+
+
+def epochs_of(accuracy, living):
+    """Ten epochs that end so."""
+    return tuple(EpochRecord(number, 2.0, 0.2, accuracy, 3.0, tuple(range(living)))
+                 for number in range(1, 11))
+
+
+def test_how_the_runs_end(tmp_path):
+    assert unseeded.ends(tmp_path, unseeded.SHORT) == ""
+    runs = {"mxnet": [(0.7, 10), (0.6, 9), (0.1, 0)], "mxnet-np": [(0.8, 8)]}
+    for edition, ends in runs.items():
+        store = unseeded.store_of(tmp_path, edition)
+        for seed, end in enumerate(ends):
+            record = make_record(unseeded.SHORT.but(seed=seed), [])
+            store.add(replace(record, history=epochs_of(*end)), tmp_path)
+        # Neither a run of another length nor one that diverged counts.
+        store.add(make_record(unseeded.SHORT.but(epochs=1), [(2.0, 0.2, 0.3)]), tmp_path)
+        store.add(make_record(unseeded.SHORT.but(seed=9), [], diverged="nan"), tmp_path)
+    *rows, _, words = unseeded.ends(tmp_path, unseeded.SHORT).splitlines()[2:]
+    assert rows == [
+        "| first edition | 3 | 0.100 to 0.700, median 0.600 | 0 to 10, median 9 "
+        "| 2 of 3 (21% to 94%) |",
+        "| later editions | 1 | 0.800 to 0.800, median 0.800 | 8 to 8, median 8 "
+        "| 0 of 1 (0% to 79%) |"]
+    # Alone, 0.8 or 0.1 is at least as far from the mean of the others; 0.7 and 0.6 are not.
+    assert float(words.split("p = ")[1].rstrip(".")) == pytest.approx(0.5, abs=0.02)
 
 
 def test_the_rows(tmp_path):
-    for name, losses in (("unseeded/mxnet-np-bfloat16-cpu-seed-{}", (2.1, 2.3, 2.25)),
-                         ("textbook/bfloat16-cpu-seed-{}", (2.0,))):
+    for name, losses in (("unseeded/mxnet-np/seed-{}", (2.1, 2.3, 2.25)),
+                         ("textbook/seed-{}", (2.0,))):
         for seed, loss in enumerate(losses):
             path = tmp_path / f"{name.format(seed)}.jsonl"
-            path.parent.mkdir(exist_ok=True)
-            write_record(path, make_record(TEXTBOOK.but(dataset="fashion-mnist", seed=seed),
-                                           [(loss, 0.2, 0.3)] * 5))
-    rows = unseeded.table(tmp_path).splitlines()[2:]
+            path.parent.mkdir(exist_ok=True, parents=True)
+            settings = unseeded.RECIPE.but(seed=seed, dtype="bfloat16")
+            write_record(path, make_record(settings, [(loss, 0.2, 0.3)] * 5))
+    rows = unseeded.first_epochs(tmp_path).splitlines()[2:]
     assert [row.split(" | ")[:2] for row in rows] == [
         ["| first edition, published", "23"], ["| later editions, published", "23"],
         ["| later editions, our runs from their weights", "3"],
@@ -126,7 +164,7 @@ def test_the_rows(tmp_path):
 
 
 def test_the_pages_have_the_table():
-    folder, table = ROOT / "docs" / "explanation", unseeded.table(ROOT / "results")
+    folder, table = ROOT / "docs" / "explanation", unseeded.first_epochs(ROOT / "results")
     assert table in (folder / "lottery.md").read_text("utf-8")
     chinese = (folder / "lottery.zh.md").read_text("utf-8")
     for row in table.splitlines()[2:]:

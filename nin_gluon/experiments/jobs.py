@@ -33,6 +33,7 @@ class Job:
     settings: Settings  # with the seed
     folder: Path  # of the run
     own_data: Optional[str] = None  # as in `nin_gluon.experiments.records.Record`
+    init_file: Optional[Path] = None  # what ``settings.init_from`` is the digest of
 
 
 class Store(Protocol):
@@ -148,7 +149,8 @@ class Runner:
             options = ["--resume", str(job.folder)]
             options += ["--ctx", self.ctx] if self.ctx else []
         else:
-            options = train_options(job.settings, self.ctx or "auto")
+            options = train_options(job.settings.but(init_from=None), self.ctx or "auto")
+            options += ["--init-from", str(job.init_file)] if job.init_file else []
             if "--engine" not in options:  # which the train command would choose by the machine
                 options += ["--engine", job.settings.engine]
             options += ["--out", str(job.folder)]

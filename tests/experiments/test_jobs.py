@@ -156,6 +156,17 @@ def test_a_signal_is_for_the_run_and_ends_the_rest(store, jobs, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_run_can_start_from_a_file(store, jobs, monkeypatch, tmp_path):
+    monkeypatch.setattr("subprocess.Popen", Process)
+    start = tmp_path / "start.params"
+    job = replace(jobs[0], settings=jobs[0].settings.but(init_from="sha256:" + 64 * "0"),
+                  init_file=start)
+    assert Runner(store, "cpu").train([job]) == 143
+    command = Process.last.command
+    assert command.count("--init-from") == 1
+    assert command[command.index("--init-from") + 1] == str(start)
+
+
 def test_a_run_goes_on_where_it_was_stopped(store, jobs, monkeypatch):
     monkeypatch.setattr("subprocess.Popen", Process)
     run = make_book_run(jobs[0].folder, 0)
