@@ -183,8 +183,9 @@ def table(report):
     ceilings = {dtype: max((t[f"{dtype}_gflops"] for t in turns.get(CEILINGS, ())), default=0)
                 for dtype in ("float32", "bfloat16")}
     base = median(turns.get("d2lzh-threads"), "train_images_per_s")
-    lines = ["| | arithmetic | training, images/s | x d2lzh | evaluation, images/s | memory, MB | "
-             "GFLOP/s | of the ceiling |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    lines = ["| | arithmetic | training, images/s | x d2lzh, all threads | evaluation, images/s | "
+             "memory, MB | GFLOP/s | of the ceiling |",
+             "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     for name, measured in turns.items():
         if name == CEILINGS:
             continue
@@ -226,18 +227,21 @@ def ratios(turns):
             best = max(peers, key=peers.get)
             least = min(median(turns[other], "train_memory_mb") for other in peers)
             memory = median(turns[name], "train_memory_mb")
-            yield (f"{what}, training is {mine / peers[best]:.2f} x the best PyTorch ({best}), "
-                   f"with {memory / least:.2f} x the memory of the thriftiest.")
+            yield (f"{what}, training is {mine / peers[best]:.2f} x the fastest PyTorch "
+                   f"({VARIANTS[best].title}), with {memory / least:.2f} x the memory of the "
+                   "thriftiest.")
         for other in ("d2lzh", "d2lzh-threads"):
             if turns.get(other):
                 yield (f"{what}, training is "
                        f"{mine / median(turns[other], 'train_images_per_s'):.2f} x and evaluation "
-                       f"{ratio(turns, name, other, 'eval_images_per_s'):.2f} x {other}.")
+                       f"{ratio(turns, name, other, 'eval_images_per_s'):.2f} x "
+                       f"{VARIANTS[other].title}.")
         for other, measured in turns.items():
             if measured and "train_images_per_s" not in measured[0] and (
                     other != CEILINGS and VARIANTS[other].dtype == dtype):
                 yield (f"In {dtype}, evaluation is "
-                       f"{ratio(turns, name, other, 'eval_images_per_s'):.2f} x {other}.")
+                       f"{ratio(turns, name, other, 'eval_images_per_s'):.2f} x "
+                       f"{VARIANTS[other].title}.")
         share = median(turns[name], "share_waiting_for_data")
         yield f"{what}, {share:.1%} of a training step goes into making the batch."
 

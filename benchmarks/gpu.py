@@ -36,7 +36,7 @@ to from several seeds, then the tuned recipe, then the paper's. MXNet is not nee
 
 Each result is in gpu.json as soon as it is there, so a call that is cut off loses only what was
 being done. A run that has no time left is saved, and the next call goes on with it. Take all along
-in a folder: nin_gluon/, benchmarks/ and the four files of Fashion-MNIST, 33 MB.
+in a folder: nin_gluon/, benchmarks/ and the four files of Fashion-MNIST, 40 MB.
 """
 
 EPILOG = """\

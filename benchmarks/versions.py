@@ -240,15 +240,21 @@ def outcome_of(python, folder):
         return {name: arrays[name] for name in arrays.files}
 
 
-def main(argv=None):
-    from nin_gluon.atomic_files import write_text
+def build_parser():
     from nin_gluon.cli import ArgumentParser
-    from nin_gluon.data.sets import load_image_set
 
     parser = ArgumentParser(prog="python -m benchmarks.versions", description=__doc__)
     parser.add_argument("--python", required=True, action="append",
                         help="interpreter with another MXNet; may be given several times")
     parser.add_argument("--out", metavar="FILE", help="keep the figures as JSON")
+    return parser
+
+
+def main(argv=None):
+    from nin_gluon.atomic_files import write_text
+    from nin_gluon.data.sets import load_image_set
+
+    parser = build_parser()
     args = parser.parse_args(argv)
     if args.out and os.path.exists(args.out):
         parser.error(f"{args.out} is there already; choose another name")

@@ -69,10 +69,11 @@ def test_the_table_holds_medians_ratios_and_shares(report):
     assert rows["ONNX Runtime, on the exported net"][1:] == [
         "float32", "", "", "125.0 (100.0-150.0)", "", "", ""]
     text = "\n".join(table)
-    assert "evaluation is 1.60 x onnxruntime" in text
-    assert "2.00 x the best PyTorch (torch-cl), with 1.50 x the memory of the thriftiest" in text
-    assert "training is 4.00 x and evaluation 5.00 x d2lzh-threads" in text
-    assert "In float32 with PyTorch, training is 1.50 x the best PyTorch (torch-cl)" in text
+    assert "evaluation is 1.60 x ONNX Runtime, on the exported net." in text
+    assert "2.00 x the fastest PyTorch (PyTorch, channels_last), with 1.50 x the memory" in text
+    assert "x the memory of the thriftiest." in text
+    assert "training is 4.00 x and evaluation 5.00 x d2lzh 1.0.0, all threads." in text
+    assert "In float32 with PyTorch, training is 1.50 x the fastest PyTorch (PyTorch, " in text
     assert "1.0% of a training step goes into making the batch" in text
 
 
