@@ -14,6 +14,7 @@ import numpy as np
 
 from nin_gluon.atomic_files import write_text
 from nin_gluon.checked_files import parse_json, read_text
+from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.settings import PRESETS
 from nin_gluon.training.run_folder import RunConfig
 
@@ -148,8 +149,10 @@ def differences(preset, device, mode="auto"):
                            and apart[worst] <= PARAMETER)}
 
 
-def main():
+@command
+def main(argv=None):
     """Write ``gluon_results.json``."""
+    ArgumentParser(prog="python -m benchmarks.parity", description=__doc__).parse_args(argv)
     results = {preset: gluon_result(preset) for preset in PRESETS}
     write_text(RESULTS, json.dumps(results) + "\n")
     return 0

@@ -67,10 +67,10 @@ def main(argv=None):
         for workers in jobs:
             jobs[workers].append(job(workers))
             print(f"turn {turn + 1} of {args.rounds}: {workers} workers", file=sys.stderr)
-    report = {"machine": machine(), "jobs": jobs,
-              "turns": [{"case": key[0], "dtype": key[1], "measured": measured}
-                        for key, measured in turns.items()]}
-    write_text(args.out, json.dumps(report, indent=1) + "\n")
+        report = {"machine": machine(), "jobs": jobs,
+                  "turns": [{"case": key[0], "dtype": key[1], "measured": measured}
+                            for key, measured in turns.items()]}
+        write_text(args.out, json.dumps(report, indent=1) + "\n")  # after every turn
     print(tables(turns, jobs, dtypes))
     return 0
 
@@ -87,8 +87,11 @@ def job(workers):
         if workers > 1:
             train = [sys.executable, "-m", "nin_gluon.launch", "-n", str(workers), "-s", "1", "--",
                      *train, "--kvstore", "dist_sync"]
-        log = subprocess.run(train, capture_output=True, text=True, check=True).stdout
-    return float(re.search(r"epoch 2, .* time (\S+) sec", log)[1])
+        done = subprocess.run(train, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise InputError(f"the job of {workers} workers failed ({said[-1]}).")
+    return float(re.search(r"epoch 2, .* time (\S+) sec", done.stdout)[1])
 
 
 def tables(turns, jobs, dtypes):

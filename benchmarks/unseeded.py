@@ -8,7 +8,6 @@ from statistics import median
 from nin_gluon.analysis.initial_state import measure_start
 from nin_gluon.atomic_files import replacing
 from nin_gluon.cli import ArgumentParser, command, seed_list
-from nin_gluon.data.sets import own_data
 from nin_gluon.experiments.atlas.published_logs import read_atlas
 from nin_gluon.experiments.exercises.lottery import SMALL
 from nin_gluon.experiments.jobs import Job, Runner
@@ -83,7 +82,6 @@ def train(args):
     """Train what has no record, from both starts in turn; return the exit status."""
     args.runs.mkdir(parents=True, exist_ok=True)
     recipe = SHORT if args.short else RECIPE.but(epochs=args.epochs)
-    own = own_data(RECIPE.dataset, args.data_dir)
     starts = {edition: args.runs / f"{edition}.params" for edition in EDITIONS}
     for edition, path in starts.items():
         write_start(edition, path)
@@ -92,11 +90,11 @@ def train(args):
         for edition, path in starts.items():
             settings = recipe.but(seed=seed, dtype=args.dtype, init_from=digest_of(path))
             store = store_of(args.results, edition, settings.init_from)
-            name = slug(store.recipe, settings, "cpu", own)
+            name = slug(store.recipe, settings, "cpu")
             job = Job(f"{EDITIONS[edition][1]}, seed {seed}", settings,
-                      args.runs / f"{edition}-{name}-seed-{seed}", own, path)
+                      args.runs / f"{edition}-{name}-seed-{seed}", init_file=path)
             runner = Runner(store, "cpu", "cpu", args.data_dir, complete=with_start(args, path))
-            status = runner.train([job])
+            status = runner.train([job]) or (128 + runner.stop if runner.stop else 0)
             if status:
                 return status
             left_out += len(runner.left_out)
@@ -150,15 +148,21 @@ def first_epochs(results):
     for edition, (epochs, name) in EDITIONS.items():
         logs = [log for log in read_atlas()
                 if (log.framework, log.recipe, log.epochs) == (edition, "sgd-0.1", epochs)]
-        ours = [record for record in store_of(results, edition).read().values()
-                if is_run_of(record, RECIPE)]
+        ours = a_run_each(record for record in store_of(results, edition).read().values()
+                          if is_run_of(record, RECIPE))
         alive = alive_before(ours)
         rows += row(f"{name}, published", [(log.mean_loss[0], log.train_acc[0]) for log in logs],
                     alive)
         rows += row(f"{name}, our runs from their weights", figures(ours), alive)
-    drawn = seeds_of_ours(results, RECIPE)
+    drawn = a_run_each(seeds_of_ours(results, RECIPE))
     rows += row("our seeds, with weights of their own", figures(drawn), alive_before(drawn))
     return "\n".join(rows)
+
+
+def a_run_each(records):
+    """One record with an epoch for each seed and arithmetic: runs of any length begin alike."""
+    found = {(record.seed, record.settings.dtype): record for record in records if record.history}
+    return list(found.values())
 
 
 def is_run_of(record, recipe):

@@ -251,13 +251,20 @@ def build_parser():
 
 
 def main(argv=None):
+    from nin_gluon.cli import command
+
+    return command(compare_builds)(argv)
+
+
+def compare_builds(argv):
+    from benchmarks.compare import check_new
     from nin_gluon.atomic_files import write_text
     from nin_gluon.data.sets import load_image_set
 
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.out and os.path.exists(args.out):
-        parser.error(f"{args.out} is there already; choose another name")
+    if args.out:
+        check_new(args.out)
     for python in args.python:
         try:
             subprocess.run([python, "-c", "import numpy; numpy.bool = bool; import mxnet"],
@@ -269,12 +276,12 @@ def main(argv=None):
     comparisons = []
     with tempfile.TemporaryDirectory() as folder:
         np.savez(os.path.join(folder, "given.npz"), **given)
-        for python in (sys.executable, *args.python):
+        for number, python in enumerate((sys.executable, *args.python)):
             try:
                 outcome = outcome_of(python, folder)
             except (OSError, subprocess.CalledProcessError) as error:
                 parser.error(f"the chapter's steps failed under {python}: {error}")
-            if python == sys.executable:
+            if number == 0:
                 ours.update(outcome)
             else:
                 comparisons.append(compare(ours, outcome))

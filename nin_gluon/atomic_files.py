@@ -4,12 +4,12 @@ import contextlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Iterator, Optional, Union
 
 from nin_gluon.checked_files import open_file, size_of
 from nin_gluon.errors import InputError, WriteError, why
 
-__all__ = ["explained", "make_folder", "replacing", "write_ours", "write_text"]
+__all__ = ["explained", "make_folder", "read_ours", "replacing", "write_ours", "write_text"]
 
 
 @contextlib.contextmanager
@@ -72,13 +72,24 @@ def write_ours(path: Union[str, Path], data: bytes, mark: str) -> None:
         The operating system refuses.
     """
     path = Path(path)
-    before = None
-    with contextlib.suppress(FileNotFoundError), open_file(path) as file:
-        before = file.read(size_of(file))
-    if before == data:
+    if read_ours(path, mark) == data:
         return
-    if before is not None and mark.encode() not in before:
-        raise InputError(f"{path} is there and was not written by this command; move it away.")
     make_folder(path.parent)
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def read_ours(path: Union[str, Path], mark: str) -> Optional[bytes]:
+    """What is in a file that contains `mark`; None if there is no file.
+
+    Raises
+    ------
+    InputError
+        Something is in the way: no file, or one without the mark, so somebody else's.
+    """
+    before = None
+    with contextlib.suppress(FileNotFoundError), open_file(Path(path)) as file:
+        before = file.read(size_of(file))
+    if before is not None and mark.encode() not in before:
+        raise InputError(f"{path} is there and was not written by this command; move it away.")
+    return before

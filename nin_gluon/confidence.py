@@ -160,6 +160,9 @@ def localization(net: "TrainedNet", images: np.ndarray, labels: np.ndarray, repo
     with tqdm(total=len(labels), desc=f"{kind(settings)}s", unit=" images", leave=False,
               dynamic_ncols=True, disable=None if progress else True) as bar:
         result = localize(net, images, labels, bar.update)
+    if result is None:
+        return None, ("Whether the maps respond where the object is cannot be told for this net: "
+                      "its maps have values below zero, so nothing is a share of a map.")
     return result, judge(result)
 
 

@@ -122,10 +122,11 @@ def add_runs(runs: List[Path], edition: Edition, args: argparse.Namespace) -> Re
     records = [finished_record(run, edition, this_python()) for run in runs]
     places = [Reproduction(edition, record.settings, args.results, args.markdown)
               for record in records]
-    for run, record, place in zip(runs, records, places):
+    for run, place in zip(runs, places):
         if place.folder != places[0].folder:
             raise InputError(f"{run} belongs into another folder than {runs[0]}; take them in by "
                              "a call each.")
+    for run, record, place in zip(runs, records, places):
         place.store.add(record, run)
     return places[0]
 

@@ -3,15 +3,17 @@
 import importlib.util
 import json
 import os
+from types import SimpleNamespace
 
 import mxnet as mx
 import numpy as np
 import pytest
 
-from benchmarks import compare, draws, profile, scaling, versions
+from benchmarks import compare, draws, parity, profile, scaling, versions
 from benchmarks.variants import VARIANTS
 from nin_gluon.data import load_data
 from nin_gluon.data.sets import load_image_set
+from nin_gluon.errors import InputError
 from nin_gluon.runtime import cpu_flags
 from nin_gluon.train import main as train_main
 from nin_gluon.training.history import read_history
@@ -138,6 +140,13 @@ def test_scaling_wants_a_turn(capsys):
     assert "--rounds must be at least 1" in capsys.readouterr().err
 
 
+def test_scaling_says_why_a_job_failed(monkeypatch):
+    monkeypatch.setattr(scaling.subprocess, "run", lambda *args, **kwargs: SimpleNamespace(
+        returncode=2, stdout="", stderr="a notice\nno Fashion-MNIST\n"))
+    with pytest.raises(InputError, match=r"job of 2 workers failed \(no Fashion-MNIST\)"):
+        scaling.job(2)
+
+
 TURN = {"train": 8, "test": 6, "batch_size": 4, "resize": 67, "data_dir": None}
 
 
@@ -261,6 +270,19 @@ def test_versions_tell_builds_apart(tmp_path, monkeypatch):
     table = versions.table("1.9.1", [same, changed])
     assert "| dropout mask | equal | DIFFERENT |" in table
     assert "| gradients, with dropout | 0.0e+00 | 5.0e-01 |" in table
+
+
+def test_parity_explains_itself_and_writes_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(parity, "write_text", lambda *args: pytest.fail("it wrote"))
+    with pytest.raises(SystemExit) as stop:
+        parity.main(["--help"])
+    assert stop.value.code == 0 and "gluon_results.json" in capsys.readouterr().out
+
+
+def test_versions_wants_a_place_for_its_figures_first(tmp_path, capsys):
+    out = tmp_path / "none" / "x.json"
+    assert versions.main(["--python", "none", "--out", str(out)]) == 2
+    assert f"there is no folder {out.parent}" in capsys.readouterr().err
 
 
 def test_versions_needs_an_interpreter_that_runs(tmp_path, capfd):

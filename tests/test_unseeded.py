@@ -163,6 +163,15 @@ def test_the_rows(tmp_path):
         "| 2.100 to 2.300, median 2.250 | 0.200 to 0.200, median 0.200 | not counted |")
 
 
+def test_a_longer_run_of_a_seed_is_no_second_first_epoch(tmp_path):
+    store = unseeded.store_of(tmp_path, "mxnet")
+    for epochs in (1, 5):
+        store.add(make_record(unseeded.RECIPE.but(epochs=epochs), [(2.1, 0.2, 0.3)] * epochs),
+                  tmp_path)
+    store.add(make_record(unseeded.RECIPE.but(seed=1), [], diverged="nan"), tmp_path)
+    assert "| first edition, our runs from their weights | 1 | " in unseeded.first_epochs(tmp_path)
+
+
 def test_the_pages_have_the_table():
     folder, table = ROOT / "docs" / "explanation", unseeded.first_epochs(ROOT / "results")
     assert table in (folder / "lottery.md").read_text("utf-8")

@@ -11,9 +11,7 @@ import numpy as np
 from nin_gluon.settings import TEXTBOOK, Settings
 from nin_gluon.training.run_folder import Environment, RunConfig
 
-__all__ = ["IMAGES", "InitialState", "measure_start"]
-
-IMAGES = 256  # of the test set
+__all__ = ["InitialState", "measure_start"]
 
 # For each batch: shares above zero before and after the last layer, as in `InitialState`; scores.
 Look = Tuple[List[float], List[np.ndarray], List[np.ndarray]]
@@ -21,7 +19,7 @@ Look = Tuple[List[float], List[np.ndarray], List[np.ndarray]]
 
 @dataclass(frozen=True)
 class InitialState:
-    """An untrained net, as some test images see it.
+    """An untrained net, as the test images of its run see it.
 
     Attributes
     ----------
@@ -47,6 +45,9 @@ def measure_start(settings: Settings, data_dir: Optional[str] = None,
                   init_file: Optional[str] = None) -> InitialState:
     """Measure the net that a run with these settings starts from, on the CPU in float32.
 
+    It takes all test images that the run takes, so that the living classes can be compared with
+    those of its history.
+
     Parameters
     ----------
     settings : Settings
@@ -60,20 +61,20 @@ def measure_start(settings: Settings, data_dir: Optional[str] = None,
     ------
     InputError
         The images or that file cannot be read.
+    RuntimeError
+        This process has switched MXNet to bfloat16, which cannot be undone.
     """
-    images = min(IMAGES, settings.limit or IMAGES)
-    given = settings.but(limit=images, batch_size=min(images, settings.batch_size),
-                         dtype=TEXTBOOK.dtype, validation=None)
-    config = RunConfig("", given, Environment(ctx="cpu", data_dir=data_dir,
-                                             init_file=init_file))
+    given = settings.but(dtype=TEXTBOOK.dtype, validation=None)
+    config = RunConfig("", given, Environment(ctx="cpu", data_dir=data_dir, init_file=init_file))
     look = look_in_torch if settings.engine == "torch" else look_in_gluon
     before, positive, scores = look(config)
+    sizes = [len(batch) for batch in scores]
     values = np.concatenate(scores).astype(np.float64)
     return InitialState(
         living=tuple(int(number) for number in np.flatnonzero((values > 0).any(axis=0))),
         spread=float(np.sqrt(values.var(axis=0).mean())),
-        positive=tuple(float(share) for share in np.mean(positive, axis=0)),
-        positive_before=float(np.mean(before)))
+        positive=tuple(np.average(positive, axis=0, weights=sizes).astype(float).tolist()),
+        positive_before=float(np.average(before, weights=sizes)))
 
 
 def look_in_gluon(config: RunConfig) -> Look:
@@ -81,9 +82,12 @@ def look_in_gluon(config: RunConfig) -> Look:
     import mxnet as mx
 
     from nin_gluon.models.geometry import leaves
+    from nin_gluon.runtime import precision
     from nin_gluon.training.gluon_run import prepare
     from nin_gluon.training.workers import join
 
+    if precision() != "float32":
+        raise RuntimeError(f"this process computes in {precision()}; measure starts in another")
     run = prepare(config, [mx.cpu()], join("device"))
     run.start()  # with the parameters of a file, if the settings ask for them
     engine: Any = run.engine

@@ -21,7 +21,8 @@ BLACK_BACKGROUND = ("fashion-mnist", "sample")
 
 
 def localize(net: "TrainedNet", images: np.ndarray, labels: np.ndarray,
-             on_images: Callable[[int], object] = lambda images: None) -> Dict[str, Any]:
+             on_images: Callable[[int], object] = lambda images: None,
+             ) -> Optional[Dict[str, Any]]:
     """How the maps of a net lie on the objects of images with a black background.
 
     Parameters
@@ -36,11 +37,14 @@ def localize(net: "TrainedNet", images: np.ndarray, labels: np.ndarray,
 
     Returns
     -------
-    dict
-        As from `Localization.result`.
+    dict or None
+        As from `Localization.result`; None if a map has values below zero, as without a last ReLU:
+        then there are no shares of its sum.
     """
     found, done = None, 0
     for maps, scores in net.respond(images):
+        if maps.min() < 0:
+            return None
         part = slice(done, done + len(maps))
         masks = images[part].any(axis=3)
         if found is None:

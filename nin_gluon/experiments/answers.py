@@ -62,8 +62,7 @@ class Answer:
         """What trains the runs and takes their records in."""
 
         def complete(record: Record, folder: Path) -> Record:
-            return measurements.measured(record, folder, data_dir, self.exercise.stall,
-                                         self.exercise.odds)
+            return measurements.measured(record, folder, data_dir, self.exercise.odds)
 
         return Runner(self.store, device, ctx, data_dir, complete)
 
@@ -146,7 +145,8 @@ class Answer:
         found = compare(self.all_parts, records)
         found = [c for c in found if len(c.rows) > 1] or found  # those with something to compare
         rows = known_rows(found) if self.exercise.odds else {}
-        figure = (plots.draw_odds(rows, found[0].title) if rows
+        title = found[0].title if len(found) == 1 else found[0].part.title
+        figure = (plots.draw_odds(rows, title) if rows
                   else plots.draw_comparisons(found, signals))
         path = self.store.path.with_suffix(".png")
         write_ours(path, plots.png(figure, EXERCISE_SIGNATURE), EXERCISE_SIGNATURE)

@@ -55,10 +55,15 @@ class Comparison:
                  if record.train_images and record.settings.limit == settings.limit]
         images = "all" if not settings.limit else f"{min([settings.limit, *known]):,}"
         own = f" (own files, {self.own_data})" if self.own_data else ""
-        engine = ", PyTorch" if self.engine == "torch" else ""
         return (f"{self.part.title}: {settings.dataset}{own} at {settings.resize}x"
                 f"{settings.resize}, {images} images, {counted(settings.epochs, 'epoch')}, "
-                f"{self.dtype} on {self.device}{engine}")
+                f"{self.arithmetic}")
+
+    @property
+    def arithmetic(self) -> str:
+        """'float32 on cpu', with the engine if it is not Gluon."""
+        engine = ", PyTorch" if self.engine == "torch" else ""
+        return f"{self.dtype} on {self.device}{engine}"
 
     # -------------------------------------------------------------- values
 

@@ -112,7 +112,9 @@ class Runner:
                     continue
                 log.warning("%s (%d of %d): %s", job.title, number, len(missing), job.folder)
                 status = self.train_one(job)
-                if status:
+                if status == 2 and in_use(job.folder):  # another process began it just before
+                    self.left_out.append(job)
+                elif status:
                     return status
         self.left_out = self.missing(self.left_out)
         for job in self.left_out:

@@ -1,4 +1,4 @@
-"""What an exercise measures of a finished run: its size, its stall at ln 10, its living classes."""
+"""What an exercise measures of a finished run: its size, its stall at ln 10, its start."""
 
 import functools
 from dataclasses import dataclass, replace
@@ -12,19 +12,11 @@ from nin_gluon.experiments.records import Record
 from nin_gluon.settings import Settings
 from nin_gluon.training.progress_marks import no_better_than_guessing
 
-__all__ = ["Progress", "cost", "count_run_living", "image_counts", "measured",
-           "read_progress", "stall_steps"]
-
-# Enough to see whether a class is alive.
-LOOKED_AT = 500
+__all__ = ["Progress", "cost", "image_counts", "measured", "read_progress", "stall_steps"]
 
 
-def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool,
-             start: bool = False) -> Record:
-    """A run's record with what is measured of it.
-
-    `alive`: count its living classes, too. `start`: look at the net that it started from, too.
-    """
+def measured(record: Record, folder: Path, data_dir: Optional[str], start: bool) -> Record:
+    """A run's record with what is measured of it; `start`: of the net that it started from, too."""
     channels, train_images, test_images = image_counts(record.settings, data_dir)
     parameters, macs = cost(record.settings, channels)
     steps = -(-train_images // record.settings.batch_size)  # in an epoch
@@ -32,7 +24,6 @@ def measured(record: Record, folder: Path, data_dir: Optional[str], alive: bool,
         record, parameters=parameters, macs=macs, train_images=train_images,
         test_images=test_images, steps=steps * record.settings.epochs,
         stall=stall_steps(read_progress(folder), steps),
-        alive=count_run_living(record, folder, data_dir) if alive and not record.diverged else None,
         start=measure_start(record.settings, data_dir) if start else None)
 
 
@@ -136,18 +127,3 @@ def read_progress(folder: Path) -> List[Progress]:
         raise InputError(f"{path} cannot be read ({words}); move the run folder away to have the "
                          "run made again.") from None
     return progress
-
-
-def count_run_living(record: Record, folder: Path, data_dir: Optional[str]) -> int:
-    """For how many classes the run's net has a score above zero, for any of some 500 test images.
-    """
-    from nin_gluon.analysis.class_maps import maps_of
-    from nin_gluon.analysis.trained_net import judged_images, load_run
-    from nin_gluon.training.run_folder import Environment, RunConfig
-
-    config = RunConfig("", record.settings, Environment(data_dir=data_dir))
-    net = load_run(folder, config, "cpu")
-    batch_size = record.settings.batch_size
-    images, _ = judged_images(config)
-    found = maps_of(net, images[: -(-LOOKED_AT // batch_size) * batch_size])
-    return int((found.scores.max(axis=0) > 0).sum())

@@ -32,7 +32,8 @@ def known_rows(comparisons: Sequence[Comparison]) -> Dict[str, List[Record]]:
     """The runs of which all is known, by variant; with several comparisons each has its rows."""
     rows = {}
     for comparison in comparisons:
-        kind = f", {comparison.dtype} on {comparison.device}" if len(comparisons) > 1 else ""
+        own = f", own files {comparison.own_data}" if comparison.own_data else ""
+        kind = f", {comparison.arithmetic}{own}" if len(comparisons) > 1 else ""
         for label, by_seed in comparison.rows.items():
             rows[label + kind] = known_runs(by_seed)
     return {label: runs for label, runs in rows.items() if runs}

@@ -208,14 +208,14 @@ def draw_all(verdict: Verdict) -> bytes:
                 if name == "test_acc"]
 
     return plots.png(plots.draw_runs([curve(run) for run in verdict.others],
-                                     [curve(run) for run in verdict.seeds.values()],
+                                     [curve(run) for run in verdict.seeds],
                                      curve(verdict.published)), SIGNATURE)
 
 
 def run_command(group: Group, options: Sequence[str]) -> str:
     """The command that runs a group's seeds."""
     words = ["--seeds", seed_words(group.seeds), *options]
-    for name in ("dtype", "epochs"):
+    for name in ("dtype", "engine", "epochs"):
         if name in group.differences:
             words += [f"--{name}", str(group.differences[name])]
     if group.device != "cpu":

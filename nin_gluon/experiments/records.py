@@ -72,8 +72,8 @@ class Record:
     stall : int or None
         Steps in which the loss was no better than guessing; None if that was so in all.
     alive : int or None
-        Classes with a score above zero for any of 500 images, at the end; None if that was not
-        counted. `living_classes` knows better where the history does.
+        Classes with a score above zero for any of 500 images, at the end. Only early records have
+        it; since then the history tells, and `living_classes` asks both.
     escape_step : int or None
         The step, from 1, at which the loss left ln 10 for good; to a hundredth of an epoch.
     start : InitialState or None

@@ -5,9 +5,10 @@ import shlex
 from pathlib import Path
 from typing import List, Optional, Sequence
 
+from nin_gluon.atomic_files import read_ours
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.jobs import Job, Runner
-from nin_gluon.experiments.pages import write_pages
+from nin_gluon.experiments.pages import SIGNATURE, write_pages
 from nin_gluon.experiments.published import Edition
 from nin_gluon.experiments.records import Record, differences_from, slug
 from nin_gluon.experiments.run_records import record_of_run
@@ -39,6 +40,11 @@ class Reproduction:
         The folder of the editions' folders.
     markdown : str, optional
         The page as Markdown; by default REPRODUCTION.md, here or in the records' folder.
+
+    Raises
+    ------
+    InputError
+        Something that is not ours is where the page belongs.
     """
 
     def __init__(self, edition: Edition, settings: Settings, results: str,
@@ -52,6 +58,7 @@ class Reproduction:
         self.store = RecordFolder(self.folder, edition.recipe)
         usual = self.folder == Path("results", "textbook")
         self.markdown = Path(markdown or (Path() if usual else self.folder) / "REPRODUCTION.md")
+        read_ours(self.markdown, SIGNATURE)  # what is in its way should not be met after hours
         options = [] if edition.name == "d2l-mxnet" else ["--edition", edition.name]
         for name, value in other:
             options += [f"--{name}", value]

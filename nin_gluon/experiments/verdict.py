@@ -14,7 +14,7 @@ Random World, 2005).
 
 import math
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -50,14 +50,14 @@ class Verdict:
         The published values: {(epoch, quantity): value}.
     others : tuple of dict
         Other people's published runs, with at least the same places.
-    seeds : dict of str to dict
-        Our own: label -> values.
+    seeds : tuple of dict
+        Our own, of any arithmetic, device and engine.
     """
 
     edition: Edition
     published: Values
     others: Tuple[Values, ...]
-    seeds: Mapping[str, Values]
+    seeds: Tuple[Values, ...]
 
     @property
     def last(self) -> Place:
@@ -66,7 +66,7 @@ class Verdict:
     @property
     def runs(self) -> List[Values]:
         """All runs but the published one."""
-        return [*self.others, *self.seeds.values()]
+        return [*self.others, *self.seeds]
 
     def as_low(self, runs: Iterable[Values]) -> int:
         """How many of these runs end with a test accuracy no higher than the published one."""
@@ -111,7 +111,7 @@ class Verdict:
         count, total, low, high = self.odds()["whole"]
         return [
             f"The log ends at a test accuracy of {value}; {self.as_low(self.others)} of "
-            f"{len(self.others)} other published runs and {self.as_low(self.seeds.values())} of "
+            f"{len(self.others)} other published runs and {self.as_low(self.seeds)} of "
             f"our {counted(len(self.seeds), 'seed')} end no higher.",
             f"Over all its {values}, {self.as_far} of "
             f"{1 + len(self.runs)} runs, itself among them, lie as far from the middle "
@@ -139,7 +139,7 @@ class Verdict:
         """A table: how the published runs and ours ended, with 95 % intervals of the shares."""
         rows = []
         for name, runs in (("published runs", [self.published, *self.others]),
-                           ("our seeds", list(self.seeds.values()))):
+                           ("our seeds", self.seeds)):
             cells = [f"{count} ({low:.0%} to {high:.0%})"
                      for count, _, low, high in odds_of(runs, self.last).values()]
             rows.append([name, str(len(runs)), *cells])
@@ -201,8 +201,7 @@ def verdict_of(edition: Edition, records: Iterable[Record],
     logs = [values for values in logs if set(published) <= set(values)]
     others = [values for values in logs  # the atlas holds the edition's own log, too
               if any(abs(values[place] - value) > 1e-9 for place, value in published.items())]
-    seeds = {f"seed {record.seed}, {record.settings.dtype}": printed(record, edition)
-             for record in records if is_like(record, edition)}
+    seeds = tuple(printed(record, edition) for record in records if is_like(record, edition))
     return Verdict(edition, published, tuple(others), seeds) if others and seeds else None
 
 

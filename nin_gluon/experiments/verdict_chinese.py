@@ -36,7 +36,7 @@ class ChineseVerdict:
         return [
             f"书上的日志最终测试精度为 {value}；其他人公开的 {len(verdict.others)} 次运行中有 "
             f"{verdict.as_low(verdict.others)} 次、本项目的 {len(verdict.seeds)} 个种子中有 "
-            f"{verdict.as_low(verdict.seeds.values())} 个不高于它。",
+            f"{verdict.as_low(verdict.seeds)} 个不高于它。",
             f"就全部 {len(verdict.published)} 个数值而言，{runs} 次运行（含书上这一次）中有 "
             f"{verdict.as_far} 次同样远离中间（秩检验，p = {verdict.p:.2f}）。",
             self.what_would_change_it(),

@@ -51,7 +51,7 @@ def draw_class_maps(images: np.ndarray, maps: np.ndarray, scores: np.ndarray,
         axes.set_title(name, fontsize=8)
     for i, (image, row) in enumerate(zip(images, grid)):
         label = None if labels is None else int(labels[i])
-        norm = Normalize(0, float(maps[i].max()) or 1.0)
+        norm = Normalize(0, max(0.0, float(maps[i].max())) or 1.0, clip=True)
         draw_row(row, image, maps[i], scores[i], label, names, norm, extent)
         bar = figure.colorbar(ScalarMappable(norm, "inferno"), ax=row[-1], fraction=0.1, pad=0.05)
         bar.ax.tick_params(labelsize=6)

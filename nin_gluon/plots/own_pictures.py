@@ -96,7 +96,7 @@ def draw_map(axes: Axes, picture: OwnPicture, name: str,
     if the_map.size == 1:
         axes.set_xlabel("one value: no telling where", fontsize=8)
         return
-    norm = Normalize(0, float(the_map.max()) or 1.0)
+    norm = Normalize(0, max(0.0, float(the_map.max())) or 1.0, clip=True)
     # Weak values are transparent, so that the image shows through.
     axes.imshow(the_map, "inferno", norm, alpha=0.85 * norm(the_map) ** 0.5,
                 extent=map_extent(field, the_map.shape, size, picture.pixels.shape[:2]),

@@ -211,6 +211,16 @@ def test_other_nets_and_colour(tmp_path, monkeypatch, model, head, capsys):
     assert found["map_size"] == ([16, 16] if head else [3, 3])
 
 
+@pytest.mark.pictures
+def test_maps_below_zero_have_no_shares(tmp_path, few_images, capsys):
+    """Without the last ReLU; the picture is drawn all the same."""
+    run_folder(tmp_path, model="nin_variant,last_relu=0")
+    assert main([str(tmp_path), "--first", "2", "--limit", "8"]) == 0
+    assert "its maps have values below zero" in capsys.readouterr().out
+    assert report(tmp_path)["localization"] is None
+    assert (tmp_path / "confidence.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_maps_of_one_value_cannot_tell_where(tmp_path, few_images, capsys):
     run_folder(tmp_path, resize=67)
     assert main([str(tmp_path), "--first", "1"]) == 0

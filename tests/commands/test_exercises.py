@@ -40,7 +40,6 @@ def here(tmp_path, monkeypatch, request):
 def calls(monkeypatch):
     """The jobs that were run; instead of training, a run folder is made at once."""
     monkeypatch.setattr(measurements, "image_shape", lambda *args: (10000, 28, 28, 1))
-    monkeypatch.setattr(measurements, "count_run_living", lambda *args: 10)
     cost = functools.lru_cache(maxsize=None)(measurements.cost)  # the same whatever the seed
     monkeypatch.setattr(measurements, "cost", lambda settings, channels: cost(
         settings.but(seed=0), channels))
@@ -333,7 +332,7 @@ def test_interrupted_and_called_again(here, pytestconfig, monkeypatch, capfd):
     (record,), _ = ExerciseFile(here / "results/exercises/x-epochs-1-limit-16.json").read()
     assert (record.seed, record.steps, record.stall, record.test_images) == (3, 2, None, 16)
     assert record.parameters == 1_992_166 - 2 * sum(c * c + c for c in (96, 256, 384, 10))
-    assert 1 <= record.alive <= 10  # Xavier's maps are small, and not zero
+    assert 1 <= record.living_classes <= 10  # Xavier's maps are small, and not zero
     assert record.machine["mxnet"] == "1.9.1"
     out = capfd.readouterr().out
     assert "none" in out and "all 2" in out

@@ -190,7 +190,8 @@ def test_files_of_others_are_left_alone(add, here, capsys):
     run = make_book_run(here / "made" / "run", 0)
     assert "was not written by this command" in refused(["--add", str(run)], capsys)
     assert (here / "REPRODUCTION.md").read_text() == "mine"
-    assert reproduce.main(["--report", "--markdown", "other.md"]) == 0
+    assert not (here / "results").exists()
+    assert reproduce.main(["--add", str(run), "--markdown", "other.md"]) == 0
     assert (here / "other.md").exists()
 
 
@@ -230,10 +231,24 @@ def test_runs_that_cannot_be_taken_in(here, capsys):
                    "python -m nin_gluon.reproduce --seeds 0-2"),
     (["--ctx", "tpu", "--seeds", "0"], "'tpu' is not a device"),
     (["--dataset", "mnist"], "--dataset: unknown data set 'mnist'; the data sets are: fashion-"),
+    (["--markdown", ".", "--seeds", "0"], ". is a folder, not a file"),
 ])
 def test_wrong_requests_get_one_line_and_status_2(here, capsys, options, sentence):
     assert sentence in refused(options, capsys)
     assert list(here.iterdir()) == []
+
+
+def test_runs_of_two_folders_are_taken_in_by_a_call_each(here, capsys):
+    runs = [str(make_book_run(here / "made" / str(limit), 0, **limit))
+            for limit in ({}, {"limit": 64})]
+    assert "belongs into another folder than" in refused(["--add", *runs], capsys)
+    assert not (here / "results").exists()  # not even the first
+
+
+def test_somebody_elses_page_is_met_before_the_training(here, calls, capsys):
+    (here / "REPRODUCTION.md").write_text("mine")
+    assert "REPRODUCTION.md is there and was not written" in refused(["--seeds", "0"], capsys)
+    assert calls == [] and (here / "REPRODUCTION.md").read_text() == "mine"
 
 
 def test_lists_of_seeds():

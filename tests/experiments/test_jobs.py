@@ -90,6 +90,29 @@ def test_what_another_process_trains_is_left_out(store, jobs, calls, caplog):
     assert f"seed 1 is left out: another process is training in {jobs[1].folder}" in caplog.text
 
 
+def test_a_run_that_another_process_began_just_before_is_left_out(store, jobs, monkeypatch):
+    """It took the folder while ours was starting."""
+    locks = []
+
+    def call(self, job):
+        job.folder.mkdir(parents=True)
+        if job == jobs[0]:
+            locks.append(filelock.FileLock(job.folder / ".lock"))
+            locks[0].acquire()
+            return 2
+        job.folder.rmdir()
+        make_book_run(job.folder, job.settings.seed)
+        return 0
+
+    monkeypatch.setattr(Runner, "call", call)
+    runner = Runner(store, "cpu")
+    assert runner.train(jobs[:2]) == 0
+    assert runner.left_out == [jobs[0]] and len(store.keys()) == 1
+    locks[0].release()
+    monkeypatch.setattr(Runner, "call", lambda self, job: 2)
+    assert runner.train(jobs[2:]) == 2  # any other wrong request ends the command
+
+
 def test_what_another_process_has_finished_meanwhile_is_not_trained(store, jobs, monkeypatch):
     calls = []
 

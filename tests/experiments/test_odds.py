@@ -100,7 +100,12 @@ def test_rows_of_two_arithmetics_stand_beside_each_other():
     part = replace(PART, settings=PART.settings.but(dataset="fashion-mnist"))
     record = run("textbook", 0, ALL, ALL, escape=5)
     half = replace(record, settings=record.settings.but(dtype="bfloat16"))
+    torch = replace(record, settings=record.settings.but(engine="torch"))
+    own = replace(record, own_data="abc")
     diverged = replace(run("identity", 0, ALL, ALL, escape=5), diverged="lower --lr")
     assert known_rows(compare([part], [record, diverged])) == {"textbook": [record]}
     assert known_rows(compare([part], [record, half])) == {
         "textbook, float32 on cpu": [record], "textbook, bfloat16 on cpu": [half]}
+    assert known_rows(compare([part], [record, torch, own])) == {
+        "textbook, float32 on cpu": [record], "textbook, float32 on cpu, PyTorch": [torch],
+        "textbook, float32 on cpu, own files abc": [own]}

@@ -149,9 +149,9 @@ def test_files_of_others_are_left_alone(tmp_path, no_pictures):
 
 
 def test_the_command_that_runs_a_group():
-    records = book_records(0.0, 0.1, dtype="bfloat16", epochs=2)
+    records = book_records(0.0, 0.1, dtype="bfloat16", epochs=2, engine="torch")
     records = {path: replace(r, device="gpu", ctx="gpu(1)") for path, r in records.items()}
     group, = pages.groups_of(BOOK, records)
     assert pages.run_command(group, ["--limit", "9"]) == (
-        "python -m nin_gluon.reproduce --seeds 0-1 --limit 9 --dtype bfloat16 --epochs 2 "
-        "--ctx 'gpu(1)'")
+        "python -m nin_gluon.reproduce --seeds 0-1 --limit 9 --dtype bfloat16 "
+        "--engine torch --epochs 2 --ctx 'gpu(1)'")

@@ -29,7 +29,7 @@ What the published runs do not allow to conclude:
 import logging
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -39,7 +39,7 @@ from nin_gluon.settings import TEXTBOOK
 
 __all__ = ["CLASSES", "LEVEL", "OURS", "OUTCOMES", "Comparison", "Group", "Run", "compare",
            "comparisons", "group_runs", "living_classes", "outcome", "own_runs", "published_runs",
-           "read_own_runs", "runs_of_histories", "shares_above"]
+           "read_own_runs", "shares_above"]
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ OUTCOMES = {
 OURS = "ours"
 
 # Settings in which a run of ours may differ from the book's and still count as one of its recipe.
-FREE = {"seed", "dtype", "epochs", "interpolation"}
+FREE = {"seed", "dtype", "epochs", "interpolation", "engine"}
 
 # The share of fewer runs is too uncertain to compare.
 MIN_COMPARED = 10
@@ -119,39 +119,31 @@ def published_runs(logs: Iterable[PublishedLog]) -> List[Run]:
                 book=entry.book) for entry in logs]
 
 
-def runs_of_histories(pairs: Iterable[Tuple[str, Sequence[Any]]]) -> List[Run]:
-    """Our own runs of the book's recipe from (label, history) pairs.
-
-    A history is a sequence of `nin_gluon.training.history.EpochRecord`; a run without any epoch is
-    left out.
-    """
-    return [Run(label, OURS, "sgd-0.1", len(history),
-                tuple(float(epoch.test_acc) for epoch in history))
-            for label, history in pairs if len(history)]
-
-
 def own_runs(records: Iterable[Any]) -> List[Run]:
     """Our runs of the book's recipe among records of runs.
 
-    Arithmetic, resampling and the number of epochs may differ from the book's. Records of other
-    settings or data are left out, and a notice says so.
+    Arithmetic, engine, resampling and the number of epochs may differ from the book's. Records of
+    other settings or data, and of runs that diverged, are left out, and a notice says so.
 
     Parameters
     ----------
     records : iterable of nin_gluon.experiments.records.Record
     """
     recipe = TEXTBOOK.but(dataset="fashion-mnist")
-    runs, others = [], 0
+    runs: List[Run] = []
+    left_out: Counter = Counter()
     for record in records:
         settings = record.settings
         if record.own_data is not None or set(settings.differences(recipe)) - FREE:
-            others += 1
-            continue
-        label = f"seed {settings.seed}, {settings.dtype}"
-        runs += [replace(run, epochs=settings.epochs, counted=record.living_classes)
-                 for run in runs_of_histories([(label, record.history)])]
-    if others:
-        log.warning("left out: %d of our records with another recipe than the book's", others)
+            left_out["with another recipe than the book's"] += 1
+        elif record.diverged or not record.history:
+            left_out["that diverged"] += 1
+        else:
+            runs.append(Run(f"seed {settings.seed}, {settings.dtype}", OURS, "sgd-0.1",
+                            settings.epochs, tuple(epoch.test_acc for epoch in record.history),
+                            record.living_classes))
+    for why, count in left_out.items():
+        log.warning("left out: %d of our records %s", count, why)
     return runs
 
 

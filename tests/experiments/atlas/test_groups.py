@@ -16,7 +16,6 @@ from nin_gluon.experiments.atlas.groups import (
     own_runs,
     published_runs,
     read_own_runs,
-    runs_of_histories,
     shares_above,
 )
 from nin_gluon.experiments.atlas.published_logs import read_atlas
@@ -151,24 +150,24 @@ def test_the_packaged_runs_are_compared_the_same_way_every_time():
 
 
 def record(seed=0, test_acc=(0.4, 0.6, 0.7, 0.75, 0.8), own_data=None, living=None, alive=None,
-           **settings):
+           diverged=None, **settings):
     settings = TEXTBOOK.but(seed=seed, dataset="fashion-mnist", **settings)
     epochs = [replace(epoch, living=classes) for epoch, classes in
               zip(history(*test_acc), living or [None] * len(test_acc))]
-    return Record(settings, "cpu", "cpu", {}, "", None, tuple(epochs), own_data, alive=alive)
-
-
-def test_histories_become_runs():
-    first, = runs_of_histories([("seed 3", history(0.4, 0.75)), ("seed 4", ())])
-    assert (first.label, first.framework, first.test_acc) == ("seed 3", "ours", (0.4, 0.75))
+    return Record(settings, "cpu", "cpu", {}, "", diverged, tuple(epochs), own_data, alive=alive)
 
 
 def test_own_runs_are_those_of_the_books_recipe(caplog):
     runs = own_runs([record(0), record(1, dtype="bfloat16"), record(2, lr=0.05),
-                     record(3, limit=100), record(4, own_data="abc"), record(5, epochs=10)])
-    assert [r.label for r in runs] == ["seed 0, float32", "seed 1, bfloat16", "seed 5, float32"]
-    assert [r.epochs for r in runs] == [5, 5, 10]
-    assert "left out: 3 of our records" in caplog.text
+                     record(3, limit=100), record(4, own_data="abc"), record(5, epochs=10),
+                     record(0, engine="torch"), record(6, (0.4, 0.83), diverged="the loss is nan"),
+                     record(7, (), diverged="the loss is nan")])
+    assert [r.label for r in runs] == ["seed 0, float32", "seed 1, bfloat16", "seed 5, float32",
+                                       "seed 0, float32"]
+    assert [r.epochs for r in runs] == [5, 5, 10, 5]
+    assert runs[0].framework == "ours" and runs[0].test_acc == (0.4, 0.6, 0.7, 0.75, 0.8)
+    assert "left out: 3 of our records with another recipe than the book's" in caplog.text
+    assert "left out: 2 of our records that diverged" in caplog.text
 
 
 def test_counted_living_classes_of_our_records_are_kept():
