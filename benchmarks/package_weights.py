@@ -77,7 +77,7 @@ def weights_of_run(run, data_dir=None):
     name = settings.model.split(",")[0].strip()
     check_run(run, settings, data_dir)
     path, _ = newest_parameters(run)
-    if path.suffix != ".safetensors" or path.name != "net.safetensors":
+    if path.name != "net.safetensors":
         raise InputError(f"{run} has no checkpoint of today's format.")
     try:
         parameters = read_safetensors(path, MOST_BYTES, lambda entries: None)

@@ -111,7 +111,8 @@ def show(args: Any, own_file: Path) -> None:
 
 
 def draw(groups: List[Group], path: Path) -> None:
-    from nin_gluon.plots.atlas import draw_atlas, png
+    from nin_gluon.plots import png
+    from nin_gluon.plots.atlas import draw_atlas
 
     write_ours(path, png(draw_atlas(groups), SOFTWARE), SOFTWARE)
 

@@ -8,6 +8,7 @@ versions, the command and, if the run diverged, how; and a list of epochs, in fu
 
 import math
 import re
+import shlex
 from dataclasses import asdict, dataclass, field, fields, replace
 from statistics import median
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
@@ -183,8 +184,7 @@ def train_options(settings: Settings, ctx: str = "auto") -> List[str]:
 
 def train_command(settings: Settings, ctx: str = "auto") -> str:
     """The command that makes a run, for people."""
-    words = ["python -m nin_gluon.train", *train_options(settings, ctx)]
-    return " ".join(f"'{word}'" if "(" in word else word for word in words)
+    return f"python -m nin_gluon.train {shlex.join(train_options(settings, ctx))}"
 
 
 def device_kind(names: Iterable[str]) -> str:

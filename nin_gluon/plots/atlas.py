@@ -1,12 +1,11 @@
 """The picture of the atlas: where every run ended, and how many ended in which way."""
 
-import io
 from typing import Any, Dict, List, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["draw_atlas", "png"]
+__all__ = ["draw_atlas"]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the marks differ as well.
 STYLES: Dict[str, Dict[str, Any]] = {
@@ -24,13 +23,6 @@ MIN_ROWS = 4  # that the picture has room for
 APART = 0.0095
 STEP = 0.15  # between marks above each other, in rows; less where a row would not hold them
 SPREAD = 0.8  # rows that the marks of a group may take
-
-
-def png(figure: Figure, software: str) -> bytes:
-    """The figure as the bytes of a PNG file, the same on any day; `software` is kept in it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=150, metadata={"Software": software})
-    return buffer.getvalue()
 
 
 def draw_atlas(groups: Sequence[Any]) -> Figure:

@@ -37,8 +37,8 @@ def blank_pictures(monkeypatch):
         monkeypatch.setattr(plots, draw, lambda *args: None)
     monkeypatch.setattr(atlas, "draw_atlas", lambda groups: None)
     monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).touch())
-    for module in (plots, atlas):  # the mark tells whose file it is
-        monkeypatch.setattr(module, "png", lambda figure, mark: mark.encode())
+    # The mark tells whose file it is.
+    monkeypatch.setattr(plots, "png", lambda figure, mark: mark.encode())
 
 
 @pytest.mark.usefixtures("blank_pictures")

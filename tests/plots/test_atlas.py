@@ -6,7 +6,8 @@ from matplotlib.text import Text
 
 from nin_gluon.experiments.atlas.groups import Run, group_runs, published_runs
 from nin_gluon.experiments.atlas.published_logs import read_atlas
-from nin_gluon.plots.atlas import BOOK, STYLES, draw_atlas, heights, png
+from nin_gluon.plots import png
+from nin_gluon.plots.atlas import BOOK, STYLES, draw_atlas, heights
 
 
 def ours(count):

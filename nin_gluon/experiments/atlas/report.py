@@ -13,8 +13,10 @@ from nin_gluon.experiments.atlas.groups import (
     Run,
     comparisons,
 )
+from nin_gluon.text_tables import columns
 
 __all__ = ["report", "report_data"]
+
 
 def report(groups: Sequence[Group]) -> str:
     """The atlas in words and tables, for a terminal."""
@@ -66,12 +68,8 @@ def outcome_table(groups: Sequence[Group]) -> str:
             _, low, high = group.share(name)
             cells.append(f"{count:2d} ({100 * low:.0f}-{100 * high:.0f} %)")
         rows.append([group.title, str(len(group.runs)), *cells])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]),
-                        *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]).rstrip()
-             for row in rows]
-    meaning = "\n".join(f"{name}: {what}" for name, what in OUTCOMES.items())
-    return "\n".join(lines) + "\n\n" + meaning
+    meaning = (f"{name}: {what}" for name, what in OUTCOMES.items())
+    return "\n".join([*columns(rows), "", *meaning])
 
 
 def comparison_words(comparison: Comparison) -> str:
