@@ -12,7 +12,8 @@
 PYTHON ?= python3
 EXTRA  ?= cpu
 # An environment for each of the two builds of MXNet, which share one package name.
-VENV   ?= $(if $(findstring gpu,$(EXTRA)),.venv-gpu,.venv)
+BUILD  := $(if $(findstring gpu,$(EXTRA)),gpu,cpu)
+VENV   ?= $(if $(findstring gpu,$(BUILD)),.venv-gpu,.venv)
 ARGS   ?=
 BIN    := $(VENV)/bin
 
@@ -26,19 +27,19 @@ train: $(VENV)/.installed-$(EXTRA)
 	$(BIN)/python -m nin_gluon.train --preset quick $(ARGS)
 
 # A test process for each processor, and so one thread for each process.
-test: $(VENV)/.installed-cpu,test
+test: $(VENV)/.installed-$(BUILD),test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
-chaos: $(VENV)/.installed-cpu,test
+chaos: $(VENV)/.installed-$(BUILD),test
 	$(BIN)/python -m tests.chaos.runs $(ARGS)
 	$(BIN)/python -m tests.chaos.jobs $(ARGS)
 
-fuzz: $(VENV)/.installed-cpu,test
+fuzz: $(VENV)/.installed-$(BUILD),test
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-test-slow: $(VENV)/.installed-cpu,test
+test-slow: $(VENV)/.installed-$(BUILD),test
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 docs: $(VENV)/.installed-$(EXTRA),docs

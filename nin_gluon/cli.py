@@ -203,7 +203,9 @@ def command(main: Callable[..., Optional[int]]) -> Callable[..., int]:
     def wrapped(argv: Optional[List[str]] = None) -> int:
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
         try:
-            return main(argv) or 0
+            status = main(argv) or 0
+            sys.stdout.flush()  # here, where a full disk can still be told in a line
+            return status
         except BrokenPipeError:  # `... | head`: the reader has seen enough
             silence_stdout()
             return 0
@@ -214,6 +216,10 @@ def command(main: Callable[..., Optional[int]]) -> Callable[..., int]:
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return 130
+        try:
+            sys.stdout.flush()
+        except OSError:  # what it holds cannot be written; Python would try once more at its end
+            silence_stdout()
         # __spec__ knows the module's name even when it runs as __main__.
         module = getattr(main.__globals__["__spec__"], "name", main.__module__)
         print(f"{module.replace('.__main__', '')}: error: {sentence}", file=sys.stderr)

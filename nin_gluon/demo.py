@@ -10,6 +10,7 @@ from typing import List, Optional
 
 from nin_gluon.cli import ArgumentParser, command, number, whole_path
 from nin_gluon.errors import InputError
+from nin_gluon.runtime import choose_engine, devices_of
 from nin_gluon.settings import ENGINES, Range
 from nin_gluon.training.run_folder import read_config
 
@@ -59,6 +60,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         from nin_gluon.torch_edition.require import require_torch
 
         require_torch()
+    devices_of(args.engine or choose_engine(args.ctx), args.ctx)  # or say now why it cannot compute
     for run in args.runs:
         read_config(Path(run))
 

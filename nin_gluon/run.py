@@ -9,7 +9,7 @@ from nin_gluon.cli import ArgumentParser, command, number, whole_path
 from nin_gluon.errors import InputError
 from nin_gluon.programs.kernel_spec import need
 from nin_gluon.programs.preparation import Options
-from nin_gluon.settings import at_least_0, positive
+from nin_gluon.settings import Range, positive
 
 DESCRIPTION = """\
 Run a script, a module or a notebook that was written for MXNet 1.x, unchanged: `import mxnet`,
@@ -22,6 +22,9 @@ nin_gluon finds them.
   python -m nin_gluon.run --fast nin.ipynb          the same log, sooner
   python -m nin_gluon.run --epochs 1 --images 500 nin.ipynb     a quick look
 """
+
+# What NumPy takes.
+SEEDS = Range(lambda value: 0 <= value < 2**32, "from 0 to 4294967295")
 
 EPILOG = """\
 Options stand before the program; what follows it is the program's own. The exit status is the
@@ -40,7 +43,7 @@ def build_parser() -> ArgumentParser:
         help="lower num_epochs to N wherever the program says more")
     add("--images", type=number(int, positive), metavar="N",
         help="only the first N training and N test images of Gluon's image sets")
-    add("--seed", type=number(int, at_least_0), metavar="N",
+    add("--seed", type=number(int, SEEDS), metavar="N",
         help="start Python's, NumPy's and MXNet's random numbers from N")
     add("--allow-errors", action="store_true", help="notebook: go on after a cell that fails")
     add("--output", type=whole_path, metavar="FILE",
@@ -58,6 +61,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     program = args.module or args.program
     if not program:
         raise InputError("no program is given; give a script, a notebook or -m MODULE.")
+    if args.module and args.epochs:
+        raise InputError("--epochs lowers numbers in the text of a script or notebook; give the "
+                         f"file of {args.module[0]} in place of -m.")
     notebook = not args.module and Path(program[0]).suffix == ".ipynb"
     if not notebook and (args.output or args.allow_errors):
         raise InputError("--output and --allow-errors are for notebooks; leave them out.")

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 MOST_BYTES = 100 * 10**6
 MOST_PIXELS = 64 * 10**6  # each takes some 20 bytes for a moment
+MOST_STRETCHED = 50  # fitted into 28 pixels, nothing would be left of the short side
 
 # Not EPS: Pillow has Ghostscript run the program that such a file is.
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000")
@@ -203,6 +204,9 @@ def decoded(content: bytes) -> Image.Image:
                 if opened.width * opened.height > MOST_PIXELS:
                     raise ValueError(f"it has {opened.width}x{opened.height} pixels, more than "
                                      f"{MOST_PIXELS:,}; make it smaller")
+                if max(opened.size) > MOST_STRETCHED * min(opened.size):
+                    raise ValueError(f"it has {opened.width}x{opened.height} pixels; crop it to "
+                                     f"less than {MOST_STRETCHED} times as long as wide")
                 return eight_bits(ImageOps.exif_transpose(opened)).convert("RGBA")
     except Image.UnidentifiedImageError:
         raise ValueError(f"it is none of {', '.join(FORMATS)}") from None

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from nin_gluon.analysis.trained_net import TrainedNet, load_run, load_weights
-from nin_gluon.data.sets import SHAPES
+from nin_gluon.data.sets import SHAPES, has_image_set
 from nin_gluon.errors import InputError
 from nin_gluon.exports.layers import layers_of
 from nin_gluon.pretrained import Weights, read_packaged
 from nin_gluon.settings import Settings
+from nin_gluon.torch_edition.settings import read_config as torch_edition_config
 from nin_gluon.training.history import read_history
 from nin_gluon.training.run_folder import read_config
 from nin_gluon.training.saved_parameters import newest_parameters
@@ -105,19 +106,36 @@ class Nets:
         where = replace(config.environment,
                         data_dir=self.data_dir or config.environment.data_dir)
         config = replace(config, settings=config.settings.but(dtype="float32"), environment=where)
+        settings, data_dir = config.settings, config.environment.data_dir
+        dataset = settings.dataset or "fashion-mnist"
+        if settings.preprocess in ("standardize", "zca") and not has_image_set(dataset, "train",
+                                                                               data_dir):
+            raise InputError(f"{name} prepares images by the training images of {dataset}, which "
+                             "are not on this machine; name their folder with --data-dir.")
         return load_run(Path(name), config, self.ctx, self.engine)
 
 
 def runs_in(folder: Path) -> List[str]:
-    """The run folders in a folder that have saved a net, the newest first."""
+    """The run folders in a folder that have saved a net which can be shown, the newest first."""
     found = []
     for config in folder.glob("*/config.json"):
         try:
+            if is_of_torch_edition(config.parent):
+                continue
             path, _ = newest_parameters(config.parent)
             found.append((path.stat().st_mtime, str(config.parent)))
         except (InputError, OSError):
             continue
     return [run for _, run in sorted(found, reverse=True)]
+
+
+def is_of_torch_edition(folder: Path) -> bool:
+    """Whether it is a run of the book's PyTorch edition, whose nets only its own command loads."""
+    try:
+        torch_edition_config(folder)
+    except InputError:
+        return False
+    return True
 
 
 def so_far(run: Path) -> Tuple[int, Optional[float]]:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Tuple
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -17,6 +17,7 @@ from nin_gluon.errors import InputError
 from nin_gluon.playground.guard import Guard
 from nin_gluon.playground.looks import look, some_images
 from nin_gluon.playground.nets import Nets
+from nin_gluon.runtime import MXNetUnavailable
 
 __all__ = ["LOOPBACK", "MOST_BYTES", "make_app", "open_socket", "serve"]
 
@@ -85,11 +86,14 @@ def make_app(nets: Nets, port: int) -> Guard:
         assert isinstance(error, Refused)
         return JSONResponse({"error": error.code, "sentence": error.sentence}, error.status)
 
+    async def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # nobody reads it
+
     app = Starlette(
         routes=[Route("/", page_file), Route("/page/{name}", page_file),
                 Route("/api/nets", all_nets), Route("/api/net", one_net),
                 Route("/api/images", images), Route("/api/look", one_look, methods=["POST"])],
-        exception_handlers={Refused: refused})
+        exception_handlers={Refused: refused, ClientDisconnect: gone})
     return Guard(app, [f"{LOOPBACK}:{port}", f"localhost:{port}"])
 
 
@@ -123,13 +127,13 @@ def known(load: Callable[[str], Any]) -> Callable[[str], Any]:
             return load(name)
         except KeyError:
             raise Refused(404, "net", "There is no such net.") from None
-        except InputError as error:
+        except (InputError, MXNetUnavailable) as error:
             raise Refused(422, "net", sentence_of(error)) from None
 
     return checked
 
 
-def sentence_of(error: InputError) -> str:
+def sentence_of(error: Exception) -> str:
     text = str(error)
     return text[:1].upper() + text[1:]
 

@@ -19,7 +19,8 @@ NAMES = ("num_epochs", "max_epochs")
 class FewerEpochs(ast.NodeTransformer):
     """Lowers the numbers that a program, once parsed, writes for one of `NAMES`.
 
-    These are assignments (``lr, num_epochs = 0.1, 5`` too), keyword arguments and default values.
+    These are assignments (``lr, num_epochs = 0.1, 5`` and ``num_epochs: int = 5`` too), keyword
+    arguments and default values.
     Other expressions stay as they are.
 
     Parameters
@@ -33,6 +34,12 @@ class FewerEpochs(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         for target in node.targets:
             self.lower(target, node.value)
+        self.generic_visit(node)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is not None:
+            self.lower(node.target, node.value)
         self.generic_visit(node)
         return node
 

@@ -1,5 +1,7 @@
 """A notebook is run cell by cell in a prepared kernel; a copy of it keeps the outputs."""
 
+import hashlib
+import json
 import logging
 import re
 import sys
@@ -15,7 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from tqdm import tqdm
 
-from nin_gluon.atomic_files import write_ours
+from nin_gluon.atomic_files import read_ours, write_ours
 from nin_gluon.errors import InputError, why
 from nin_gluon.programs.kernel_spec import kernel_spec
 from nin_gluon.programs.preparation import Options
@@ -56,12 +58,15 @@ def run_notebook(path: Path, copy: Path, options: Options, allow_errors: bool = 
     Raises
     ------
     InputError
-        The file is no notebook, or something that is not ours is in the way of the copy.
+        The file is no notebook, or something that is not ours, or a copy that has been edited,
+        is in the way of the copy.
     CellFailed
         A cell failed, and errors are not allowed. The copy has the outputs so far.
     """
     notebook = read_notebook(path)
-    notebook.metadata[MARK] = {"notebook": path.name, "changes": options.describe()}
+    check_copy(path, copy)
+    notebook.metadata[MARK] = {"notebook": path.name, "changes": options.describe(),
+                               "cells": digest_of(notebook)}
     clear_outputs(notebook)
     save(notebook, copy)  # before any time is spent
     client = PrintingClient(
@@ -138,6 +143,24 @@ def read_notebook(path: Path) -> Any:
         raise InputError(f"{path} is not a Jupyter notebook ({reason}); give a file that Jupyter "
                          "opens.") from error
     return notebook
+
+
+def check_copy(path: Path, copy: Path) -> None:
+    """Raise `InputError` unless the copy's place is free or holds a copy that nobody has edited."""
+    if copy.exists() and copy.samefile(path):
+        raise InputError(f"{copy} is the notebook itself; give another --output.")
+    if read_ours(copy, f'"{MARK}"') is None:
+        return
+    before = read_notebook(copy)
+    if before.metadata.get(MARK, {}).get("cells") != digest_of(before):
+        raise InputError(f"{copy} has been edited since it was written; move it away, or give "
+                         "another --output.")
+
+
+def digest_of(notebook: Any) -> str:
+    """What tells whether the cells are what they were; outputs do not count."""
+    cells = [[cell.cell_type, cell.source] for cell in notebook.cells]
+    return hashlib.sha256(json.dumps(cells).encode("utf-8")).hexdigest()
 
 
 def clear_outputs(notebook: Any) -> None:

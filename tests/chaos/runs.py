@@ -46,7 +46,10 @@ def start(options, log):
 
 def wait(child):
     """The child's exit status; 128 + n if signal n ended it."""
-    status = os.waitpid(child, 0)[1]
+    return exit_status(os.waitpid(child, 0)[1])
+
+
+def exit_status(status):
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
 
@@ -61,7 +64,7 @@ def kill_after(child, seconds, saved=None):
             deadline = time.monotonic() + seconds
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            return os.WEXITSTATUS(status)
+            return exit_status(status)
         time.sleep(0.001)
     os.kill(child, signal.SIGKILL)
     return wait(child)

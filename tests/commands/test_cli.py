@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,18 @@ def test_every_verb_is_a_command():
         with pytest.raises(SystemExit) as end:
             cli.main([verb, "--help"])
         assert end.value.code == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("runs", [2, 80], ids=["little output", "more than a buffer"])
+def test_output_to_a_full_disk_is_one_line_and_status_2(tmp_path, runs):
+    """With a command that needs no MXNet, which would take a second to import."""
+    names = [str(make_book_run(tmp_path / str(seed), seed)) for seed in range(runs)]
+    command = [sys.executable, "-m", "nin_gluon.compare", *names]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (
+        2, "nin_gluon.compare: error: the disk is full; free some space\n")
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from nin_gluon import demo
+from nin_gluon.runtime import MXNetUnavailable
 
 
 def refused(capsys, *arguments):
@@ -36,6 +37,21 @@ def test_no_net_at_all(empty, capsys):
     pytest.importorskip("uvicorn")
     error = refused(capsys)
     assert "there is no net to show" in error and "there is no trained nin in" in error
+
+
+def test_a_device_that_is_not_there(empty, capsys):
+    pytest.importorskip("uvicorn")
+    assert "'foo' is not a device" in refused(capsys, "--ctx", "foo")
+
+
+def test_nothing_that_can_compute(empty, monkeypatch, capsys):
+    pytest.importorskip("uvicorn")
+
+    def unavailable(engine, ctx):
+        raise MXNetUnavailable("MXNet cannot be imported here")
+
+    monkeypatch.setattr(demo, "devices_of", unavailable)
+    assert "MXNet cannot be imported here" in refused(capsys)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])

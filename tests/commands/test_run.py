@@ -176,6 +176,7 @@ def test_processes_that_the_program_starts_anew_are_prepared_too(tmp_path):
     (["no-such-file.ipynb"], "no-such-file.ipynb cannot be read: it is not there"),
     (["notebook.ipynb", "--epochs", "1"], "a notebook takes no arguments (--epochs 1)"),
     (["--output", "x.ipynb", "program.py"], "are for notebooks"),
+    (["--epochs", "1", "-m", "package.train"], "give the file of package.train in place of -m"),
 ])
 def test_wrong_requests_are_one_line_and_status_2(words, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -183,6 +184,13 @@ def test_wrong_requests_are_one_line_and_status_2(words, said, capsys, tmp_path,
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_seed_beyond_numpys_is_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_command.main(["--seed", str(2**32), "program.py"])
+    assert stop.value.code == 2
+    assert "'4294967296' is not a whole number from 0 to 4294967295" in capsys.readouterr().err
 
 
 def notebook(folder, *sources):

@@ -21,6 +21,9 @@ from nin_gluon.playground import server
 from nin_gluon.playground.guard import HEADERS
 from nin_gluon.playground.nets import Nets
 from nin_gluon.pretrained import write_weights
+from nin_gluon.runtime import MXNetUnavailable
+from nin_gluon.torch_edition.settings import RECIPE
+from nin_gluon.training.run_folder import TORCH_EDITION, RunConfig, write_config
 from tests.exports.made_runs import make_run
 from tests.pretrained.made_weights import EVALUATION, made_weights
 
@@ -215,6 +218,35 @@ def test_a_run_that_cannot_be_loaded(client, place):
     for address in ("/api/net", "/api/images"):
         reply = client.get(address, params={"net": str(damaged), "first": 0, "count": 1})
         assert reply.status_code == 422 and "net.safetensors" in reply.json()["sentence"]
+
+
+def test_a_run_that_needs_images_which_are_not_here(client, place, monkeypatch):
+    """Whitening is fitted to the training images; the demo downloads nothing."""
+    run = make_run(place / "runs" / "white", model="cifar_nin", dataset="cifar10", resize=32,
+                   preprocess="zca")
+    monkeypatch.setattr("nin_gluon.playground.nets.has_image_set", lambda *args: False)
+    client.get("/api/nets")
+    reply = client.get("/api/net", params={"net": str(run)})
+    assert reply.status_code == 422
+    assert "by the training images of cifar10, which are not on this" in reply.json()["sentence"]
+
+
+def test_what_cannot_compute_is_said(client, small, monkeypatch):
+    def unavailable(self, name):
+        raise MXNetUnavailable("MXNet cannot be imported here")
+
+    monkeypatch.setattr(Nets, "read", unavailable)
+    monkeypatch.setattr(Nets, "get", unavailable)
+    reply = client.get("/api/net", params={"net": small})
+    assert (reply.status_code, reply.json()["sentence"]) == (422, "MXNet cannot be imported here")
+
+
+def test_runs_of_another_command_are_not_offered(client, place):
+    run = make_run(place / "runs" / "edition", model="cifar_nin", dataset="sample", resize=28)
+    client.get("/api/nets")
+    assert str(run) in client.get("/api/nets").json()
+    write_config(run, RunConfig(TORCH_EDITION, RECIPE.but(dataset="sample")))
+    assert str(run) not in client.get("/api/nets").json()
 
 
 def test_a_diverged_run(client, place):

@@ -14,6 +14,9 @@ num_epochs, [rate, batch] = 1, [2, 5]
 third, rest = num_epochs, (rate, batch)
 num_epochs = 3 * 4
 fourth = num_epochs
+num_epochs: int = 7
+num_epochs: int
+sixth = num_epochs
 
 def train(net, num_epochs=6, *, other=7):
     return net, num_epochs, other
@@ -30,6 +33,7 @@ def test_numbers_that_the_program_writes_for_num_epochs_are_lowered():
     tree = ast.fix_missing_locations(FewerEpochs(2).visit(ast.parse(PROGRAM)))
     exec(compile(tree, "program", "exec"), names)
     assert names["first"] == names["second"] == 2
+    assert names["sixth"] == 2
     assert names["third"] == 1 and names["rest"] == (2, 5) and names["lr"] == 0.1
     assert names["fourth"] == 12  # no number, but an expression
     assert names["fifth"] == (("net", 2, 7), ("net", 2, 7), 2, {"epochs": 11, "max_epochs": 2})

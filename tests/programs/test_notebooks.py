@@ -38,6 +38,22 @@ def test_a_file_that_is_not_ours_is_not_overwritten(tmp_path):
     assert copy.read_bytes() == before
 
 
+def test_a_copy_with_a_users_work_is_not_overwritten(tmp_path):
+    """Whoever opens the copy in Jupyter and writes into it; or names the notebook as its copy."""
+    path = write(tmp_path / "book.ipynb", "1")
+    copy = notebooks.copy_of(path)
+    assert notebooks.run_notebook(path, copy, Options()) == 0
+    ours = nbformat.read(copy, as_version=4)
+    ours.cells.append(nbformat.v4.new_markdown_cell("my notes"))
+    nbformat.write(ours, copy)
+    before = copy.read_bytes()
+    with pytest.raises(InputError, match="has been edited since it was written"):
+        notebooks.run_notebook(path, copy, Options())
+    with pytest.raises(InputError, match="is the notebook itself"):
+        notebooks.run_notebook(copy, copy, Options())
+    assert copy.read_bytes() == before
+
+
 def test_a_kernel_that_dies_is_a_failed_cell_and_then_the_copy_is_of_this_run_only(tmp_path):
     """A run over our own copy of an earlier one, whose outputs would pass for those of this run."""
     old = [nbformat.v4.new_output("stream", text="old")]

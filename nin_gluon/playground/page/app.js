@@ -55,6 +55,7 @@ async function chooseNet(id) {
     by("size").value = sizes.indexOf(net.size);
     by("size").disabled = sizes.length === 1;
     by("colour-label").hidden = net.shape[2] === 1;
+    if (net.shape[2] === 1) by("colour").value = "#ffffff";
     [found, chosen] = [null, null];
     await chooseImages(0);
     if (!picture || picture.source === "test") takeImage(images.images[0]);
@@ -91,7 +92,7 @@ async function look() {
       if (asked.file.size > LARGEST) throw { error: "large" };
       const result = await ask(address, { method: "POST", body: asked.file });
       if (asked.net !== net.id) continue;
-      found = { ...result, picture: asked };
+      found = { ...result, picture: { ...asked, invert } };
       showFailure(null);
       if (asked.source !== "drawing" && asked.source === picture.source) {
         pad.show(givenPixels(found.given));
@@ -210,8 +211,8 @@ function writeSize() {
 }
 
 function writeImages() {
-  by("images-title").textContent = images.dataset === net.dataset && net.dataset !== "sample"
-    ? say.testImages : say.drawnImages;
+  by("images-title").textContent = images.dataset !== net.dataset || net.dataset === "sample"
+    ? say.drawnImages : net.held_out ? say.heldOutImages : say.testImages;
   by("images").replaceChildren(...images.images.map(image => {
     const name = say.imageName(image.number, className(image.label));
     const button = element("button", { type: "button", title: name }, element("img", {
@@ -229,7 +230,7 @@ function notesOf(largest) {
       : say.labelled(className(label)));
   }
   if (largest === 0) list.push(notes.nothing(net.classes.length));
-  if (found.inverted) list.push(notes.inverted);
+  if (found.inverted && found.picture.invert === "auto") list.push(notes.inverted);
   if (net.dataset === "sample") {
     if (source !== "test") list.push(notes.drawnNet);
   } else if (source !== "test") list.push(notes[source][net.dataset]);
@@ -237,13 +238,16 @@ function notesOf(largest) {
   if (!net.classes.includes(label)) list.push(notes.always(net.classes.length));
   if (found.size !== net.size) list.push(notes.otherSize(found.size, net.size));
   if (net.epochs < net.planned_epochs) list.push(notes.early(net.epochs, net.planned_epochs));
-  if (net.accuracy !== null && net.accuracy < 0.6) list.push(notes.weak(net.accuracy));
+  if (net.accuracy !== null && net.accuracy < 0.6) list.push(notes.weak(net));
   return list;
 }
 
 function writeResult(fresh) {
-  if (!found) {
+  if (!found) { // nothing of an earlier net stays
     by("verdict").textContent = say.waiting;
+    for (const id of ["short", "legend-text", "overlay-text"]) by(id).textContent = "";
+    for (const id of ["notes", "classes", "layers"]) by(id).replaceChildren();
+    for (const id of ["overlay", "ramp"]) by(id).width = by(id).width; // clears it
     return;
   }
   const { maps, scores, probabilities } = found;

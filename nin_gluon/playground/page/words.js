@@ -26,6 +26,7 @@ export const words = {
     drop: "Or drop a picture anywhere on the page, or paste one. It stays on this machine.",
     invert: "Invert a file", invertAuto: "as needed", invertYes: "always", invertNo: "never",
     testImages: "Test images", drawnImages: "Drawn samples",
+    heldOutImages: "Training images that were held out",
     imageName: (number, label) => `Test image ${number}: ${label}`,
     others: "Other images",
     net: "2. A net", which: "Net", pretrained: "pretrained (comes with the package)",
@@ -117,7 +118,8 @@ export const words = {
       nothing: number => `All maps are zero, so each of the ${number} classes gets the same ` +
         "probability: the net has found nothing that it knows.",
       early: (done, planned) => `This run has done ${done} of ${planned} epochs.`,
-      weak: share => `It is right on ${percent(share)} of the test images only.`,
+      weak: net => `It is right on ${percent(net.accuracy)} of the ` +
+        `${net.held_out ? "held-out" : "test"} images only.`,
     },
     titles: { "fashion-mnist": "Fashion-MNIST", cifar10: "CIFAR-10",
       sample: "the built-in sample of drawn garments" },
@@ -144,7 +146,7 @@ export const words = {
     choose: "选择图片…",
     drop: "也可以把图片拖到页面上任意位置，或者直接粘贴。图片不会离开本机。",
     invert: "反色（文件）", invertAuto: "自动", invertYes: "总是", invertNo: "从不",
-    testImages: "测试图片", drawnImages: "自带的手绘样例",
+    testImages: "测试图片", drawnImages: "自带的手绘样例", heldOutImages: "留出的训练图片",
     imageName: (number, label) => `测试图片 ${number}：${label}`,
     others: "换一批",
     net: "2. 网络", which: "网络", pretrained: "预训练模型（随软件包提供）",
@@ -220,7 +222,7 @@ export const words = {
       always: number => `它只认识 ${number} 个类别，无论看到什么，都会从中选一个。`,
       nothing: number => `所有响应图都是零，${number} 个类别的概率相同：网络没有认出任何东西。`,
       early: (done, planned) => `这次训练只完成了 ${planned} 个迭代周期中的 ${done} 个。`,
-      weak: share => `它的测试集准确率只有 ${percent(share)}。`,
+      weak: net => `它的${net.held_out ? "验证" : "测试"}集准确率只有 ${percent(net.accuracy)}。`,
     },
     titles: { "fashion-mnist": "Fashion-MNIST", cifar10: "CIFAR-10", sample: "自带的手绘样例" },
     errors: {
