@@ -10,7 +10,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import safetensors
@@ -25,7 +25,7 @@ from nin_gluon.checked_files import (
     unpack,
 )
 
-__all__ = ["BFLOAT16", "Accept", "Entry", "opened", "read_entry", "read_params",
+__all__ = ["BFLOAT16", "Accept", "Entry", "check_finite", "opened", "read_entry", "read_params",
            "read_safetensors", "same", "scan_ndarray", "scan_safetensors", "total",
            "write_safetensors"]
 
@@ -71,6 +71,13 @@ Accept = Callable[[List[Entry]], None]
 def total(entries: Sequence[Entry]) -> int:
     """Bytes of data."""
     return sum(entry.nbytes for entry in entries)
+
+
+def check_finite(values: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError if one of these arrays has a number that is not finite."""
+    for name, array in values.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} is not finite")
 
 
 def same(wanted: List[Entry], in_order: bool = False) -> Accept:

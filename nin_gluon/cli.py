@@ -106,7 +106,15 @@ def number(kind: type, allowed: Range) -> Callable[[str], Any]:
 
 def whole_path(text: str) -> str:
     """An argparse type: the absolute path, because --resume may be called from elsewhere."""
-    return os.path.abspath(os.path.expanduser(text))
+    return os.path.abspath(os.path.expanduser(utf8_path(text)))
+
+
+def utf8_path(text: str) -> str:
+    """An argparse type: a path that can be printed and kept in a file."""
+    if any(character < " " or "\ud800" <= character <= "\udfff" for character in text):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be printed; give a path in UTF-8 "
+                                         "without control characters")
+    return text
 
 
 @option_type

@@ -20,6 +20,7 @@ from nin_gluon.cli import (
     number,
     silence_stdout,
     this_python,
+    utf8_path,
     whole_path,
 )
 from nin_gluon.errors import InputError, WriteError
@@ -102,7 +103,8 @@ def build_parser() -> ArgumentParser:
         help="how PyTorch runs a step: eager, as it is written; graph, recorded once and replayed "
              "as a CUDA graph; compile, the net compiled and, on a GPU, the step recorded "
              "(default: auto, which is graph for one process on a GPU and eager elsewhere)")
-    add("--out", metavar="DIR", help="run folder (default: runs/<time>-<model>-<preset>)")
+    add("--out", metavar="DIR", type=utf8_path,
+        help="run folder (default: runs/<time>-<model>-<preset>)")
     add("--resume", metavar="RUN", help="go on with the run in this folder; of the options above "
                                         "only --ctx, --mode, --data-dir and --epochs (constant "
                                         "schedule) may differ")

@@ -22,7 +22,7 @@ from nin_gluon.runtime.engine_choice import engine_for_trained
 from nin_gluon.settings import Settings
 from nin_gluon.training.history import warn_unless_finished
 from nin_gluon.training.run_folder import Environment, RunConfig
-from nin_gluon.training.saved_parameters import newest_parameters, read_in_net_order
+from nin_gluon.training.saved_parameters import read_newest
 
 __all__ = ["TrainedNet", "judged_images", "load_pretrained", "load_run", "load_weights"]
 
@@ -103,19 +103,17 @@ def load_run(run: Path, config: RunConfig, ctx: str = "auto",
     """
     engine = engine or engine_for_trained(config.settings.engine, ctx)
     settings = config.settings.but(engine=engine)
-    path, source = newest_parameters(run)
     name = str(settings.dataset)
     if name not in SHAPES or settings.resize is None:
         raise InputError(f"{run} does not say which images its net takes; the net has to be one of "
                          f"{', '.join(SHAPES)}, and the run one that has started.")
     title, classes, _ = DATASETS[name]
 
+    found: List[Tuple[Path, str]] = []
+
     def read(wanted: List[Entry]) -> List[np.ndarray]:
-        try:
-            values = read_in_net_order(path, wanted)
-        except ValueError as error:
-            raise InputError(f"{path} cannot be read as parameters of {settings.model} ({error})."
-                             ) from None
+        values, path, source = read_newest(run, wanted, settings.model)
+        found.append((path, source))
         if wanted[-1].shape[0] != len(classes):
             raise InputError(f"the net of {run} tells {wanted[-1].shape[0]} classes and {title} "
                              f"has {len(classes)}; use a run whose net has as many as its set.")
@@ -124,6 +122,7 @@ def load_run(run: Path, config: RunConfig, ctx: str = "auto",
     fitted_to = training_images(config)
     levels = standardized(fitted_to) if settings.preprocess == "standardize" else None
     built = build(Recipe(settings, SHAPES[name], read, levels, fitted_to), ctx)
+    path, source = found[0]
     warn_unless_finished(run, settings.epochs, path)
     return TrainedNet(str(run), source, replace(config, settings=settings), tuple(classes),
                       SHAPES[name], built.field, built.respond, built.walk, built.smallest)
@@ -187,7 +186,10 @@ def training_images(config: RunConfig) -> np.ndarray:
     settings = config.settings
     if settings.preprocess not in ("standardize", "zca"):
         return np.empty((0, 1, 1, 1), np.uint8)
-    images, _ = data.load_image_set(str(settings.dataset), "train", config.environment.data_dir)
+    where = config.environment
+    compare_own_data(str(settings.dataset), where.data_dir, where.machine is not None,
+                     where.own_data)
+    images, _ = data.load_image_set(str(settings.dataset), "train", where.data_dir)
     return images[: len(images) - (settings.validation or 0)][: settings.limit]
 
 

@@ -37,8 +37,9 @@ def unpack(image_set: ImageSet, archive: Path, files: Sequence[DataFile]) -> Lis
             f"checksum {image_set.archive.checksums[0]}")
     folder = archive.parent if os.access(archive.parent, os.W_OK) else mxnet_folder(image_set)
     wanted = {file.name: file for file in files}
-    for name in wanted:
-        if os.path.lexists(folder / name):
+    for name, file in wanted.items():
+        place = folder / name  # another process may have unpacked it meanwhile
+        if os.path.lexists(place) and not (place.is_file() and is_genuine(place, file)):
             raise InputError(f"{folder / name} is in the way of the official {image_set.title}: it "
                              "has another content; move it away.")
     make_folder(folder)

@@ -16,7 +16,7 @@ Loaded = TypeVar("Loaded")
 
 
 def choose_dataset(dataset: Optional[str], data_dir: Union[None, str, Path],
-                   load: Callable[[str], Loaded]) -> Tuple[str, Loaded]:
+                   load: Callable[[str], Loaded], alone: bool = True) -> Tuple[str, Loaded]:
     """The data set's usual name, and what `load` makes of it.
 
     Parameters
@@ -28,6 +28,9 @@ def choose_dataset(dataset: Optional[str], data_dir: Union[None, str, Path],
         The user's folder. If one is named, nothing stands in for what it lacks.
     load : callable
         Takes the name.
+    alone : bool
+        Whether this process trains alone. For several nothing stands in, since each would choose
+        for itself.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def choose_dataset(dataset: Optional[str], data_dir: Union[None, str, Path],
     try:
         return name, load(name)
     except DownloadError as error:
-        if dataset or data_dir:
+        if dataset or data_dir or not alone:
             raise
         log.warning("Fashion-MNIST is not at hand and cannot be downloaded (%s): training on the "
                     "built-in sample of drawn garments instead. For the real data, name its folder "

@@ -14,7 +14,7 @@ from nin_gluon.runtime import choose_engine
 from nin_gluon.settings import Settings
 from nin_gluon.training.history import warn_unless_finished
 from nin_gluon.training.run_folder import Environment, RunConfig, read_config
-from nin_gluon.training.saved_parameters import newest_parameters, read_in_net_order
+from nin_gluon.training.saved_parameters import newest_parameters, read_newest
 
 __all__ = ["Trained", "read_pretrained", "read_run"]
 
@@ -60,15 +60,9 @@ def read_run(folder: Path) -> Trained:
     if settings.dataset not in SHAPES or settings.resize is None:
         raise InputError(f"the settings of {folder} lack the data set or the size of its images; "
                          "the run has not started yet.")
-    path, source = newest_parameters(folder)
-    try:
-        wanted = entries_of(settings)
-        values = read_in_net_order(path, wanted)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(f"{path} cannot be read as parameters of {settings.model} ({error})."
-                         ) from None
+    newest_parameters(folder)  # there are some, which is quicker to see than the net is built
+    wanted = entries_of(settings)
+    values, path, source = read_newest(folder, wanted, settings.model)
     warn_unless_finished(folder, settings.epochs, path)
     return Trained(config, {entry.name: value for entry, value in zip(wanted, values)}, source)
 

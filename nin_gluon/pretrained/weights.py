@@ -44,6 +44,7 @@ from nin_gluon.checked_files import (
     shown,
     size_of,
 )
+from nin_gluon.data.sets import SHAPES
 from nin_gluon.errors import InputError
 from nin_gluon.settings import Settings
 
@@ -201,9 +202,14 @@ def parse_weights(content: bytes) -> Weights:
                   sorted(entries, key=lambda entry: entry.name)}
     if not all(np.isfinite(array).all() for array in parameters.values()):
         raise ValueError("a parameter is not finite")
+    last = list(parameters.values())[-1:]
+    if not last or last[0].shape != (len(classes),):
+        raise ValueError(f"its net does not tell its {len(classes)} classes")
+    settings = Settings.from_json(parse_object("settings", metadata["settings"]))
+    if settings.dataset not in SHAPES:
+        raise ValueError(f"its data set is {shown(settings.dataset)}, which is unknown")
     return Weights(metadata["name"], tuple(classes),
-                   parse_preprocessing(parse_json(metadata["preprocessing"])),
-                   Settings.from_json(parse_object("settings", metadata["settings"])),
+                   parse_preprocessing(parse_json(metadata["preprocessing"])), settings,
                    metadata["command"], parse_evaluation(parse_json(metadata["evaluation"])),
                    parameters, storage)
 

@@ -32,6 +32,7 @@ def describe_machine(engine: str = "gluon") -> Dict[str, Any]:
     from nin_gluon import __version__  # here, for that package imports this one
 
     flags, framework = cpu_flags(), FRAMEWORKS[engine]
+    threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     features = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]
     description = {
         "nin_gluon": __version__,
@@ -41,7 +42,7 @@ def describe_machine(engine: str = "gluon") -> Dict[str, Any]:
         "platform": platform.platform(),
         "cpu": cpu_name(),
         "cpu_features": features,
-        "threads": int(os.environ.get("OMP_NUM_THREADS", "0").split(",")[0] or 0),
+        "threads": int(threads) if threads.isdecimal() else 0,
     }
     if engine == "torch":
         cuda = import_module("torch").cuda

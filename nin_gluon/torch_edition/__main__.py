@@ -13,6 +13,7 @@ from nin_gluon.cli import (
     dataset_name,
     given_settings,
     number,
+    utf8_path,
     whole_path,
 )
 from nin_gluon.errors import InputError
@@ -79,7 +80,7 @@ def build_parser() -> ArgumentParser:
         help="eager: plain PyTorch; graph: each training step replayed as one CUDA graph; compile: "
              "through torch.compile, and on a GPU replayed, too (default: auto, which is graph on "
              "a GPU and eager on a CPU)")
-    add("--out", metavar="DIR", help="run folder (default: runs/<time>-nin-torch)")
+    add("--out", metavar="DIR", type=utf8_path, help="run folder (default: runs/<time>-nin-torch)")
     add("--resume", metavar="RUN", help="go on with the run in this folder; of the options above "
                                         "only --ctx, --mode, --data-dir and --epochs may differ")
     add("--checkpoint-every", type=number(int, positive), metavar="STEPS",

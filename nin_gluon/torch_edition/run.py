@@ -18,6 +18,7 @@ from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.tally import Tally
 from nin_gluon.training.torch_step import choose_mode
 from nin_gluon.training.torch_workers import TorchWorkers
+from nin_gluon.training.workers import worker_count
 
 __all__ = ["Run", "prepare"]
 
@@ -51,6 +52,9 @@ def prepare(config: RunConfig, device: torch.device) -> Run:
     InputError
         The images are too small, the data cannot be had, or the run began with other files.
     """
+    if worker_count() > 1:
+        raise InputError(f"torchrun has started {worker_count()} processes, and this edition "
+                         "trains in one; use python -m nin_gluon.train --engine torch.")
     settings, mode = config.settings, choose_mode(config.environment.mode, device, workers=1)
     size = int(settings.resize or 0)  # these runs have one
     if size < nets.SMALLEST_INPUT:

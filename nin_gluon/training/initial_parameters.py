@@ -6,7 +6,7 @@ from typing import Dict
 
 import numpy as np
 
-from nin_gluon.array_files import Entry, opened
+from nin_gluon.array_files import Entry, check_finite, opened
 from nin_gluon.errors import InputError
 from nin_gluon.training.saved_parameters import read_in_net_order
 
@@ -56,7 +56,9 @@ def read_initial(path: Path, digest: str, like: Dict[str, np.ndarray]) -> Dict[s
                          f"with the content {digest}.")
     wanted = [Entry(name, array.shape, array.dtype) for name, array in like.items()]
     try:
-        return dict(zip(like, read_in_net_order(path, wanted)))
+        values = dict(zip(like, read_in_net_order(path, wanted)))
+        check_finite(values)
+        return values
     except ValueError as error:
         raise InputError(f"--init-from {path} cannot be read as parameters of this net ({error})."
                          ) from None

@@ -41,10 +41,11 @@ def load_run_data(config: RunConfig, contexts: "List[mx.Context]", part: Tuple[i
     # Batches go to the device at once; with several devices the loop splits them.
     ctx = contexts[0] if len(contexts) == 1 else None
     return load_settled(config, lambda name, **options: load_data(
-        name, config.settings.batch_size * part[1], ctx=ctx, part=part, **options))
+        name, config.settings.batch_size * part[1], ctx=ctx, part=part, **options), part[1] == 1)
 
 
-def load_settled(config: RunConfig, load: Callable[..., Any]) -> Tuple[Any, Any, RunConfig]:
+def load_settled(config: RunConfig, load: Callable[..., Any],
+                 alone: bool = True) -> Tuple[Any, Any, RunConfig]:
     """A run's training and test iterators, whatever their framework.
 
     Parameters
@@ -53,6 +54,8 @@ def load_settled(config: RunConfig, load: Callable[..., Any]) -> Tuple[Any, Any,
     load : callable
         Takes the name of the data set, and what the settings say as the options of
         `nin_gluon.data.load_data`; returns both iterators.
+    alone : bool
+        As for `nin_gluon.data.choose.choose_dataset`.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def load_settled(config: RunConfig, load: Callable[..., Any]) -> Tuple[Any, Any,
         settings.dataset, environment.data_dir, lambda name: load(
             name, resize=settings.resize, root=environment.data_dir, limit=settings.limit,
             interpolation=settings.interpolation, augment=settings.augment,
-            preprocess=settings.preprocess, validation=settings.validation))
+            preprocess=settings.preprocess, validation=settings.validation), alone)
     own = compare_own_data(name, environment.data_dir, environment.machine is not None,
                            environment.own_data)
     resize = settings.resize or train_iter.images.shape[1]

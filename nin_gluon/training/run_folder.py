@@ -8,10 +8,11 @@ written beside its place and renamed, so nobody ever reads half of one.
 
 import json
 import os
+import re
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional
 
 from nin_gluon.atomic_files import make_folder, replacing, write_text
 from nin_gluon.checked_files import (
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST_CONFIG", "TORCH_EDITION", "Environment", "RunConfig", "check_places", "claim",
            "export_net", "lock", "new_folder", "read_config", "write_config", "write_export"]
+
+EXPORTED = re.compile(r"model-\d{4,}\.(params|safetensors)")
 
 LONGEST_CONFIG = 2**20  # bytes
 TORCH_EDITION = "torch_edition"  # the preset of runs that only the command of that name trains
@@ -193,8 +196,14 @@ def lock(folder: Path) -> "filelock.AcquireReturnProxy":
 
 def check_places(folder: Path, names: Iterable[str]) -> None:
     """Raise InputError if something else than a file is where a run writes its files."""
-    for name in [*names, *(path.name for path in folder.glob("model-*.*"))]:
+    for name in [*names, *(path.name for path in exported_models(folder))]:
         is_file(folder / name)
+
+
+def exported_models(folder: Path, suffix: str = "*") -> List[Path]:
+    """What earlier epochs exported, oldest first. Files of a user's own names are none of them."""
+    return sorted(path for path in Path(folder).glob(f"model-*.{suffix}")
+                  if EXPORTED.fullmatch(path.name))
 
 
 def export_net(net: "Block", folder: Path, epoch: int) -> Path:
@@ -203,7 +212,7 @@ def export_net(net: "Block", folder: Path, epoch: int) -> Path:
     ``gluon.SymbolBlock.imports`` reads the pair. Returns the parameters' path.
     """
     target = Path(folder, f"model-{epoch:04d}.params")
-    earlier = [path for path in Path(folder).glob("model-*.params") if path != target]
+    earlier = [path for path in exported_models(folder, "params") if path != target]
     with replacing(target) as parameters:
         with replacing(Path(folder, "model-symbol.json")) as symbol:
             write_export(net, parameters.with_name("model"), epoch)

@@ -10,8 +10,9 @@ import numpy as np
 from nin_gluon.array_files import Entry, read_params, read_safetensors, same, total
 from nin_gluon.errors import InputError
 from nin_gluon.training import checkpoint
+from nin_gluon.training.run_folder import exported_models
 
-__all__ = ["newest_parameters", "read_in_net_order"]
+__all__ = ["newest_parameters", "read_in_net_order", "read_newest"]
 
 
 def newest_parameters(run: Path) -> Tuple[Path, str]:
@@ -31,11 +32,42 @@ def newest_parameters(run: Path) -> Tuple[Path, str]:
         new = os.path.lexists(saved[-1] / "net.safetensors")
         name = "net.params" if old and not new else "net.safetensors"
         return saved[-1] / name, saved[-1].name
-    exported = sorted([*run.glob("model-*.params"), *run.glob("model-*.safetensors")])
+    exported = exported_models(run)
     if not exported:
         raise InputError(f"{run} holds no parameters, neither a checkpoint nor model-*.params or "
                          "model-*.safetensors.")
     return exported[-1], exported[-1].name
+
+
+def read_newest(run: Path, wanted: List[Entry], model: str) -> Tuple[List[np.ndarray], Path, str]:
+    """A run's newest parameters in the order of the net, their file, and what to call it.
+
+    A run that is being trained may replace the file between looking and reading; then the newer one
+    is read.
+
+    Parameters
+    ----------
+    run : Path
+    wanted : list of Entry
+        As for `read_in_net_order`.
+    model : str
+        The net's name, for the message.
+
+    Raises
+    ------
+    InputError
+        The run has saved none, or they are damaged or those of another net.
+    """
+    path, source = newest_parameters(run)
+    while True:
+        try:
+            return read_in_net_order(path, wanted), path, source
+        except ValueError as error:
+            tried = path
+            path, source = newest_parameters(run)
+            if path == tried:
+                raise InputError(f"{path} cannot be read as parameters of {model} ({error})."
+                                 ) from None
 
 
 def read_in_net_order(path: Path, wanted: List[Entry]) -> List[np.ndarray]:

@@ -117,9 +117,10 @@ class TensorBoard(Callback):
         title, names, _ = DATASETS[str(self.settings.dataset)]
         X = next(iter(self.test_iter))[0][: len(self.shown)]
         maps, scores = self.engine.maps_and_scores(X)
+        size = int(self.settings.resize or 0)  # settled by now; X may still be as the set has it
         figure = plots.draw_class_maps(
             self.shown, maps, scores, self.labels, names, self.engine.receptive_field(),
-            X.shape[2:], f"{title}: {self.settings.model}, after epoch {epoch}")
+            (size, size), f"{title}: {self.settings.model}, after epoch {epoch}")
         self.by_epoch.picture("class maps", plots.png(figure, "nin_gluon"), epoch)
 
     def close(self) -> None:

@@ -20,6 +20,7 @@ from nin_gluon.training.checkpoint.checks import (
     read_optimizer_arrays,
 )
 from nin_gluon.training.engine import OptimizerArrays, step_seed
+from nin_gluon.training.run_folder import exported_models
 from nin_gluon.training.torch_optimizers import Optimizer
 from nin_gluon.training.torch_step import Replay
 
@@ -246,7 +247,7 @@ class TorchEngine:
     def export(self, folder: Path, epoch: int) -> Path:
         """Write the net's state_dict as ``model-EEEE.safetensors``."""
         target = Path(folder, f"model-{epoch:04d}.safetensors")
-        earlier = [path for path in Path(folder).glob("model-*.safetensors") if path != target]
+        earlier = [path for path in exported_models(folder, "safetensors") if path != target]
         packed = {name: values.detach().cpu().contiguous()
                   for name, values in self.net.state_dict().items()}
         with replacing(target) as temporary:

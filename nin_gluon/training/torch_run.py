@@ -55,7 +55,8 @@ def prepare(config: RunConfig, device: torch.device, workers: TorchWorkers) -> R
     batch_size = config.settings.batch_size * workers.count
 
     train_iter, test_iter, config = load_settled(config, lambda name, **options: load_data(
-        name, batch_size, device=device, part=(workers.rank, workers.count), **options))
+        name, batch_size, device=device, part=(workers.rank, workers.count), **options),
+        workers.count == 1)
     settings = config.settings
     for data_iter in (train_iter, test_iter):
         check_batches(len(data_iter.labels), batch_size, workers.count)

@@ -13,6 +13,7 @@ import torch
 from torch import distributed
 
 from nin_gluon.errors import InputError
+from nin_gluon.training.workers import started_by_torchrun, worker_count
 
 __all__ = ["TorchWorkers", "device_of_worker", "join"]
 
@@ -32,8 +33,8 @@ class TorchWorkers:
     """
 
     def __init__(self) -> None:
-        self.rank, self.count = int(os.environ.get("RANK", 0)), worker_count()
-        self.distributed = started_by_torchrun()
+        self.count, self.distributed = worker_count(), started_by_torchrun()
+        self.rank = int(os.environ["RANK"]) if self.distributed else 0
         here = os.environ.get("LOCAL_WORLD_SIZE", str(self.count))
         self.launch = (f"torchrun --nproc_per_node {here} --no-python " if self.distributed else "")
 
@@ -58,17 +59,11 @@ def exit_at_once() -> None:
     os._exit(0)
 
 
-def started_by_torchrun() -> bool:
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ and "MASTER_ADDR" in os.environ
-
-
-def worker_count() -> int:
-    return int(os.environ["WORLD_SIZE"]) if started_by_torchrun() else 1
-
-
 def device_of_worker(ctx: str) -> str:
     """``--ctx`` for this process: of several on one machine each takes a GPU of its own."""
-    if started_by_torchrun() and ctx.strip() in ("gpu", "cuda"):
+    any_gpu = ctx.strip() in ("gpu", "cuda") or (ctx.strip() == "auto" and
+                                                 torch.cuda.is_available())
+    if started_by_torchrun() and any_gpu:
         return f"gpu({os.environ.get('LOCAL_RANK', '0')})"
     return ctx
 
@@ -85,12 +80,15 @@ def join(device: torch.device, count: Optional[int] = None) -> TorchWorkers:
     Raises
     ------
     InputError
-        There is another number of them.
+        There is another number of them, or another launcher has started them.
     """
     if count and worker_count() != count:
         start = f"torchrun --nproc_per_node {count} --no-python" if count > 1 else "by itself"
         raise InputError(f"the run is one of {count} processes, not of {worker_count()}; go on "
                          f"with it {start}.")
+    if os.environ.get("DMLC_ROLE") == "worker" and os.environ.get("DMLC_NUM_WORKER", "1") != "1":
+        raise InputError("nin_gluon.launch starts MXNet's workers, and with PyTorch each would "
+                         "train alone; start them with torchrun.")
     workers = TorchWorkers()
     if workers.distributed:
         if device.type == "cuda":

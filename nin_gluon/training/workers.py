@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from mxnet.kvstore import KVStore
     from mxnet.ndarray import NDArray
 
-__all__ = ["Workers", "check", "join"]
+__all__ = ["Workers", "check", "join", "started_by_torchrun", "worker_count"]
 
 # The kvstore key under which `Workers.sum_over_workers` sums. gluon.Trainer counts from 0.
 SUMS = 10**6
+
+
+def started_by_torchrun() -> bool:
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ and "MASTER_ADDR" in os.environ
+
+
+def worker_count() -> int:
+    """How many processes torchrun has started, this one among them; 1 without torchrun."""
+    return int(os.environ["WORLD_SIZE"]) if started_by_torchrun() else 1
 
 
 def check(kvstore: str, workers: Optional[int] = None) -> None:
@@ -45,6 +54,9 @@ def check(kvstore: str, workers: Optional[int] = None) -> None:
     if count != "1" and not kvstore.startswith("dist"):
         raise InputError(f"this is one of {count} workers, and with --kvstore {kvstore} each would "
                          "train alone; use --kvstore dist_sync.")
+    if worker_count() > 1:
+        raise InputError(f"torchrun has started {worker_count()} processes, which would each train "
+                         "alone with MXNet; add --engine torch, or use nin_gluon.launch.")
     if workers and str(workers) != count:
         raise InputError(f"the run is one of {workers} workers; go on with it with -n {workers}, "
                          f"not -n {count}.")

@@ -1,5 +1,7 @@
 """A trained net of either engine, computed by either."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mxnet import cpu, nd
@@ -81,6 +83,39 @@ def test_checkpoints_of_either_engine(tmp_path, few_images, garments):
         net = load_run(folder, run.config, "cpu")
         assert net.source == "epoch-0002-step-000000"
         np.testing.assert_array_equal(maps_of(net, images).scores, exported)
+
+
+def test_a_checkpoint_that_a_running_training_replaces_is_not_missed(tmp_path, few_images,
+                                                                     monkeypatch):
+    """It goes between the look for the newest parameters and the reading of them."""
+    from nin_gluon.training import checkpoint, saved_parameters
+    from nin_gluon.training.tally import Tally
+
+    run, folder, look = trained(tmp_path / "run", "gluon"), tmp_path / "run", []
+    checkpoint.save(folder, run.engine, Tally(1), [], np.random.get_state())
+
+    def newest(where):
+        found = newest_parameters(where)
+        if not look:
+            checkpoint.save(folder, run.engine, Tally(1, step=5), [], np.random.get_state())
+        look.append(found[1])
+        return found
+
+    newest_parameters = saved_parameters.newest_parameters
+    monkeypatch.setattr(saved_parameters, "newest_parameters", newest)
+    assert load_run(folder, run.config, "cpu").source == "epoch-0001-step-000005"
+    assert look == ["epoch-0001-step-000000", "epoch-0001-step-000005"]
+
+
+def test_other_images_than_the_runs_own_are_refused(tmp_path, few_images, monkeypatch):
+    """Levels and whitening are fitted to the training images, so predictions need the same ones."""
+    from nin_gluon.data import choose
+
+    run = trained(tmp_path / "run", "gluon", preprocess="standardize")
+    begun = replace(run.config, environment=replace(CPU, machine={}, own_data="0123abcd"))
+    monkeypatch.setattr(choose, "own_data", lambda *args: None)
+    with pytest.raises(InputError, match="the run began with other files"):
+        load_run(tmp_path / "run", begun, "cpu")
 
 
 def test_images_are_prepared_as_in_training(tmp_path, few_images):

@@ -1,5 +1,6 @@
 """What all commands share."""
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,13 @@ def test_what_the_user_can_mend_is_one_line_and_status_2(error, sentence, capsys
 def test_our_own_bugs_keep_their_traceback(capsys):
     with pytest.raises(ZeroDivisionError):
         run(ZeroDivisionError(), capsys)
+
+
+@pytest.mark.parametrize("path", ["/data/caf\udce9", "a\nb", "a\0b"])
+def test_a_path_that_cannot_be_kept_is_refused(path):
+    with pytest.raises(argparse.ArgumentTypeError, match="cannot be printed; give a path in UTF-8"):
+        cli.whole_path(path)
+    assert cli.utf8_path("图/a\u3000b") == "图/a\u3000b"
 
 
 def test_ctrl_c_is_status_130(capsys):

@@ -156,6 +156,11 @@ def test_a_published_archive_that_does_not_hold_what_it_should(tmp_path, content
     assert all(path.read_bytes() == OFFICIAL[path.name] for path in left)  # no half of a file
 
 
+def test_what_another_process_has_unpacked_meanwhile_is_not_in_the_way(tmp_path):
+    folder = put(tmp_path / "data", {CIFAR10.archive.name: ARCHIVE, NAMES[2]: OFFICIAL[NAMES[2]]})
+    assert len(unpack(small(), folder / CIFAR10.archive.name, small().splits["train"])) == 5
+
+
 def test_something_in_the_way_of_what_is_unpacked(tmp_path):
     folder = put(tmp_path / "data", {CIFAR10.archive.name: ARCHIVE})
     (folder / NAMES[2]).symlink_to("nowhere")

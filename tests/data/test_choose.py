@@ -34,6 +34,11 @@ def test_nothing_stands_in_for_what_the_user_named(dataset, data_dir):
         choose.choose_dataset(dataset, data_dir, offline)
 
 
+def test_nothing_stands_in_where_each_worker_would_choose_for_itself():
+    with pytest.raises(DownloadError):
+        choose.choose_dataset(None, None, offline, alone=False)
+
+
 def test_own_files_are_compared_once_a_run_has_begun(monkeypatch):
     monkeypatch.setattr(choose, "own_data", lambda name, root: "0123abcd")
     assert choose.compare_own_data("cifar10", None, False, None) == "0123abcd"

@@ -93,6 +93,8 @@ def test_any_change_is_found(file):
     ({"preprocessing": Preprocessing(28, 28, 1, 67, "nearest", 0, 255)}, "neither bilinear"),
     ({"preprocessing": Preprocessing(28, 28, 1, 67, "bilinear", 0, 0)}, "deviation is 0"),
     ({"parameters": {"000.weight": np.full((2, 2), np.nan, np.float32)}}, "not finite"),
+    ({"classes": tuple("abc")}, "does not tell its 3 classes"),
+    ({"settings": TEXTBOOK.but(dataset="garments")}, "data set is 'garments', which is unknown"),
     ({"parameters": {"weight": np.zeros((2, 2), np.float32)}}, "called 'weight'"),
     ({"parameters": {"001.weight": np.zeros((2, 2), np.float32)}}, "not 000"),
 ])

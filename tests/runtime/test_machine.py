@@ -9,6 +9,8 @@ from nin_gluon import runtime
 
 
 def test_the_machine_is_described_in_json(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "auto")
+    assert runtime.describe_machine()["threads"] == 0
     monkeypatch.setenv("OMP_NUM_THREADS", "6,2")  # a user may set one number for each level
     told = runtime.describe_machine()
     assert json.loads(json.dumps(told)) == told

@@ -158,3 +158,42 @@ def test_a_worker_that_succeeded_does_not_take_the_interpreter_down():
     ended = subprocess.run([sys.executable, "-c", worker], capture_output=True, text=True,
                            timeout=120, env={**os.environ, **alone})
     assert (ended.returncode, ended.stdout) == (0, "the last line\n"), ended.stderr
+
+
+# ------------------------------------------------------------------ how a process was started
+
+
+@pytest.fixture
+def as_one_of_two(monkeypatch):
+    for name, value in (("RANK", "1"), ("LOCAL_RANK", "1"), ("WORLD_SIZE", "2"),
+                        ("MASTER_ADDR", "127.0.0.1")):
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("gpus", [True, False])
+def test_each_process_has_a_gpu_of_its_own_where_there_are_some(as_one_of_two, monkeypatch, gpus):
+    from nin_gluon.training import torch_workers
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus)
+    assert torch_workers.device_of_worker("auto") == ("gpu(1)" if gpus else "auto")
+    assert torch_workers.device_of_worker("gpu") == "gpu(1)"
+    assert torch_workers.device_of_worker("cpu") == "cpu"
+    monkeypatch.delenv("MASTER_ADDR")
+    assert torch_workers.device_of_worker("auto") == "auto"
+    assert torch_workers.TorchWorkers().rank == 0  # RANK alone says nothing
+
+
+def test_other_launchers_would_train_a_net_in_each_process(as_one_of_two, monkeypatch, capsys,
+                                                           tmp_path):
+    from nin_gluon.torch_edition import __main__ as edition
+
+    options = ["--dataset", "sample", "--resize", "67", "--out", str(tmp_path / "run"), "--ctx",
+               "cpu"]
+    assert edition.main(options) == 2
+    assert "this edition trains in one; use python -m nin_gluon.train" in capsys.readouterr().err
+    monkeypatch.delenv("RANK")
+    monkeypatch.setenv("DMLC_ROLE", "worker")
+    monkeypatch.setenv("DMLC_NUM_WORKER", "2")
+    assert train.main([*options, "--engine", "torch"]) == 2
+    assert "nin_gluon.launch starts MXNet's workers" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

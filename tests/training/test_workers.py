@@ -233,6 +233,14 @@ def test_a_job_needs_a_distributed_kvstore(as_worker):
         workers.check("dist_sync", 3)
 
 
+def test_torchruns_processes_would_each_train_alone(monkeypatch):
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1")):
+        workers.check("device")
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match="torchrun has started 2 processes.* add --engine torch"):
+        workers.check("device")
+
+
 def test_one_process_is_a_job_of_one():
     alone = workers.join("device")
     assert (alone.kvstore, alone.rank, alone.count, alone.launch) == ("device", 0, 1, "")

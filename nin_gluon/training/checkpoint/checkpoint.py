@@ -16,6 +16,7 @@ runs nothing that is in it: the contents are compared with net and optimizer bef
 import json
 import logging
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from nin_gluon.array_files import write_safetensors
+from nin_gluon.array_files import check_finite, write_safetensors
 from nin_gluon.atomic_files import explained
 from nin_gluon.checked_files import naming, parse_json, read_text
 from nin_gluon.errors import InputError
@@ -36,6 +37,7 @@ __all__ = ["complete", "latest", "load", "save"]
 log = logging.getLogger(__name__)
 
 FORMAT = 2  # version 0.1 of the package had none; its checkpoints count as 1
+NAME = re.compile(r"epoch-\d{4,}-step-\d{6,}")
 LONGEST_STATE = 4 * 2**20  # bytes; an epoch takes 150, and all else 10,000
 
 
@@ -81,19 +83,32 @@ def save(run: Path, engine: Engine, tally: Tally, history: Sequence[EpochRecord]
                 ".".join(key): array for key, array in arrays.items()})
             (written / "state.json").write_text(json.dumps(state, allow_nan=False), "utf-8")
             if target not in older:
+                for part in (*written.iterdir(), written):
+                    to_disk(part)
                 os.rename(written, target)
+                to_disk(folder)  # before the one that it replaces is removed: power may fail
         for path in older:
             if path != target:
                 shutil.rmtree(path)
     return target
 
 
+def to_disk(path: Path) -> None:
+    """Have the operating system write a file or folder to the disk now."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 # ------------------------------------------------------------------ finding
 
 
 def complete(run: Path) -> List[Path]:
-    """The checkpoints in a run folder, oldest first."""
-    return sorted(Path(run, "checkpoint").glob("epoch-*-step-*"))
+    """The checkpoints in a run folder, oldest first. Folders of other names are the user's."""
+    return sorted(path for path in Path(run, "checkpoint").glob("epoch-*-step-*")
+                  if NAME.fullmatch(path.name))
 
 
 def latest(run: Path) -> Path:
@@ -133,6 +148,7 @@ def load(path: Path, engine: Engine) -> Tuple[Tally, List[EpochRecord]]:
     try:
         state = read_state(path / "state.json")
         values = engine.read_parameters(path)
+        check_finite(values)
         arrays, numbers = engine.read_optimizer_state(path, state)
     except ValueError as error:
         raise InputError(f"the checkpoint {path} cannot be read ({error}); if there is a copy of "

@@ -53,6 +53,49 @@ def test_going_on_is_as_never_having_stopped(saved):
         np.testing.assert_array_equal(mine, wanted)
 
 
+def test_a_users_own_copies_are_left_alone(saved):
+    """Of checkpoints and of models, whose names only begin like those that are removed."""
+    run, history, tally, _, _ = saved
+    newest = checkpoint.latest(run)
+    mine = [shutil.copytree(newest, newest.with_name(newest.name + ".bak")),
+            *(run / f"model-{name}" for name in ("best.params", "0001.params.bak",
+                                                 "final-0000.params"))]
+    for path in mine[1:]:
+        path.write_bytes(b"mine")
+    (run / "model-0001.params").write_bytes(b"an earlier epoch's")
+    assert checkpoint.complete(run) == [newest]
+    net, trainer = net_and_trainer()
+    net.hybridize()
+    train_steps(net, trainer, 0, 1)
+    ours = engine(net, trainer)
+    checkpoint.save(run, ours, Tally(3), history, np.random.get_state())
+    ours.export(run, 2)
+    assert all(path.exists() for path in mine)
+    assert not newest.exists() and not (run / "model-0001.params").exists()
+
+
+def test_a_checkpoint_is_on_the_disk_before_the_one_before_is_removed(saved, monkeypatch):
+    run, history, tally, _, _ = saved
+    before, done = checkpoint.latest(run), []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(
+        (os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")), before.exists())))
+    checkpoint.save(run, engine(*net_and_trainer()), Tally(3), history, np.random.get_state())
+    assert {name for name, _ in done} == {"net.safetensors", "optimizer.safetensors", "state.json",
+                                          "epoch-0003-step-000000", "checkpoint"}
+    assert all(there for _, there in done) and not before.exists()
+
+
+def test_parameters_that_are_not_finite_are_refused(saved):
+    run, *_ = saved
+    path = checkpoint.latest(run) / "net.safetensors"
+    arrays = load_file(path)
+    name = next(iter(arrays))
+    arrays[name] = np.full_like(arrays[name], np.nan)
+    write_safetensors(path, arrays, {})
+    with pytest.raises(InputError, match=f"cannot be read .{name} is not finite"):
+        checkpoint.load(path.parent, engine(*net_and_trainer()))
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("done", [0, 1, 4])
 def test_every_optimizer_and_schedule_goes_on(tmp_path, optimizer, done):
