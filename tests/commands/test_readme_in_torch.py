@@ -151,7 +151,7 @@ def test_an_exercise_needs_no_mxnet(without_mxnet):
     assert (record.settings.engine, record.device, record.steps) == ("torch", "cpu", 2)
     assert "torch" in record.machine and "mxnet" not in record.machine
     assert record.parameters == 1_992_166 - 2 * sum(c * c + c for c in (96, 256, 384, 10))
-    assert 1 <= record.alive <= 10 and "--engine torch" in record.command
+    assert 1 <= record.living_classes <= 10 and "--engine torch" in record.command
     assert record.start.living
 
 

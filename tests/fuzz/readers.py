@@ -235,7 +235,7 @@ def trained_net(folder):
     """As usual; or a change within the metadata, with the checksum right again."""
     file = folder / "net.safetensors"
     weights = made_weights("cifar_nin", 28)
-    small = {"000.weight": np.ones((9, 7), np.float32), "001.bias": np.ones(9, np.float32)}
+    small = {"000.weight": np.ones((10, 7), np.float32), "001.bias": np.ones(10, np.float32)}
     write_weights(file, replace(weights, parameters=small))
 
     def mutate(content, seed):
