@@ -21,6 +21,7 @@ from nin_gluon.runtime import choose_engine
 from nin_gluon.runtime.engine_choice import engine_for_trained
 from nin_gluon.settings import Settings
 from nin_gluon.training.history import warn_unless_finished
+from nin_gluon.training.run_data import check_memory
 from nin_gluon.training.run_folder import Environment, RunConfig
 from nin_gluon.training.saved_parameters import read_newest
 
@@ -108,7 +109,7 @@ def load_run(run: Path, config: RunConfig, ctx: str = "auto",
         raise InputError(f"{run} does not say which images its net takes; the net has to be one of "
                          f"{', '.join(SHAPES)}, and the run one that has started.")
     title, classes, _ = DATASETS[name]
-
+    check_memory(settings, SHAPES[name][2], images=1)
     found: List[Tuple[Path, str]] = []
 
     def read(wanted: List[Entry]) -> List[np.ndarray]:

@@ -13,6 +13,7 @@ from nin_gluon.pretrained import read_packaged
 from nin_gluon.runtime import choose_engine
 from nin_gluon.settings import Settings
 from nin_gluon.training.history import warn_unless_finished
+from nin_gluon.training.run_data import check_memory
 from nin_gluon.training.run_folder import Environment, RunConfig, read_config
 from nin_gluon.training.saved_parameters import newest_parameters, read_newest
 
@@ -60,6 +61,7 @@ def read_run(folder: Path) -> Trained:
     if settings.dataset not in SHAPES or settings.resize is None:
         raise InputError(f"the settings of {folder} lack the data set or the size of its images; "
                          "the run has not started yet.")
+    check_memory(settings, SHAPES[settings.dataset][2], images=1)
     newest_parameters(folder)  # there are some, which is quicker to see than the net is built
     wanted = entries_of(settings)
     values, path, source = read_newest(folder, wanted, settings.model)

@@ -13,7 +13,7 @@ from nin_gluon.torch_edition.loop import print_summary
 from nin_gluon.training import checkpoint, run
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.hooks import Hooks
-from nin_gluon.training.run_data import load_settled
+from nin_gluon.training.run_data import check_memory, load_settled
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.tally import Tally
 from nin_gluon.training.torch_step import choose_mode
@@ -64,7 +64,7 @@ def prepare(config: RunConfig, device: torch.device) -> Run:
     train_iter, test_iter, config = load_settled(config, lambda name, **options: data.load_data(
         name, settings.batch_size, size, options["root"], device, options["limit"]))
     channels = train_iter.images.shape[1]
-    run.check_memory(config.settings, channels, len(train_iter.labels))
+    check_memory(config.settings, channels, len(train_iter.labels))
     net = nets.nin(in_channels=channels)
     nets.init_weights(net)
     net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -10,8 +10,8 @@ from mxnet.contrib import amp
 from nin_gluon import models
 from nin_gluon.settings import Settings
 from nin_gluon.training.gluon_engine import GluonEngine
-from nin_gluon.training.run import Run, check_batches, check_classes, check_memory
-from nin_gluon.training.run_data import load_run_data
+from nin_gluon.training.run import Run, check_batches, check_classes
+from nin_gluon.training.run_data import check_memory, load_run_data
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.workers import Workers
 

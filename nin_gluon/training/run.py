@@ -8,7 +8,6 @@ from typing import Any, List, Optional, Tuple
 from nin_gluon import plots
 from nin_gluon.data.sets import DATASETS
 from nin_gluon.errors import InputError
-from nin_gluon.runtime.processors import memory_bytes
 from nin_gluon.settings import Settings
 from nin_gluon.training import callbacks, checkpoint
 from nin_gluon.training.engine import Engine
@@ -20,7 +19,7 @@ from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.tally import Tally
 from nin_gluon.training.tensorboard import TensorBoard
 
-__all__ = ["Run", "Watch", "check_batches", "check_classes", "check_memory"]
+__all__ = ["Run", "Watch", "check_batches", "check_classes"]
 
 log = logging.getLogger(__name__)
 
@@ -106,22 +105,6 @@ def check_batches(images: int, batch_size: int, devices: int) -> None:
     if smallest < devices:
         raise InputError(f"a batch of {smallest} images cannot be split over {devices} "
                          "devices; change --batch-size or --limit.")
-
-
-def check_memory(settings: Settings, channels: int, images: int) -> None:
-    """Raise `InputError` if one batch of images alone is larger than the machine's memory.
-
-    A run folder from elsewhere, or a slip of the finger, may ask for images of a million pixels a
-    side. The frameworks would then end with an error of their own, or the system would end them.
-    A batch has no more than all `images`.
-    """
-    size = int(settings.resize or 0)  # settled by now
-    batch = min(settings.batch_size, images)
-    needed, there = 4 * channels * size**2 * batch, memory_bytes()
-    if there and needed > there:
-        raise InputError(f"a batch of {batch} images of {size}x{size} takes "
-                         f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB; "
-                         "lower --resize or --batch-size.")
 
 
 def check_classes(settings: Settings, scores: int) -> None:

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any, Callable, List, Tuple
 
 from nin_gluon.data import load_data
 from nin_gluon.data.choose import choose_dataset, compare_own_data
+from nin_gluon.errors import InputError
+from nin_gluon.runtime.processors import memory_bytes
+from nin_gluon.settings import Settings
 from nin_gluon.training.run_folder import RunConfig
 
 if TYPE_CHECKING:
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
 
     from nin_gluon.data.loader import BatchLoader
 
-__all__ = ["load_run_data", "load_settled"]
+__all__ = ["check_memory", "load_run_data", "load_settled"]
 
 
 def load_run_data(config: RunConfig, contexts: "List[mx.Context]", part: Tuple[int, int] = (0, 1),
@@ -80,3 +83,19 @@ def load_settled(config: RunConfig, load: Callable[..., Any],
     return train_iter, test_iter, replace(
         config, settings=settings.but(dataset=name, resize=resize),
         environment=replace(environment, own_data=own))
+
+
+def check_memory(settings: Settings, channels: int, images: int) -> None:
+    """Raise `InputError` if one batch of images alone is larger than the machine's memory.
+
+    A run folder from elsewhere, or a slip of the finger, may ask for images of a million pixels a
+    side. The frameworks would then end with an error of their own, or the system would end them.
+    A batch has no more than all `images`.
+    """
+    size = int(settings.resize or 0)  # settled by now
+    batch = min(settings.batch_size, images)
+    needed, there = 4 * channels * size**2 * batch, memory_bytes()
+    if there and needed > there:
+        raise InputError(f"a batch of {batch} image{'s' * (batch > 1)} of {size}x{size} takes "
+                         f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB; "
+                         "lower --resize or --batch-size.")

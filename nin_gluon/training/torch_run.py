@@ -11,8 +11,8 @@ from nin_gluon.runtime.torch_precision import check_dtype, use_dtype
 from nin_gluon.settings import Settings
 from nin_gluon.torch_models import nets
 from nin_gluon.torch_models.initializer import initialize
-from nin_gluon.training.run import Run, check_batches, check_classes, check_memory
-from nin_gluon.training.run_data import load_settled
+from nin_gluon.training.run import Run, check_batches, check_classes
+from nin_gluon.training.run_data import check_memory, load_settled
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.schedules import schedule_of
 from nin_gluon.training.torch_engine import TorchEngine, as_it_is

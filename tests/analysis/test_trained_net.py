@@ -11,6 +11,7 @@ from nin_gluon.analysis.class_maps import maps_of
 from nin_gluon.analysis.trained_net import judged_images, load_pretrained, load_run
 from nin_gluon.data import load_data
 from nin_gluon.errors import InputError
+from nin_gluon.exports.trained import read_run
 from nin_gluon.models.geometry import receptive_field
 from nin_gluon.pretrained import write_weights
 from nin_gluon.runtime import engine_choice
@@ -116,6 +117,17 @@ def test_other_images_than_the_runs_own_are_refused(tmp_path, few_images, monkey
     monkeypatch.setattr(choose, "own_data", lambda *args: None)
     with pytest.raises(InputError, match="the run began with other files"):
         load_run(tmp_path / "run", begun, "cpu")
+
+
+@pytest.mark.parametrize("engine", ["gluon", "torch"])
+def test_a_run_that_asks_for_huge_images_is_refused(tmp_path, few_images, engine):
+    run = trained(tmp_path / "run", engine)
+    huge = replace(run.config, settings=run.config.settings.but(resize=10**7))
+    with pytest.raises(InputError, match="a batch of 1 image of 10000000x10000000 takes"):
+        load_run(tmp_path / "run", huge, "cpu")
+    write_config(tmp_path / "run", huge)
+    with pytest.raises(InputError, match="a batch of 1 image of 10000000x10000000 takes"):
+        read_run(tmp_path / "run")
 
 
 def test_images_are_prepared_as_in_training(tmp_path, few_images):
