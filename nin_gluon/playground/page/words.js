@@ -146,7 +146,7 @@ export const words = {
     choose: "选择图片…",
     drop: "也可以把图片拖到页面上任意位置，或者直接粘贴。图片不会离开本机。",
     invert: "反色（文件）", invertAuto: "自动", invertYes: "总是", invertNo: "从不",
-    testImages: "测试图片", drawnImages: "自带的手绘样例", heldOutImages: "留出的训练图片",
+    testImages: "测试图片", drawnImages: "自带的样例（程序绘制）", heldOutImages: "留出的训练图片",
     imageName: (number, label) => `测试图片 ${number}：${label}`,
     others: "换一批",
     net: "2. 网络", which: "网络", pretrained: "预训练模型（随软件包提供）",
@@ -154,7 +154,7 @@ export const words = {
       (net.limit ? `的前 ${count(net.limit)} 张图片` : "") +
       `，输入 ${square(net.size)} 像素，共 ${net.epochs} 个迭代周期。` +
       (net.accuracy === null ? "尚未测试。"
-        : `${net.held_out ? "验证" : "测试"}集准确率 ${percent(net.accuracy)}。`),
+        : `${net.held_out ? "验证" : "测试"}精度 ${percent(net.accuracy)}。`),
     size: "图片尺寸",
     pixels: edge => `${square(edge)} 像素`,
     sizeHelp: "图片先放大到这个尺寸再送入网络。响应图多大都能取平均，所以同一个网络可以接受各种尺寸。",
@@ -213,8 +213,8 @@ export const words = {
       inverted: "这张图片是浅底深色。训练图片是黑底浅色，所以已自动反色。",
       otherSize: (size, trained) => `网络是用 ${square(trained)} 像素的图片训练的，没有见过 ` +
         `${square(size)} 的图片，可能更容易出错。`,
-      drawnNet: "这个网络只见过自带的手绘样例，没有见过照片，也没有见过你画的图。",
-      drawnImage: title => `本机没有 ${title}，这里用的是自带的手绘样例。网络是用照片训练的，所以这个结果意义不大。`,
+      drawnNet: "这个网络只见过自带的样例（由程序绘制），没有见过照片，也没有见过你画的图。",
+      drawnImage: title => `本机没有 ${title}，这里用的是自带的样例（由程序绘制）。网络是用照片训练的，所以这个结果意义不大。`,
       drawing: { "fashion-mnist": "网络是用小幅灰度衣物照片训练的，没有见过手绘图。它给出的概率再高，也可能是错的。",
         cifar10: "网络是用动物和交通工具的小幅彩色照片训练的，没有见过手绘图。它给出的概率再高，也可能是错的。" },
       file: { "fashion-mnist": "训练图片是 28×28 像素、黑底浅色的单件衣物商品照。你的图片与它们差别越大，结果就越不可信。",
@@ -222,9 +222,9 @@ export const words = {
       always: number => `它只认识 ${number} 个类别，无论看到什么，都会从中选一个。`,
       nothing: number => `所有响应图都是零，${number} 个类别的概率相同：网络没有认出任何东西。`,
       early: (done, planned) => `这次训练只完成了 ${planned} 个迭代周期中的 ${done} 个。`,
-      weak: net => `它的${net.held_out ? "验证" : "测试"}集准确率只有 ${percent(net.accuracy)}。`,
+      weak: net => `它的${net.held_out ? "验证" : "测试"}精度只有 ${percent(net.accuracy)}。`,
     },
-    titles: { "fashion-mnist": "Fashion-MNIST", cifar10: "CIFAR-10", sample: "自带的手绘样例" },
+    titles: { "fashion-mnist": "Fashion-MNIST", cifar10: "CIFAR-10", sample: "自带的样例（程序绘制）" },
     errors: {
       picture: "这张图片读不出来：它不是支持的图片格式（PNG、JPEG、GIF、BMP、TIFF、WEBP、PPM、JPEG2000），" +
         "或者已经损坏，或者超过 6400 万像素。",
@@ -238,7 +238,7 @@ export const words = {
       unexpected: "服务器出错了，原因见启动它的终端。",
     },
     classes: {
-      "t-shirt": "T恤", trouser: "裤子", pullover: "套头衫", dress: "连衣裙", coat: "外套",
+      "t-shirt": "T恤", trouser: "裤子", pullover: "套衫", dress: "连衣裙", coat: "外套",
       sandal: "凉鞋", shirt: "衬衫", sneaker: "运动鞋", bag: "包", "ankle boot": "短靴",
       airplane: "飞机", automobile: "汽车", bird: "鸟", cat: "猫", deer: "鹿", dog: "狗",
       frog: "青蛙", horse: "马", ship: "船", truck: "卡车",
