@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ArgumentParser", "add_net_options", "add_settings", "command", "dataset_name",
            "given_settings", "known_dataset", "load_net", "main", "number", "seed_list",
-           "silence_stdout", "this_python", "whole_path"]
+           "silence_stdout", "this_python", "utf8_path", "whole_path"]
 
 # Verb -> (module, what it does). The module has `main(argv)`.
 VERBS = {
@@ -210,13 +210,14 @@ def command(main: Callable[..., Optional[int]]) -> Callable[..., int]:
     @functools.wraps(main)
     def wrapped(argv: Optional[List[str]] = None) -> int:
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        status = 0
         try:
             status = main(argv) or 0
-            sys.stdout.flush()  # here, where a full disk can still be told in a line
+            flush_stdout()  # here, where a full disk can still be told in a line
             return status
         except BrokenPipeError:  # `... | head`: the reader has seen enough
             silence_stdout()
-            return 0
+            return status
         except (InputError, MXNetUnavailable) as error:
             sentence = str(error)
         except OSError as error:  # one that nobody expected more closely
@@ -225,7 +226,7 @@ def command(main: Callable[..., Optional[int]]) -> Callable[..., int]:
             print("interrupted", file=sys.stderr)
             return 130
         try:
-            sys.stdout.flush()
+            flush_stdout()
         except OSError:  # what it holds cannot be written; Python would try once more at its end
             silence_stdout()
         # __spec__ knows the module's name even when it runs as __main__.
@@ -234,6 +235,11 @@ def command(main: Callable[..., Optional[int]]) -> Callable[..., int]:
         return 2
 
     return wrapped
+
+
+def flush_stdout() -> None:
+    if sys.stdout is not None:  # as it is where the shell has closed it
+        sys.stdout.flush()
 
 
 def silence_stdout() -> None:

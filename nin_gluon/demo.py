@@ -60,7 +60,8 @@ def main(argv: Optional[List[str]] = None) -> int:
         from nin_gluon.torch_edition.require import require_torch
 
         require_torch()
-    devices_of(args.engine or choose_engine(args.ctx), args.ctx)  # or say now why it cannot compute
+    # Or say now why it cannot compute.
+    devices_of(args.engine or choose_engine(args.ctx, "using PyTorch"), args.ctx)
     for run in args.runs:
         read_config(Path(run))
 

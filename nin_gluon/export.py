@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional
 
-from nin_gluon.cli import ArgumentParser, command
+from nin_gluon.cli import ArgumentParser, command, utf8_path
 from nin_gluon.errors import InputError
 from nin_gluon.exports.files import (
     FORMATS,
@@ -54,7 +54,7 @@ def build_parser() -> ArgumentParser:
     add("run", nargs="?", metavar="RUN", help="run folder of the train command")
     add("--pretrained", action="store_true", help="the trained net of the package")
     add("--to", required=True, choices=FORMATS, metavar="FORMAT", help=", ".join(FORMATS))
-    add("--out", metavar="FILE",
+    add("--out", metavar="FILE", type=utf8_path,
         help="the file to write (default: exported.* in the run folder, or in the working folder "
              "with --pretrained); of Gluon's pair what both names begin with")
     add("--force", action="store_true", help="replace the file if it is there")

@@ -61,9 +61,6 @@ def main(argv: Optional[List[str]] = None) -> int:
     program = args.module or args.program
     if not program:
         raise InputError("no program is given; give a script, a notebook or -m MODULE.")
-    if args.module and args.epochs:
-        raise InputError("--epochs lowers numbers in the text of a script or notebook; give the "
-                         f"file of {args.module[0]} in place of -m.")
     notebook = not args.module and Path(program[0]).suffix == ".ipynb"
     if not notebook and (args.output or args.allow_errors):
         raise InputError("--output and --allow-errors are for notebooks; leave them out.")
@@ -74,6 +71,9 @@ def main(argv: Optional[List[str]] = None) -> int:
         need("nbclient", "ipykernel")
     for line in options.describe():
         print(line, file=sys.stderr)
+    if args.module and args.epochs:
+        print(f"but not in the text of {args.module[0]}: of a module, --epochs lowers what it "
+              "gives to the book's functions", file=sys.stderr)
     if notebook:
         return run_notebook(Path(program[0]), args, options)
 

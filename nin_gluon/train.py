@@ -105,9 +105,9 @@ def build_parser() -> ArgumentParser:
              "(default: auto, which is graph for one process on a GPU and eager elsewhere)")
     add("--out", metavar="DIR", type=utf8_path,
         help="run folder (default: runs/<time>-<model>-<preset>)")
-    add("--resume", metavar="RUN", help="go on with the run in this folder; of the options above "
-                                        "only --ctx, --mode, --data-dir and --epochs (constant "
-                                        "schedule) may differ")
+    add("--resume", metavar="RUN", type=utf8_path,
+        help="go on with the run in this folder; of the options above only --ctx, --mode, "
+             "--data-dir and --epochs (constant schedule) may differ")
     add("--checkpoint-every", type=number(int, positive), metavar="STEPS",
         help="save every so many steps (default: every two minutes), and after each epoch")
     add("--tensorboard", action="store_true",

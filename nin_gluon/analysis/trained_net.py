@@ -23,7 +23,7 @@ from nin_gluon.settings import Settings
 from nin_gluon.training.history import warn_unless_finished
 from nin_gluon.training.run_data import check_memory
 from nin_gluon.training.run_folder import Environment, RunConfig
-from nin_gluon.training.saved_parameters import read_newest
+from nin_gluon.training.saved_parameters import newest_parameters, read_newest
 
 __all__ = ["TrainedNet", "judged_images", "load_pretrained", "load_run", "load_weights"]
 
@@ -104,12 +104,13 @@ def load_run(run: Path, config: RunConfig, ctx: str = "auto",
     """
     engine = engine or engine_for_trained(config.settings.engine, ctx)
     settings = config.settings.but(engine=engine)
+    newest_parameters(run)  # there are some, which is quicker to see than the images are had
     name = str(settings.dataset)
     if name not in SHAPES or settings.resize is None:
         raise InputError(f"{run} does not say which images its net takes; the net has to be one of "
                          f"{', '.join(SHAPES)}, and the run one that has started.")
     title, classes, _ = DATASETS[name]
-    check_memory(settings, SHAPES[name][2], images=1)
+    check_memory(settings, SHAPES[name][2], 1, "use another run")
     found: List[Tuple[Path, str]] = []
 
     def read(wanted: List[Entry]) -> List[np.ndarray]:

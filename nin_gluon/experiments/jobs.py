@@ -19,6 +19,7 @@ from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import Key, Record, train_options
 from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.settings import Settings
+from nin_gluon.training.checkpoint import complete
 
 __all__ = ["Job", "Runner", "Store"]
 
@@ -200,7 +201,7 @@ def in_use(folder: Path) -> bool:
 
 def set_aside_if_empty(folder: Path) -> None:
     """Rename a run folder without any checkpoint, which a run killed at its start leaves."""
-    if not folder.exists() or any(folder.glob("checkpoint/epoch-*")):
+    if not folder.exists() or complete(folder):
         return
     for number in itertools.count(1):
         aside = folder.with_name(f"{folder.name}-without-checkpoint-{number}")

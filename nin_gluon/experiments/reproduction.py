@@ -8,7 +8,7 @@ from typing import List, Optional, Sequence
 from nin_gluon.atomic_files import read_ours
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.jobs import Job, Runner
-from nin_gluon.experiments.pages import SIGNATURE, write_pages
+from nin_gluon.experiments.pages import SIGNATURE, chinese_page, write_pages
 from nin_gluon.experiments.published import Edition
 from nin_gluon.experiments.records import Record, differences_from, slug
 from nin_gluon.experiments.run_records import record_of_run
@@ -58,7 +58,10 @@ class Reproduction:
         self.store = RecordFolder(self.folder, edition.recipe)
         usual = self.folder == Path("results", "textbook")
         self.markdown = Path(markdown or (Path() if usual else self.folder) / "REPRODUCTION.md")
-        read_ours(self.markdown, SIGNATURE)  # what is in its way should not be met after hours
+        # What is in the pages' way should not be met after hours.
+        read_ours(self.markdown, SIGNATURE)
+        for other_page in (chinese_page(self.markdown), self.folder / "report.html"):
+            read_ours(other_page, SIGNATURE)
         options = [] if edition.name == "d2l-mxnet" else ["--edition", edition.name]
         for name, value in other:
             options += [f"--{name}", value]

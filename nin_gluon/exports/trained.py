@@ -61,9 +61,14 @@ def read_run(folder: Path) -> Trained:
     if settings.dataset not in SHAPES or settings.resize is None:
         raise InputError(f"the settings of {folder} lack the data set or the size of its images; "
                          "the run has not started yet.")
-    check_memory(settings, SHAPES[settings.dataset][2], images=1)
+    check_memory(settings, SHAPES[settings.dataset][2], 1, "use another run")
     newest_parameters(folder)  # there are some, which is quicker to see than the net is built
-    wanted = entries_of(settings)
+    try:
+        wanted = entries_of(settings)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"the settings of {folder} do not fit together ({error}).") from None
     values, path, source = read_newest(folder, wanted, settings.model)
     warn_unless_finished(folder, settings.epochs, path)
     return Trained(config, {entry.name: value for entry, value in zip(wanted, values)}, source)

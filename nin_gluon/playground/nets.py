@@ -107,7 +107,7 @@ class Nets:
                         data_dir=self.data_dir or config.environment.data_dir)
         config = replace(config, settings=config.settings.but(dtype="float32"), environment=where)
         settings, data_dir = config.settings, config.environment.data_dir
-        dataset = settings.dataset or "fashion-mnist"
+        dataset = str(settings.dataset)
         if settings.preprocess in ("standardize", "zca") and not has_image_set(dataset, "train",
                                                                                data_dir):
             raise InputError(f"{name} prepares images by the training images of {dataset}, which "

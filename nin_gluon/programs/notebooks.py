@@ -152,9 +152,11 @@ def check_copy(path: Path, copy: Path) -> None:
     if read_ours(copy, f'"{MARK}"') is None:
         return
     before = read_notebook(copy)
-    if before.metadata.get(MARK, {}).get("cells") != digest_of(before):
-        raise InputError(f"{copy} has been edited since it was written; move it away, or give "
-                         "another --output.")
+    noted = before.metadata.get(MARK, {}).get("cells")
+    if noted != digest_of(before):
+        what = ("has been edited since it was written" if noted else "was written by an earlier "
+                "version, so it may have been edited")
+        raise InputError(f"{copy} {what}; move it away, or give another --output.")
 
 
 def digest_of(notebook: Any) -> str:

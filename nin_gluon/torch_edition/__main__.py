@@ -81,8 +81,9 @@ def build_parser() -> ArgumentParser:
              "through torch.compile, and on a GPU replayed, too (default: auto, which is graph on "
              "a GPU and eager on a CPU)")
     add("--out", metavar="DIR", type=utf8_path, help="run folder (default: runs/<time>-nin-torch)")
-    add("--resume", metavar="RUN", help="go on with the run in this folder; of the options above "
-                                        "only --ctx, --mode, --data-dir and --epochs may differ")
+    add("--resume", metavar="RUN", type=utf8_path,
+        help="go on with the run in this folder; of the options above only --ctx, --mode, "
+             "--data-dir and --epochs may differ")
     add("--checkpoint-every", type=number(int, positive), metavar="STEPS",
         help="save every so many steps (default: every two minutes), and after each epoch")
     add("--no-progress", action="store_true", help="no progress bars")

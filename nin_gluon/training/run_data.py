@@ -85,12 +85,13 @@ def load_settled(config: RunConfig, load: Callable[..., Any],
         environment=replace(environment, own_data=own))
 
 
-def check_memory(settings: Settings, channels: int, images: int) -> None:
+def check_memory(settings: Settings, channels: int, images: int,
+                 advice: str = "lower --resize or --batch-size") -> None:
     """Raise `InputError` if one batch of images alone is larger than the machine's memory.
 
     A run folder from elsewhere, or a slip of the finger, may ask for images of a million pixels a
     side. The frameworks would then end with an error of their own, or the system would end them.
-    A batch has no more than all `images`.
+    A batch has no more than all `images`. The message ends in the `advice`.
     """
     size = int(settings.resize or 0)  # settled by now
     batch = min(settings.batch_size, images)
@@ -98,4 +99,4 @@ def check_memory(settings: Settings, channels: int, images: int) -> None:
     if there and needed > there:
         raise InputError(f"a batch of {batch} image{'s' * (batch > 1)} of {size}x{size} takes "
                          f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB; "
-                         "lower --resize or --batch-size.")
+                         f"{advice}.")

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from mxnet.gluon import Block
 
 __all__ = ["LONGEST_CONFIG", "TORCH_EDITION", "Environment", "RunConfig", "check_places", "claim",
-           "export_net", "lock", "new_folder", "read_config", "write_config", "write_export"]
+           "export_net", "exported_models", "lock", "new_folder", "read_config", "write_config",
+           "write_export"]
 
 EXPORTED = re.compile(r"model-\d{4,}\.(params|safetensors)")
 

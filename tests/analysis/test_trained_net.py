@@ -125,6 +125,9 @@ def test_a_run_that_asks_for_huge_images_is_refused(tmp_path, few_images, engine
     huge = replace(run.config, settings=run.config.settings.but(resize=10**7))
     with pytest.raises(InputError, match="a batch of 1 image of 10000000x10000000 takes"):
         load_run(tmp_path / "run", huge, "cpu")
+    write_config(tmp_path / "run", replace(huge, settings=huge.settings.but(resize=2)))
+    with pytest.raises(InputError, match="too small|do not fit together"):
+        read_run(tmp_path / "run")
     write_config(tmp_path / "run", huge)
     with pytest.raises(InputError, match="a batch of 1 image of 10000000x10000000 takes"):
         read_run(tmp_path / "run")

@@ -84,6 +84,25 @@ def test_output_to_a_full_disk_is_one_line_and_status_2(tmp_path, runs):
         2, "nin_gluon.compare: error: the disk is full; free some space\n")
 
 
+def test_a_reader_that_has_gone_does_not_make_a_success(monkeypatch):
+    @cli.command
+    def main(argv=None):
+        return 2
+
+    def gone():
+        raise BrokenPipeError
+
+    monkeypatch.setattr(cli, "flush_stdout", gone)
+    monkeypatch.setattr(cli, "silence_stdout", lambda: None)
+    assert main([]) == 2
+
+
+def test_a_closed_stdout_is_no_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert run(InputError("what is wrong"), capsys)[0] == 2
+    assert cli.command(lambda argv=None: None)([]) == 0
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
     """With a command that needs no MXNet, which would take a second to import."""
     runs = [str(make_book_run(tmp_path / name, 0)) for name in "ab"]

@@ -245,10 +245,13 @@ def test_runs_of_two_folders_are_taken_in_by_a_call_each(here, capsys):
     assert not (here / "results").exists()  # not even the first
 
 
-def test_somebody_elses_page_is_met_before_the_training(here, calls, capsys):
-    (here / "REPRODUCTION.md").write_text("mine")
-    assert "REPRODUCTION.md is there and was not written" in refused(["--seeds", "0"], capsys)
-    assert calls == [] and (here / "REPRODUCTION.md").read_text() == "mine"
+@pytest.mark.parametrize("page", ["REPRODUCTION.md", "REPRODUCTION.zh-CN.md",
+                                  "results/textbook/report.html"])
+def test_somebody_elses_page_is_met_before_the_training(here, calls, capsys, page):
+    (here / page).parent.mkdir(parents=True, exist_ok=True)
+    (here / page).write_text("mine")
+    assert f"{page} is there and was not written" in refused(["--seeds", "0"], capsys)
+    assert calls == [] and (here / page).read_text() == "mine"
 
 
 def test_lists_of_seeds():

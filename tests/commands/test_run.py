@@ -91,6 +91,14 @@ def test_a_module_is_run_as_by_python_m(tmp_path):
     assert (done.returncode, done.stdout) == (0, "__main__ package ['--lr', '0.1']\n"), done.stderr
 
 
+def test_of_a_module_epochs_lowers_what_the_books_functions_get(tmp_path):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "train.py").write_text("num_epochs = 5\nprint(num_epochs)\n")
+    done = run("--epochs", "1", "-m", "package.train", cwd=tmp_path)
+    assert done.stdout == "5\n"
+    assert "but not in the text of package.train: of a module, --epochs" in done.stderr
+
+
 def test_the_programs_own_logging_is_its_own(tmp_path):
     done = run(script(tmp_path, """
         import logging
@@ -176,7 +184,6 @@ def test_processes_that_the_program_starts_anew_are_prepared_too(tmp_path):
     (["no-such-file.ipynb"], "no-such-file.ipynb cannot be read: it is not there"),
     (["notebook.ipynb", "--epochs", "1"], "a notebook takes no arguments (--epochs 1)"),
     (["--output", "x.ipynb", "program.py"], "are for notebooks"),
-    (["--epochs", "1", "-m", "package.train"], "give the file of package.train in place of -m"),
 ])
 def test_wrong_requests_are_one_line_and_status_2(words, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -235,7 +235,6 @@ def test_what_cannot_compute_is_said(client, small, monkeypatch):
     def unavailable(self, name):
         raise MXNetUnavailable("MXNet cannot be imported here")
 
-    monkeypatch.setattr(Nets, "read", unavailable)
     monkeypatch.setattr(Nets, "get", unavailable)
     reply = client.get("/api/net", params={"net": small})
     assert (reply.status_code, reply.json()["sentence"]) == (422, "MXNet cannot be imported here")

@@ -136,7 +136,7 @@ def own_runs(records: Iterable[Any]) -> List[Run]:
         settings = record.settings
         if record.own_data is not None or set(settings.differences(recipe)) - FREE:
             left_out["with another recipe than the book's"] += 1
-        elif record.diverged or not record.history:
+        elif record.diverged:
             left_out["that diverged"] += 1
         else:
             runs.append(Run(f"seed {settings.seed}, {settings.dtype}", OURS, "sgd-0.1",

@@ -27,7 +27,7 @@ export const words = {
     invert: "Invert a file", invertAuto: "as needed", invertYes: "always", invertNo: "never",
     testImages: "Test images", drawnImages: "Drawn samples",
     heldOutImages: "Training images that were held out",
-    imageName: (number, label) => `Test image ${number}: ${label}`,
+    imageName: (number, label) => `Image ${number}: ${label}`,
     others: "Other images",
     net: "2. A net", which: "Net", pretrained: "pretrained (comes with the package)",
     facts: (net, title) => `${net.model}, trained on ` +
@@ -147,7 +147,7 @@ export const words = {
     drop: "也可以把图片拖到页面上任意位置，或者直接粘贴。图片不会离开本机。",
     invert: "反色（文件）", invertAuto: "自动", invertYes: "总是", invertNo: "从不",
     testImages: "测试图片", drawnImages: "自带的样例（程序绘制）", heldOutImages: "留出的训练图片",
-    imageName: (number, label) => `测试图片 ${number}：${label}`,
+    imageName: (number, label) => `图片 ${number}：${label}`,
     others: "换一批",
     net: "2. 网络", which: "网络", pretrained: "预训练模型（随软件包提供）",
     facts: (net, title) => `${net.model}，训练数据：${title}` +

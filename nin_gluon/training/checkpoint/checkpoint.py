@@ -13,6 +13,7 @@ It is written under another name and renamed, so a folder of that name is comple
 runs nothing that is in it: the contents are compared with net and optimizer before they are used.
 """
 
+import errno
 import json
 import logging
 import os
@@ -94,10 +95,16 @@ def save(run: Path, engine: Engine, tally: Tally, history: Sequence[EpochRecord]
 
 
 def to_disk(path: Path) -> None:
-    """Have the operating system write a file or folder to the disk now."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Have the operating system write a file or folder to the disk now, as far as it can."""
+    folder = path.is_dir()
+    if folder and os.name == "nt":  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if folder else os.O_RDWR)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (folder and error.errno in (errno.EINVAL, errno.ENOTSUP)):  # some file systems
+            raise
     finally:
         os.close(descriptor)
 

@@ -76,13 +76,29 @@ def test_a_users_own_copies_are_left_alone(saved):
 
 def test_a_checkpoint_is_on_the_disk_before_the_one_before_is_removed(saved, monkeypatch):
     run, history, tally, _, _ = saved
-    before, done = checkpoint.latest(run), []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append(
-        (os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")), before.exists())))
+    before, after, done = checkpoint.latest(run), run / "checkpoint/epoch-0003-step-000000", {}
+
+    def fsync(descriptor):
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+        done[name] = before.exists(), after.exists()
+
+    monkeypatch.setattr(os, "fsync", fsync)
     checkpoint.save(run, engine(*net_and_trainer()), Tally(3), history, np.random.get_state())
-    assert {name for name, _ in done} == {"net.safetensors", "optimizer.safetensors", "state.json",
-                                          "epoch-0003-step-000000", "checkpoint"}
-    assert all(there for _, there in done) and not before.exists()
+    within = ("net.safetensors", "optimizer.safetensors", "state.json", after.name)
+    assert done == {**dict.fromkeys(within, (True, False)), "checkpoint": (True, True)}
+    assert not before.exists()
+
+
+def test_a_file_system_that_cannot_write_folders_to_the_disk_is_no_obstacle(saved, monkeypatch):
+    run, history, *_ = saved
+
+    def fsync(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    checkpoint.save(run, engine(*net_and_trainer()), Tally(3), history, np.random.get_state())
+    assert checkpoint.latest(run).name == "epoch-0003-step-000000"
 
 
 def test_parameters_that_are_not_finite_are_refused(saved):
