@@ -23,7 +23,7 @@ DESCRIPTION = """\
 The paper trains its net on CIFAR-10 for 120,000 steps, 307 epochs. This trains the same net on the
 same whitened, shifted and mirrored images for fewer epochs, with a cosine schedule of that length.
 It keeps the record, draws the test error by epoch, and prints it beside the published ones, with
-the time that all 307 epochs would take. An epoch takes six minutes on one core with bfloat16.
+the time that all 307 epochs would take. An epoch takes seven minutes on one core with bfloat16.
 Ctrl-C saves, and the same command goes on.
 
   python -m benchmarks.paper              train what has no record, then print and draw

@@ -61,9 +61,9 @@ def exit_at_once() -> None:
 
 def device_of_worker(ctx: str) -> str:
     """``--ctx`` for this process: of several on one machine each takes a GPU of its own."""
-    any_gpu = ctx.strip() in ("gpu", "cuda") or (ctx.strip() == "auto" and
-                                                 torch.cuda.is_available())
-    if started_by_torchrun() and any_gpu:
+    name = ctx.strip()
+    if started_by_torchrun() and (name in ("gpu", "cuda")
+                                  or name == "auto" and torch.cuda.is_available()):
         return f"gpu({os.environ.get('LOCAL_RANK', '0')})"
     return ctx
 
