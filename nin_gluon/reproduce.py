@@ -62,6 +62,8 @@ def build_parser() -> ArgumentParser:
     add_settings(group, ["dtype"], help={"dtype": "arithmetic (default: float32, as published)"})
     add("--engine", choices=("auto", *ENGINES), help=setting_of("engine").help)
     add("--ctx", metavar="DEVICE", help="auto, cpu, gpu, gpu(1), ... (default: auto)")
+    add_settings(group, ["interpolation"], help={
+        "interpolation": "how images are resized; MXNet before 1.3.1: bicubic (default: bilinear)"})
     add_settings(group, ["epochs", "limit", "dataset"], types={"dataset": known_dataset}, help={
         "epochs": "default: as many as the recipe has",
         "dataset": "default: fashion-mnist; sample needs no download"})
@@ -109,7 +111,8 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 def refuse_run_options(args: argparse.Namespace) -> None:
     """--report and --add run nothing; options for runs would do nothing."""
-    which, names = "--report", ["seeds", "dtype", "engine", "ctx", "epochs", "data_dir"]
+    which, names = "--report", ["seeds", "dtype", "engine", "interpolation", "ctx", "epochs",
+                                "data_dir"]
     if args.add:
         which, names = "--add", [*names, "limit", "dataset"]
     for name in names:
@@ -156,7 +159,7 @@ def run_seeds(reproduction: Reproduction, args: argparse.Namespace, argv: List[s
 def print_report(reproduction: Reproduction, groups: List[Group]) -> None:
     """Print the tables. The group nearest to the recipe has the last word."""
     print("\n\n".join(format_group(group) for group in reversed(groups)))
-    verdict = verdict_of(reproduction.edition, [r for group in groups for r in group.records])
+    verdict = verdict_of(reproduction.edition, reproduction.store.read().values())
     if verdict:
         print("\n".join(["", *verdict.sentences(), verdict.answer()]))
     print(f"page: {reproduction.folder / 'report.html'}; {reproduction.markdown}", file=sys.stderr)

@@ -1,21 +1,34 @@
 """The odds of keeping all classes, from the start of runs to their ends."""
 
+import math
 from collections import Counter
 from statistics import median
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
+from nin_gluon.analysis.initial_state import InitialState
 from nin_gluon.experiments.comparisons import Comparison
 from nin_gluon.experiments.records import Record
 from nin_gluon.experiments.statistics import wilson_interval
-from nin_gluon.experiments.wording import counted
 from nin_gluon.text_tables import columns
 
-__all__ = ["deaths", "format_odds", "known_rows", "rank_correlation"]
+__all__ = ["chance_of_overlap", "deaths", "fates", "format_odds", "known_rows", "rank_correlation"]
 
 CLASSES = 10
 SHUFFLES = 2000
+
+MOMENTS = ("before step 1", "at ln 10", "in the epoch of the escape", "later")
+FATES = ("started dead", "started dead, dead", "started alive", "started alive, dead",
+         "died at ln 10", "died at ln 10, alive later", "died after it", "died after it, alive later")
+
+# What is known of a net before its first step; see `InitialState`.
+PREDICTORS: Dict[str, Callable[[InitialState], float]] = {
+    "living classes": lambda start: len(start.living),
+    "spread of the scores": lambda start: start.spread,
+    "above 0, last layer": lambda start: float(np.mean(start.positive)),
+    "above 0, the layer before": lambda start: start.positive_before,
+}
 
 
 def format_odds(comparison: Comparison) -> str:
@@ -23,9 +36,12 @@ def format_odds(comparison: Comparison) -> str:
     known = known_rows([comparison])
     if not known:
         return "No run says which classes were alive."
-    return "\n".join(["Classes alive", "", *columns(living_table(known)), "",
-                      "When classes died, in all runs of a row", "", *columns(death_table(known)),
-                      "", *(prediction(label, runs) for label, runs in known.items())])
+    parts = [("Classes alive", living_table(known)),
+             ("When the classes died that are dead at the end", death_table(known)),
+             ("What became of the classes", fate_table(known)),
+             ("Rank correlation with the living classes at the end (in brackets, how often shuffles "
+              "are as far from 0)", prediction_table(known))]
+    return "\n\n".join("\n".join([title, "", *columns(table)]) for title, table in parts)
 
 
 def known_rows(comparisons: Sequence[Comparison]) -> Dict[str, List[Record]]:
@@ -68,39 +84,94 @@ def three_numbers(counts: Sequence[int]) -> List[str]:
     return [f"{value:g}" for value in (min(counts), median(counts), max(counts))]
 
 
-def death_table(known: Mapping[str, Sequence[Record]]) -> List[List[str]]:
-    """A row for each variant: at which moment how many classes died, and how many came back."""
-    moments = ("before step 1", "at ln 10", "in the epoch of the escape", "later", "came back")
-    table = [["", *moments]]
+def by_escape(known: Mapping[str, Sequence[Record]]) -> Dict[str, List[Record]]:
+    """The runs of each variant, parted by whether the loss left ln 10; no empty parts.
+
+    A net that never leaves has nothing to keep a class alive. How classes die in one that learns is
+    another question.
+    """
+    parts = {}
     for label, runs in known.items():
+        parts[f"{label}, left ln 10"] = [r for r in runs if escape_epoch(r) is not None]
+        parts[f"{label}, never left"] = [r for r in runs if escape_epoch(r) is None]
+    return {label: runs for label, runs in parts.items() if runs}
+
+
+def death_table(known: Mapping[str, Sequence[Record]]) -> List[List[str]]:
+    """At which moment how many classes died that are dead at the end."""
+    table = [["", "runs", "dead", *MOMENTS]]
+    for label, runs in by_escape(known).items():
         counts: Counter = Counter()
         for record in runs:
             counts.update(deaths(record))
-        table.append([label, *(str(counts[moment]) for moment in moments)])
+        table.append([label, str(len(runs)), str(sum(counts.values())),
+                      *(str(counts[moment]) for moment in MOMENTS)])
     return table
 
 
+def fate_table(known: Mapping[str, Sequence[Record]]) -> List[List[str]]:
+    """How classes ended that started dead or alive, and how many came back in training.
+
+    p is that of `chance_of_overlap`: a small one says that classes that start dead end dead more
+    often than others of their runs.
+    """
+    table = [["", "started dead", "", "started alive", "", "p", "died at ln 10", "",
+              "died after it", ""],
+             ["", "", "dead at the end", "", "dead at the end", "", "", "alive later", "",
+              "alive later"]]
+    for label, runs in by_escape(known).items():
+        counts: Counter = Counter()
+        for record in runs:
+            counts.update(fates(record))
+        cells = [str(counts[name]) for name in FATES]
+        p = chance_of_overlap([(CLASSES - len(alive[0]), CLASSES - len(alive[-1]))
+                               for alive in map(lives, runs)], counts["started dead, dead"])
+        table.append([label, *cells[:4], f"{p:.3f}", *cells[4:]])
+    return table
+
+
+def lives(record: Record) -> List[Set[int]]:
+    """The living classes before the first step and after each epoch."""
+    assert record.start is not None
+    return [set(record.start.living), *(set(epoch.living or ()) for epoch in record.history)]
+
+
 def deaths(record: Record) -> Dict[str, int]:
-    """When the classes of a run died that are dead at its end, and how many came back.
+    """When the classes of a run died that are dead at its end.
 
     A class died in the epoch after which it was never alive again. "before step 1": it was dead
     from the start on. "at ln 10": in an epoch before that in which the loss left ln 10 for good.
-    "came back": alive at the end, though it was dead before the first step.
     """
-    start = set(record.start.living) if record.start else set()
-    living = [set(epoch.living or ()) for epoch in record.history]
+    alive = lives(record)
     escape = escape_epoch(record)
     found: Counter = Counter()
-    for number in range(CLASSES):
-        if number in living[-1]:
-            found["came back"] += number not in start
-            continue
-        last = max((epoch for epoch, alive in enumerate([start, *living]) if number in alive),
-                   default=-1)
-        died = last + 1  # 0: before the first step; else the number of the epoch
+    for number in set(range(CLASSES)) - alive[-1]:
+        # 0: before the first step; else the number of the epoch.
+        died = 1 + max((epoch for epoch, living in enumerate(alive) if number in living),
+                       default=-1)
         found["before step 1" if died == 0 else
               "at ln 10" if escape is None or died < escape else
               "in the epoch of the escape" if died == escape else "later"] += 1
+    return dict(found)
+
+
+def fates(record: Record) -> Dict[str, int]:
+    """What became of the classes of a run: {a name of `FATES`: count}.
+
+    A class dies in an epoch if it was alive before it and is dead after it. It may do so more than
+    once. "after it": in the epoch of the escape or later.
+    """
+    alive = lives(record)
+    start, end = alive[0], alive[-1]
+    found = Counter({"started dead": CLASSES - len(start), "started alive": len(start),
+                     "started dead, dead": len(set(range(CLASSES)) - start - end),
+                     "started alive, dead": len(start - end)})
+    escape = escape_epoch(record) or len(alive)
+    for epoch in range(1, len(alive)):
+        when = "died at ln 10" if epoch < escape else "died after it"
+        for number in alive[epoch - 1] - alive[epoch]:
+            found[when] += 1
+            found[f"{when}, alive later"] += any(number in later for later in alive[epoch + 1 :])
     return dict(found)
 
 
@@ -115,19 +186,42 @@ def escape_epoch(record: Record) -> Optional[int]:
 # ------------------------------------------------------------------ what the start tells
 
 
-def prediction(label: str, runs: Sequence[Record]) -> str:
-    """How well the living classes at the start predict those at the end, in a sentence."""
-    before = [len(record.start.living) for record in runs if record.start]
-    after = [record.living_classes or 0 for record in runs]
-    if len(set(before)) < 2 or len(set(after)) < 2:
-        return (f"{label}: in all {counted(len(runs), 'run')} as many classes live at the "
-                f"{'start' if len(set(before)) < 2 else 'end'}, so nothing can be predicted.")
-    value, chance = rank_correlation(before, after)
-    survived = [len(set(record.start.living) & set(record.history[-1].living or ()))
-                for record in runs if record.start]
-    return (f"{label}: rank correlation of the living classes at the start and at the end "
-            f"{value:+.2f} (by chance as far from 0 in {chance:.3f} of shuffles, {len(runs)} "
-            f"runs); of {sum(before)} classes that started alive {sum(survived)} ended alive.")
+def prediction_table(known: Mapping[str, Sequence[Record]]) -> List[List[str]]:
+    """How well the net before its first step predicts the living classes at the end."""
+    table = [["", "runs", *PREDICTORS]]
+    for label, runs in known.items():
+        after = [record.living_classes or 0 for record in runs]
+        cells = []
+        for predictor in PREDICTORS.values():
+            before = [predictor(record.start) for record in runs if record.start]
+            if len(set(before)) < 2 or len(set(after)) < 2:
+                cells.append("all alike")
+            else:
+                value, chance = rank_correlation(before, after)
+                cells.append(f"{value:+.2f} ({chance:.3f})")
+        table.append([label, str(len(runs)), *cells])
+    return table
+
+
+def chance_of_overlap(runs: Sequence[Tuple[int, int]], overlap: int) -> float:
+    """How often chance alone makes at least so many classes dead both at the start and at the end.
+
+    Exact: the classes that are dead at the end are any of the ten of their run, with the same
+    probability.
+
+    Parameters
+    ----------
+    runs : sequence of (int, int)
+        How many classes of each run were dead at the start and at the end.
+    overlap : int
+        How many classes of all runs were dead at both.
+    """
+    total = np.ones(1)  # the probability of an overlap of 0, 1, 2, ...
+    for start, end in runs:
+        one = [math.comb(start, both) * math.comb(CLASSES - start, end - both)
+               for both in range(min(start, end) + 1)]
+        total = np.convolve(total, np.array(one) / math.comb(CLASSES, end))
+    return float(total[overlap:].sum())
 
 
 def rank_correlation(xs: Sequence[float], ys: Sequence[float],

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Tuple
 from urllib.parse import quote
 
 from nin_gluon.atomic_files import write_ours
+from nin_gluon.experiments.atlas.groups import group_runs, published_runs
+from nin_gluon.experiments.atlas.published_logs import read_atlas
 from nin_gluon.experiments.published import Edition
 from nin_gluon.experiments.records import Record, named_settings
 from nin_gluon.experiments.seed_groups import (
@@ -26,14 +28,14 @@ from nin_gluon.experiments.seed_groups import (
     series,
 )
 from nin_gluon.experiments.verdict import Values, Verdict, verdict_of
-from nin_gluon.experiments.verdict_chinese import ChineseVerdict
+from nin_gluon.experiments.verdict_chinese import ChineseVerdict, chinese_row
 from nin_gluon.experiments.wording import counted, seed_words
 from nin_gluon.settings import Settings
 
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["code_span", "draw", "format_group", "html_text", "markdown_text", "write_pages"]
+__all__ = ["code_span", "draw", "format_group", "markdown_text", "write_pages"]
 
 # In every file written here. One without it is somebody else's and is left alone.
 SIGNATURE = "Written by nin_gluon.reproduce"
@@ -70,11 +72,6 @@ def format_group(group: Group) -> str:
 
 
 # ------------------------------------------------------------------ escaping
-
-
-def html_text(value: object) -> str:
-    """Text that HTML shows as it is, also within an attribute in double quotes."""
-    return html.escape(str(value), quote=False).replace('"', "&quot;")
 
 
 def markdown_text(value: object) -> str:
@@ -120,7 +117,7 @@ def write_pages(edition: Edition, records: Mapping[Path, Record], folder: Path, 
     ----------
     edition : Edition
     records : mapping of Path to Record
-        By the files that they are kept in. At least one.
+        By the files that they are kept in. At least one, or the edition has a verdict without.
     folder : pathlib.Path
         Of the records, for ``report.html`` and the pictures.
     markdown : pathlib.Path
@@ -136,7 +133,9 @@ def write_pages(edition: Edition, records: Mapping[Path, Record], folder: Path, 
         A file that is not ours is in the way.
     """
     groups = groups_of(edition, records)
-    verdict = verdict_of(edition, records.values())
+    atlas = read_atlas()
+    published = group_runs(published_runs(atlas))
+    verdict = verdict_of(edition, records.values(), atlas)
     all_runs = draw_all(verdict) if verdict else None
     pictures = {group.slug: draw(group) for group in groups}
     facts = {
@@ -148,6 +147,8 @@ def write_pages(edition: Edition, records: Mapping[Path, Record], folder: Path, 
         "records": Path(os.path.relpath(folder, markdown.parent)).as_posix(),
         "verdict": verdict, "all_runs": all_runs,
         "chinese": ChineseVerdict(verdict) if verdict else None,
+        "atlas_rows": [[group.title, len(group.runs), *group.cells()] for group in published],
+        "chinese_atlas_rows": [chinese_row(group) for group in published],
         "chinese_page": chinese_page(markdown).name, "english": markdown.name,
     }
     if all_runs:
@@ -180,7 +181,7 @@ def compiled(template: str) -> "jinja2.Template":
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("nin_gluon.experiments"), undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-        finalize=html_text if template.endswith(".html") else None)
+        autoescape=template.endswith(".html"))
     environment.filters.update(
         text=markdown_text, code=code_span, link=link_target, comment=comment,
         base64=lambda data: base64.b64encode(data).decode("ascii"))
@@ -208,14 +209,14 @@ def draw_all(verdict: Verdict) -> bytes:
                 if name == "test_acc"]
 
     return plots.png(plots.draw_runs([curve(run) for run in verdict.others],
-                                     [curve(run) for run in verdict.seeds],
+                                     [curve(run) for run in verdict.ours],
                                      curve(verdict.published)), SIGNATURE)
 
 
 def run_command(group: Group, options: Sequence[str]) -> str:
     """The command that runs a group's seeds."""
     words = ["--seeds", seed_words(group.seeds), *options]
-    for name in ("dtype", "engine", "epochs"):
+    for name in ("dtype", "engine", "interpolation", "epochs"):
         if name in group.differences:
             words += [f"--{name}", str(group.differences[name])]
     if group.device != "cpu":

@@ -14,6 +14,7 @@ from nin_gluon.experiments.records import Record, differences_from, slug
 from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.seed_groups import Group
 from nin_gluon.experiments.stores import RecordFolder
+from nin_gluon.experiments.verdict import verdict_of
 from nin_gluon.experiments.wording import counted
 from nin_gluon.settings import Settings
 
@@ -22,7 +23,7 @@ __all__ = ["CHANGEABLE", "RUNS", "Reproduction", "finished_record"]
 RUNS = Path("runs", "reproduce")
 
 # The settings that runs of a recipe may change; with other data they are kept apart.
-CHANGEABLE = ("dtype", "epochs", "limit", "dataset", "engine")
+CHANGEABLE = ("dtype", "epochs", "limit", "dataset", "engine", "interpolation")
 
 
 class Reproduction:
@@ -52,7 +53,7 @@ class Reproduction:
         self.edition, self.settings = edition, settings
         other = [(name, str(value)) for name, value in
                  differences_from(edition.recipe, settings).items()
-                 if name not in ("dtype", "epochs", "engine")]
+                 if name not in ("dtype", "epochs", "engine", "interpolation")]
         name = "-".join([edition.folder, *("-".join(pair) for pair in other)])
         self.folder = Path(results, re.sub(r"[^\w.-]", "_", name))
         self.store = RecordFolder(self.folder, edition.recipe)
@@ -90,10 +91,12 @@ class Reproduction:
         Raises
         ------
         InputError
-            There are no records, one is damaged, or a file that is not ours is in the way.
+            There are no records and no folder for them, one is damaged, or a file that is not
+            ours is in the way.
         """
         records = self.store.read()
-        if not records:
+        # Published runs can be looked at without any of ours, where ours would be kept.
+        if not records and not (self.folder.parent.is_dir() and verdict_of(self.edition, [])):
             command = " ".join(["python -m nin_gluon.reproduce --seeds 0-2", *self.options])
             raise InputError(f"{self.folder} holds no records yet; run some seeds first: {command}")
         return write_pages(self.edition, records, self.folder, self.markdown, self.command,

@@ -226,9 +226,9 @@ class Group:
                          f"{self.expected_outside():.1f} of its {compared} values outside their "
                          "range: each with probability 2/(n + 1), n being the seeds.")
             published, seeds = self.outside_range()
-            lines.append("Values outside the range of all other runs: the published run "
-                         f"{published}; " + ", ".join(f"seed {s} {n}" for s, n in seeds.items())
-                         + ".")
+            lines.append(f"{published} of the published values lie outside the range of all seeds, "
+                         f"and {min(seeds.values())} to {max(seeds.values())} values of each seed "
+                         "outside that of the other runs.")
         if self.edition.notes:
             lines.append(self.edition.notes)
         return lines
@@ -245,7 +245,9 @@ class Group:
                        f"within the range of {seeds}")
         else:
             verdict = f"All {len(published)} published values lie within the range of {seeds}"
-        other = [words for words in self.difference_words() if not words.startswith("epochs ")]
+        # Which interpolation the published run had is not known.
+        other = [words for words in self.difference_words()
+                 if not words.startswith(("epochs ", "interpolation "))]
         if other:
             return (f"{verdict}; but with {' and '.join(other)} these are not the published "
                     "recipe, and this says nothing of it.")

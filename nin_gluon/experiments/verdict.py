@@ -2,7 +2,8 @@
 
 The runs are other people's published ones, from the atlas, and our own. Two questions are answered:
 how many of them end as low as the published log, and whether the log as a whole is unusual among
-them.
+them. The second is asked twice, of the published runs alone and of all runs: ours differ from the
+published ones in more than the seed, so the two answers may differ, too.
 
 For the second, every value of every run is ranked among the same values of all runs. A run is the
 more unusual the further its ranks lie from the middle, on average over its values. If the published
@@ -13,8 +14,9 @@ Random World, 2005).
 """
 
 import math
-from dataclasses import dataclass
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from nin_gluon.experiments.records import Record, differences_from
 from nin_gluon.experiments.statistics import wilson_interval
 from nin_gluon.experiments.wording import counted
 
-__all__ = ["FEWEST", "LEVEL", "Values", "Verdict", "unusualness", "verdict_of"]
+__all__ = ["FEWEST", "LEVEL", "Values", "Verdict", "fewest_above", "unusualness", "verdict_of"]
 
 LEVEL = 0.05  # a smaller p-value says that the log is none of these runs
 
@@ -33,6 +35,9 @@ FEWEST = math.floor(1 / LEVEL) + 1  # runs with which p can be below the level
 
 # What our seeds may do otherwise than the published run and still be counted among its like.
 FREE = {"dtype", "interpolation", "engine"}
+
+# What a net that has diverged prints.
+GUESSES = {"loss": math.inf, "train_acc": 0.1, "test_acc": 0.1}
 
 # One value of a log: the epoch and the name of the quantity.
 Place = Tuple[int, str]
@@ -49,15 +54,18 @@ class Verdict:
     published : dict
         The published values: {(epoch, quantity): value}.
     others : tuple of dict
-        Other people's published runs, with at least the same places.
-    seeds : tuple of dict
-        Our own, of any arithmetic, device and engine.
+        Other people's published runs, with at least the same places. At least one.
+    ours : tuple of dict
+        Our own, of any seed, arithmetic, device and engine. May be empty.
+    kinds : dict
+        How many of ours there are of each arithmetic and device: {("float32", "cpu"): 3}.
     """
 
     edition: Edition
     published: Values
     others: Tuple[Values, ...]
-    seeds: Tuple[Values, ...]
+    ours: Tuple[Values, ...]
+    kinds: Mapping[Tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def last(self) -> Place:
@@ -66,37 +74,45 @@ class Verdict:
     @property
     def runs(self) -> List[Values]:
         """All runs but the published one."""
-        return [*self.others, *self.seeds]
+        return [*self.others, *self.ours]
+
+    @property
+    def compared(self) -> Dict[str, List[Values]]:
+        """The runs among which the log is ranked: other published ones, and all."""
+        found = {"published": list(self.others)}
+        return {**found, "all": self.runs} if self.ours else found
 
     def as_low(self, runs: Iterable[Values]) -> int:
         """How many of these runs end with a test accuracy no higher than the published one."""
         return sum(run[self.last] <= self.published[self.last] for run in runs)
 
-    @property
-    def p(self) -> float:
-        """The share of all runs that are at least as unusual as the published one."""
-        first, *rest = unusualness([self.published, *self.runs], list(self.published))
-        return (1 + sum(value >= first - 1e-12 for value in rest)) / (1 + len(rest))
+    def as_far(self, runs: Sequence[Values]) -> int:
+        """How many of these runs are at least as unusual among them as the published one."""
+        first, *rest = unusualness([self.published, *runs], list(self.published))
+        return sum(value >= first - 1e-12 for value in rest)
+
+    def p(self, runs: Sequence[Values]) -> float:
+        """The share of these runs and the published one that are at least as unusual as it."""
+        return (1 + self.as_far(runs)) / (1 + len(runs))
 
     @property
-    def as_far(self) -> int:
-        """How many of all runs are at least as unusual as the published one, itself included."""
-        return round(self.p * (1 + len(self.runs)))
-
-    @property
-    def allowed(self) -> int:
-        """How many there may be of those for p to be below the level."""
-        return math.ceil(LEVEL * (1 + len(self.runs))) - 1
+    def belongs(self) -> Optional[bool]:
+        """Whether the log is one of these runs; None if the tests disagree."""
+        found = {self.p(runs) >= LEVEL for runs in self.compared.values()}
+        return found.pop() if len(found) == 1 else None
 
     # -------------------------------------------------------------- in words
 
     def answer(self) -> str:
         """The answer in one sentence."""
-        if self.p < LEVEL:
-            return (f"No: among {len(self.runs)} other runs of its recipe, the published log is "
-                    "too unusual to be one of them.")
-        return (f"Yes, as far as {len(self.runs)} other runs can tell: the published log is "
-                f"{self.how_rare()} draw of a lottery.")
+        low = self.as_low(self.runs)
+        end = f"{low} of {len(self.runs)} other runs end{'s' * (low == 1)} no higher"
+        if self.belongs is False:
+            return f"No: the published log is too unusual for a run of its recipe; {end}."
+        if self.belongs:
+            return f"Yes: the published log is {self.how_rare()} draw of a lottery; {end}."
+        return (f"Perhaps: the published log is {self.how_rare()} draw of a lottery; {end}, and two "
+                "tests disagree.")
 
     def how_rare(self) -> str:
         """Where the end of the log lies among the ends of all runs."""
@@ -109,27 +125,55 @@ class Verdict:
         value = f"{self.published[self.last]:.{self.edition.decimals['test_acc']}f}"
         values = counted(len(self.published), "value")
         count, total, low, high = self.odds()["whole"]
+        ours = (f" and {self.as_low(self.ours)} of our {counted(len(self.ours), 'run')}"
+                if self.ours else "")
+        tests = [f"Among {'all' if name == 'all' else 'the'} {1 + len(runs)} "
+                 f"{'' if name == 'all' else 'published '}runs, {others_lie(self.as_far(runs))} as "
+                 f"far from the middle over the log's {values} (rank test, p = {self.p(runs):.2f}). "
+                 + self.what_would_change_it(runs) for name, runs in self.compared.items()]
         return [
             f"The log ends at a test accuracy of {value}; {self.as_low(self.others)} of "
-            f"{len(self.others)} other published runs and {self.as_low(self.seeds)} of "
-            f"our {counted(len(self.seeds), 'seed')} end no higher.",
-            f"Over all its {values}, {self.as_far} of "
-            f"{1 + len(self.runs)} runs, itself among them, lie as far from the middle "
-            f"(rank test, p = {self.p:.2f}).",
-            self.what_would_change_it(),
+            f"{len(self.others)} other published runs{ours} end no higher.", *tests,
             f"The odds: {count} of all {total} runs are above 0.8 after "
             f"{self.edition.recipe.epochs} epochs (95 % interval: {low:.0%} to {high:.0%})."]
 
-    def what_would_change_it(self) -> str:
+    def what_would_change_it(self, runs: Sequence[Values]) -> str:
         """How far p is from the level, in runs."""
-        if self.as_far <= self.allowed:
-            further = counted(self.allowed + 1 - self.as_far, "more run")
-            return f"p would be {LEVEL} or more if {further} lay as far."
-        if not self.allowed:
-            return (f"With {1 + len(self.runs)} runs p cannot fall below {LEVEL}; that takes "
-                    f"{FEWEST}.")
-        return (f"p would be below {LEVEL} if no more than {counted(self.allowed, 'run')} lay as "
-                "far, itself among them.")
+        more = fewest_above(1 + len(runs)) - self.as_far(runs)
+        if more > 0:
+            return f"p would be {LEVEL} or more if {more} more did."
+        if 1 + len(runs) < FEWEST:
+            return f"So few runs cannot bring p below {LEVEL}; that takes {FEWEST}."
+        return f"p would be below {LEVEL} if {1 - more} fewer did."
+
+    def explanation(self) -> List[str]:
+        """What a reader of the odds has to know, a paragraph each; code in backticks."""
+        found = [
+            "Why a lottery: the score of a class is the average of a map that comes out of a ReLU. "
+            "If the map is zero for every image, so is its gradient, and the class cannot come back "
+            "by itself. A net with k dead classes cannot get above 1 - k/10, the dashed lines of the "
+            "picture. Which classes die depends on the weights, the order of the images, the "
+            "dropout masks and the rounding.",
+            "The other published runs are other people's notebooks of the same recipe and "
+            "framework, copies counted once; `python -m nin_gluon.atlas` shows them. The rank test "
+            "orders the runs by how far their values lie from the middle, on average over the log. "
+            "It holds for any number of runs, if the published log is one more run of the same "
+            "kind."]
+        if self.ours and self.same_weights:
+            found.append(
+                "Our runs are not quite of the same kind. The chapter sets no seed, so all its runs "
+                "with MXNet start from the same weights; each of our seeds draws its own. The "
+                "published runs were made on GPUs in float32, those with MXNet before 1.3.1 on "
+                "images that were resized in another way (bicubic). Ours: "
+                + ", ".join(f"{runs} in {dtype} on {device}"
+                            for (dtype, device), runs in self.kinds.items())
+                + ". A seed that was trained in two arithmetics counts as two runs.")
+        return found
+
+    @property
+    def same_weights(self) -> bool:
+        """Whether the published runs start from the same weights: Gluon's do, without a seed."""
+        return self.edition.framework.startswith("MXNet")
 
     def odds(self) -> Dict[str, Tuple[int, int, float, float]]:
         """How all runs, the published one among them, ended: {outcome: (runs, all, low, high)}."""
@@ -139,11 +183,23 @@ class Verdict:
         """A table: how the published runs and ours ended, with 95 % intervals of the shares."""
         rows = []
         for name, runs in (("published runs", [self.published, *self.others]),
-                           ("our seeds", self.seeds)):
+                           ("our runs", self.ours)):
+            if not runs:
+                continue
             cells = [f"{count} ({low:.0%} to {high:.0%})"
                      for count, _, low, high in odds_of(runs, self.last).values()]
             rows.append([name, str(len(runs)), *cells])
         return rows
+
+
+def others_lie(runs: int) -> str:
+    """'no other lies', '1 other lies', '2 others lie'."""
+    return f"{runs or 'no'} other{' lies' if runs < 2 else 's lie'}"
+
+
+def fewest_above(runs: int) -> int:
+    """How many of so many runs must be as unusual as one of them for its p to reach the level."""
+    return math.ceil(round(LEVEL * runs, 9)) - 1
 
 
 def odds_of(runs: Sequence[Values], last: Place) -> Dict[str, Tuple[int, int, float, float]]:
@@ -182,13 +238,13 @@ def verdict_of(edition: Edition, records: Iterable[Record],
                atlas: Optional[Sequence[PublishedLog]] = None) -> Optional[Verdict]:
     """The published log of an edition among all runs of its recipe.
 
-    None if there are no others, or none of ours.
+    None if there are no others.
 
     Parameters
     ----------
     edition : Edition
     records : iterable of Record
-        Ours. Left out are those of other recipes, with data of their own, and diverged ones.
+        Ours. Left out are those of other recipes and with data of their own.
     atlas : sequence of PublishedLog, optional
         The packaged one by default.
     """
@@ -201,8 +257,10 @@ def verdict_of(edition: Edition, records: Iterable[Record],
     logs = [values for values in logs if set(published) <= set(values)]
     others = [values for values in logs  # the atlas holds the edition's own log, too
               if any(abs(values[place] - value) > 1e-9 for place, value in published.items())]
-    seeds = tuple(printed(record, edition) for record in records if is_like(record, edition))
-    return Verdict(edition, published, tuple(others), seeds) if others and seeds else None
+    ours = [record for record in records if is_like(record, edition)]
+    kinds = Counter((record.settings.dtype, record.device) for record in ours)
+    return Verdict(edition, published, tuple(others),
+                   tuple(printed(record, edition) for record in ours), kinds) if others else None
 
 
 def values_of(log: PublishedLog) -> Values:
@@ -216,12 +274,19 @@ def values_of(log: PublishedLog) -> Values:
 
 
 def printed(record: Record, edition: Edition) -> Values:
-    """A run's values with as many digits as were published."""
-    return {(epoch.epoch, name): round(getattr(epoch, name), digits)
-            for epoch in record.history for name, digits in edition.decimals.items()}
+    """A run's values with as many digits as were published.
+
+    A net that has diverged takes every image for the first class. In the epochs that such a run
+    has not made, it would have guessed.
+    """
+    values = {(epoch, name): guess for name, guess in GUESSES.items()
+              for epoch in range(1, record.settings.epochs + 1)}
+    values.update({(epoch.epoch, name): round(getattr(epoch, name), digits)
+                   for epoch in record.history for name, digits in edition.decimals.items()})
+    return values
 
 
 def is_like(record: Record, edition: Edition) -> bool:
     """Whether a run of ours is one of the edition's recipe, to its end."""
-    return (record.own_data is None and not record.diverged
+    return (record.own_data is None
             and set(differences_from(edition.recipe, record.settings)) <= FREE)

@@ -1,16 +1,18 @@
 """The verdict on a published log in Chinese; see `nin_gluon.experiments.verdict`."""
 
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
-from nin_gluon.experiments.verdict import FEWEST, LEVEL, Verdict
+from nin_gluon.experiments.atlas.groups import Group
+from nin_gluon.experiments.atlas.published_logs import RECIPES
+from nin_gluon.experiments.verdict import FEWEST, LEVEL, Values, Verdict, fewest_above
 
-__all__ = ["ChineseVerdict"]
+__all__ = ["ChineseVerdict", "chinese_row"]
 
 HOW_RARE: Dict[str, str] = {
     "a rare low": "一次少见的坏签", "a low": "一次偏低的签", "a common": "一次寻常的签",
     "a high": "一次偏高的签"}
 
-ROWS = {"published runs": "公开发布的运行", "our seeds": "本项目的种子"}
+ROWS = {"published runs": "公开发布的运行", "our runs": "本项目的运行"}
 
 
 class ChineseVerdict:
@@ -21,39 +23,77 @@ class ChineseVerdict:
 
     def answer(self) -> str:
         """The answer in one sentence."""
-        verdict, runs = self.verdict, len(self.verdict.runs)
-        if verdict.p < LEVEL:
-            return f"不能：与同一配方的另外 {runs} 次运行相比，书上的日志过于反常，不像是其中之一。"
-        return (f"能。就另外 {runs} 次运行来看，这个配方好比抽签，书上的日志是其中"
-                f"{HOW_RARE[verdict.how_rare()]}。")
+        verdict = self.verdict
+        end = (f"另外 {len(verdict.runs)} 次运行中有 {verdict.as_low(verdict.runs)} 次的结果不高于它")
+        if verdict.belongs is False:
+            return f"不能：书上的日志过于反常，不像是这个配方的一次运行；{end}。"
+        draw = f"这个配方好比抽签，书上的日志是{HOW_RARE[verdict.how_rare()]}；{end}"
+        return f"能：{draw}。" if verdict.belongs else f"或许能：{draw}，而两个检验的结论不一致。"
 
     def sentences(self) -> List[str]:
         """What the answer rests on, a sentence each."""
         verdict = self.verdict
         value = f"{verdict.published[verdict.last]:.{verdict.edition.decimals['test_acc']}f}"
         count, total, low, high = verdict.odds()["whole"]
-        runs = 1 + len(verdict.runs)
+        ours = (f"，本项目的 {len(verdict.ours)} 次运行中有 {verdict.as_low(verdict.ours)} 次"
+                if verdict.ours else "")
+        tests = [f"{1 + len(runs)} 次{'' if name == 'all' else '公开的'}运行中，除书上这一次外，"
+                 f"{how_many(verdict.as_far(runs))}在日志的 {len(verdict.published)} 个数值上同样远离"
+                 f"中间（秩检验，p = {verdict.p(runs):.2f}）。" + self.what_would_change_it(runs)
+                 for name, runs in verdict.compared.items()]
         return [
             f"书上的日志最终测试精度为 {value}；其他人公开的 {len(verdict.others)} 次运行中有 "
-            f"{verdict.as_low(verdict.others)} 次、本项目的 {len(verdict.seeds)} 个种子中有 "
-            f"{verdict.as_low(verdict.seeds)} 个不高于它。",
-            f"就全部 {len(verdict.published)} 个数值而言，{runs} 次运行（含书上这一次）中有 "
-            f"{verdict.as_far} 次同样远离中间（秩检验，p = {verdict.p:.2f}）。",
-            self.what_would_change_it(),
+            f"{verdict.as_low(verdict.others)} 次{ours}不高于它。", *tests,
             f"抽签的胜算：全部 {total} 次运行中，{count} 次在 {verdict.edition.recipe.epochs} "
             f"个周期后高于 0.8（95% 置信区间：{low:.0%} 至 {high:.0%}）。"]
 
-    def what_would_change_it(self) -> str:
+    def what_would_change_it(self, runs: Sequence[Values]) -> str:
         """How far p is from the level, in runs."""
-        as_far, allowed = self.verdict.as_far, self.verdict.allowed
-        if as_far <= allowed:
-            return f"若再有 {allowed + 1 - as_far} 次运行同样反常，p 就不小于 {LEVEL}。"
-        if not allowed:
-            return (f"只有 {1 + len(self.verdict.runs)} 次运行时，p 不可能小于 {LEVEL}；至少需要 "
-                    f"{FEWEST} 次。")
-        return f"若同样反常的运行不超过 {allowed} 次（含书上这一次），p 就小于 {LEVEL}。"
+        more = fewest_above(1 + len(runs)) - self.verdict.as_far(runs)
+        if more > 0:
+            return f"若再多 {more} 次，p 就不小于 {LEVEL}。"
+        if 1 + len(runs) < FEWEST:
+            return f"运行这么少，p 不可能小于 {LEVEL}；至少需要 {FEWEST} 次。"
+        return f"若少 {1 - more} 次，p 就小于 {LEVEL}。"
+
+    def explanation(self) -> List[str]:
+        """What a reader of the odds has to know, a paragraph each; code in backticks."""
+        found = [
+            "为什么像抽签：每个类别的得分是一张特征图的平均值，特征图出自 ReLU。如果它对所有图像都是零，"
+            "梯度也是零，这个类别自己就学不回来了。死掉 k 个类别的网络，精度不可能超过 1 - k/10，也就是图中"
+            "的虚线。哪些类别会死，取决于初始权重、图像的顺序、丢弃法的掩码和舍入。",
+            "其他人的运行取自公开的笔记本，框架和配方相同，重复的只算一次；`python -m nin_gluon.atlas` "
+            "列出全部。秩检验按各次运行的数值离中间的平均远近排序；只要书上的日志与其他运行同类，不论运行多少"
+            "次它都成立。"]
+        if self.verdict.ours and self.verdict.same_weights:
+            found.append(
+                "我们的运行与它们并不完全同类。书中代码不设随机种子，用 MXNet 运行时初始权重都一样；我们的每个种子"
+                "各有自己的权重。公开的运行都在 GPU 上、用 float32；用 1.3.1 之前的 MXNet 时，图像的缩放方式"
+                "也不同（双三次插值）。我们的运行："
+                + "，".join(f"{runs} 次在 {device} 上用 {dtype}"
+                            for (dtype, device), runs in self.verdict.kinds.items())
+                + "。同一个种子用两种数值格式训练，就算两次运行。")
+        return found
 
     def odds_rows(self) -> List[List[str]]:
         """The table of the odds with Chinese names."""
-        return [[ROWS[name], runs, *(cell.replace(" to ", " 至 ") for cell in cells)]
+        return [[ROWS[name], runs, *in_chinese(cells)]
                 for name, runs, *cells in self.verdict.odds_rows()]
+
+
+def chinese_row(group: Group) -> List[str]:
+    """The runs of one framework, recipe and number of epochs, and how they ended."""
+    other = "" if group.recipe == "sgd-0.1" else f"，{RECIPES[group.recipe]}".replace(
+        ", global max pooling", "，全局最大池化")
+    return [f"{group.name}，{group.epochs} 个周期{other}", str(len(group.runs)),
+            *in_chinese(group.cells())]
+
+
+def in_chinese(cells: Sequence[str]) -> List[str]:
+    """'13 (37% to 74%)' in Chinese."""
+    return [cell.replace(" to ", " 至 ") for cell in cells]
+
+
+def how_many(runs: int) -> str:
+    """'没有一次', '有 2 次'."""
+    return f"有 {runs} 次" if runs else "没有一次"

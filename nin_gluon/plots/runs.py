@@ -85,7 +85,7 @@ def draw_runs(others: Sequence[Sequence[Tuple[int, float]]],
         axes.annotate(f"{living} living", (last, living / 10), (8, 0), va="center", fontsize=7.5,
                       textcoords="offset points", color=LOSS)
     for runs, colour, width, label in ((others, "#8c8c8c", 0.9, "other published runs"),
-                                       (ours, TRAIN, 1.5, "our seeds"),
+                                       (ours, TRAIN, 1.5, "our runs"),
                                        ([published], PUBLISHED, 2.6, "the published log")):
         for number, run in enumerate(runs):
             axes.plot(*zip(*run), "o-", color=colour, lw=width, ms=2 + 1.6 * width, alpha=0.85,

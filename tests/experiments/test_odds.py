@@ -1,5 +1,6 @@
 """When classes die, and what the start tells about the end."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,10 @@ from nin_gluon.analysis.initial_state import InitialState
 from nin_gluon.experiments.comparisons import compare
 from nin_gluon.experiments.exercises.registry import EXERCISES
 from nin_gluon.experiments.odds import (
+    chance_of_overlap,
     deaths,
     escape_epoch,
+    fates,
     format_odds,
     known_rows,
     rank_correlation,
@@ -39,15 +42,21 @@ def test_each_death_has_its_moment():
                  (3, 4, 5, 6, 8), (4, 5, 6, 8), escape=200)
     assert escape_epoch(record) == 3
     assert deaths(record) == {"before step 1": 2, "at ln 10": 2, "in the epoch of the escape": 1,
-                              "later": 1, "came back": 1}  # 7, 9; 0, 1; 2; 3; 8
-    assert sum(deaths(record).values()) - 1 == 10 - 4
+                              "later": 1}  # 7, 9; 0, 1; 2; 3
+    assert sum(deaths(record).values()) == 10 - 4
+    assert fates(record) == {"started dead": 3, "started dead, dead": 2,
+                             "started alive": 7, "started alive, dead": 4,
+                             "died at ln 10": 2, "died at ln 10, alive later": 0,
+                             "died after it": 2, "died after it, alive later": 0}
     never = replace(record, escape_step=None)
-    assert deaths(never)["at ln 10"] == 4
+    assert deaths(never)["at ln 10"] == fates(never)["died at ln 10"] == 4
 
 
 def test_a_class_that_comes_and_goes_dies_when_it_is_last_seen():
     record = run("textbook", 0, ALL, ALL[1:], ALL, ALL[1:], escape=1)
-    assert deaths(record) == {"later": 1, "came back": 0}
+    assert deaths(record) == {"later": 1}
+    assert fates(record)["died after it"] == 2
+    assert fates(record)["died after it, alive later"] == 1
 
 
 def test_the_text_has_the_odds_of_each_variant():
@@ -60,9 +69,11 @@ def test_the_text_has_the_odds_of_each_variant():
     assert ["textbook", "7", "4", "7", "10", "3", "6", "9", "1", "0.03", "to", "0.51", "0"] in rows
     assert ["identity", "3", "10", "10", "10", "10", "10", "10", "3", "0.44", "to", "1.00",
             "0"] in rows
-    assert "at the start and at the end +1.00 (by chance as far from 0 in 0.00" in text
-    assert "of 49 classes that started alive 42 ended alive." in text
-    assert "identity: in all 3 runs as many classes live at the start" in text
+    # 7 runs, each of which loses a class at ln 10: 1 of 4 that started alive, 1 of 5, ...
+    assert ["textbook,", "left", "ln", "10", "7", "28", "21", "7", "0", "0"] in rows
+    assert ["textbook,", "left", "ln", "10", "21", "21", "49", "7"] in [row[:8] for row in rows]
+    assert [row[:4] for row in rows if row[:1] == ["textbook"]][1][:3] == ["textbook", "7", "+1.00"]
+    assert any(row[:6] == ["identity", "3", "all", "alike", "all", "alike"] for row in rows)
 
 
 def test_runs_of_which_too_little_is_known_are_left_out():
@@ -83,6 +94,16 @@ def test_the_start_is_kept_in_the_record():
     for wrong in ({"living": [2, 1]}, {"positive": [2]}, {"spread": float("nan")}, {"more": 1}):
         with pytest.raises(ValueError):
             record_from_json({**content, "start": {**content["start"], **wrong}})
+
+
+def test_the_chance_of_an_overlap_by_counting():
+    """Dead at the start and at the end: two and three of ten classes, then one and one."""
+    draws = [len({0, 1} & set(end)) for end in itertools.combinations(range(10), 3)]
+    both = [one + other for one in draws for other in [1] + [0] * 9]
+    for overlap in range(4):
+        assert chance_of_overlap([(2, 3), (1, 1)], overlap) == pytest.approx(
+            np.mean([found >= overlap for found in both]))
+    assert chance_of_overlap([(10, 4)], 4) == 1  # all were dead at the start
 
 
 def test_rank_correlation():

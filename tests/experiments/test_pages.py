@@ -9,7 +9,7 @@ import pytest
 
 from nin_gluon import InputError
 from nin_gluon.experiments import pages
-from nin_gluon.experiments.pages import code_span, html_text, markdown_text, write_pages
+from nin_gluon.experiments.pages import code_span, markdown_text, write_pages
 from nin_gluon.experiments.seed_groups import QUANTITIES
 from tests.experiments.made_runs import BOOK, MACHINE, book_records
 
@@ -111,11 +111,6 @@ def test_pictures_of_runs_with_strange_names(tmp_path):
     group, = pages.groups_of(BOOK, {tmp_path: replace(
         record, settings=record.settings.but(model="$\\frac{$"), own_data="$^$")})
     assert set(pages.draw(group)) == set(QUANTITIES)
-
-
-def test_text_in_html():
-    assert html_text('<a href="x">&\'') == "&lt;a href=&quot;x&quot;&gt;&amp;'"
-    assert parsed(f'<p title="{html_text(NASTY)}">').attributes == [("title", NASTY)]
 
 
 def test_text_in_markdown():

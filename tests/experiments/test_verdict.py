@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -31,10 +31,13 @@ def test_unusualness_by_hand():
 
 def test_p_is_the_place_of_the_log_among_the_runs():
     shifts = [n / 1000 for n in range(1, 40)]
-    assert verdict(*shifts).p == 2 / 40  # outermost, and so is the run at the other end
-    both = [*shifts, *(-shift for shift in shifts)]
-    assert verdict(*both).p == 1  # right in the middle
-    assert verdict(*shifts[:5]).p == 2 / 6
+    found = verdict(*shifts)
+    assert found.p(found.runs) == 2 / 40  # outermost, and so is the run at the other end
+    assert found.p(found.others) == 2 / 39
+    both = verdict(*shifts, *(-shift for shift in shifts))
+    assert both.p(both.runs) == 1  # right in the middle
+    few = verdict(*shifts[:5])
+    assert few.p(few.runs) == 2 / 6
 
 
 def test_p_is_valid_for_few_runs():
@@ -44,7 +47,7 @@ def test_p_is_valid_for_few_runs():
     for _ in range(400):
         *runs, published = [{(e, "test_acc"): value for e, value in enumerate(values, 1)}
                             for values in draw.rand(8, 5).cumsum(axis=1)]
-        found.append(Verdict(BOOK, published, tuple(runs), {}).p)
+        found.append(Verdict(BOOK, published, tuple(runs), ()).p(runs))
     for level in (1 / 8, 2 / 8, 4 / 8):
         assert np.mean([p <= level for p in found]) <= level + 3 * math.sqrt(level / 400)
     assert min(found) == 1 / 8
@@ -54,41 +57,96 @@ def test_a_log_that_is_none_of_the_runs():
     outside = {(r.epoch, name): 9.0 for r in BOOK.log for name in ("loss", "train_acc", "test_acc")}
     runs = [(-1) ** n * n / 1000 for n in range(40)]
     found = verdict(*runs, published=outside)
-    assert found.p == 2 / 41 < LEVEL  # one of the runs is lowest in all its values
-    assert found.answer() == ("No: among 40 other runs of its recipe, the published log is too "
-                              "unusual to be one of them.")
-    assert "p would be 0.05 or more if 1 more run lay as far." in found.sentences()
+    # One of the runs is lowest in all its values; among the others, another one is.
+    assert found.p(found.runs) == 2 / 41 < LEVEL
+    assert found.p(found.others) == 2 / 40 == LEVEL and found.belongs is None
+    assert found.answer() == ("Perhaps: the published log is a high draw of a lottery; 40 of 40 "
+                              "other runs end no higher, and two tests disagree.")
+    more = verdict(*runs, *runs[:2], published=outside)
+    assert more.belongs is False
+    assert more.answer() == ("No: the published log is too unusual for a run of its recipe; 42 of "
+                             "42 other runs end no higher.")
+    assert more.sentences()[2] == (
+        "Among all 43 runs, 1 other lies as far from the middle over the log's 15 values (rank "
+        "test, p = 0.05). p would be 0.05 or more if 1 more did.")
+
+
+@dataclass(frozen=True)
+class Fixed(Verdict):
+    """A verdict in which a given number of runs lies as far as the published one."""
+
+    far: int = 0
+
+    def as_far(self, runs):
+        return self.far
+
+
+def test_what_would_change_it_by_counting():
+    """The words name the nearest number of runs on the other side of the level."""
+    for runs, as_far in ((n, k) for n in range(1, 60) for k in range(n)):
+        others = [{}] * (runs - 1)
+        words = Fixed(BOOK, {}, tuple(others), (), far=as_far).what_would_change_it(others)
+        below = (1 + as_far) / runs < LEVEL
+        across = [k for k in range(runs) if ((1 + k) / runs < LEVEL) != below]
+        assert words == (
+            f"p would be 0.05 or more if {min(across) - as_far} more did." if below else
+            f"p would be below 0.05 if {as_far - max(across)} fewer did." if across else
+            "So few runs cannot bring p below 0.05; that takes 21."), (runs, as_far)
 
 
 def test_the_books_own_verdict():
     """The packaged atlas and the seeds that are in the results."""
     found = verdict_of(BOOK, book_records(0.3, 0.31, 0.32, dtype="bfloat16").values())
-    assert len(found.others) == 22 and len(found.seeds) == 3
+    assert len(found.others) == 22 and len(found.ours) == 3
     assert found.as_low(found.others) == 1  # the one that stayed at 0.100
     finals = sorted(log.test_acc[-1] for log in read_atlas()
                     if (log.framework, log.recipe, log.epochs) == BOOK.atlas)
     assert finals[:3] == [0.1, 0.544, 0.667] and len(finals) == 23
-    assert found.answer() == ("Yes, as far as 25 other runs can tell: the published log is a rare "
-                              "low draw of a lottery.")
+    assert found.answer() == ("Perhaps: the published log is a rare low draw of a lottery; 1 of 25 "
+                              "other runs ends no higher, and two tests disagree.")
     assert found.sentences()[0] == (
         "The log ends at a test accuracy of 0.544; 1 of 22 other published runs and 0 of our 3 "
-        "seeds end no higher.")
-    assert all(len(words.split()) <= 30 for words in (found.answer(), *found.sentences()))
+        "runs end no higher.")
+    for words in (found.answer(), *found.sentences(), *found.explanation()):
+        assert all(len(sentence.split()) <= 30 for sentence in re.split(r"(?<=[.;:]) ", words))
     assert [row[:3] for row in found.odds_rows()] == [
-        ["published runs", "23", "13 (37% to 74%)"], ["our seeds", "3", "3 (44% to 100%)"]]
+        ["published runs", "23", "13 (37% to 74%)"], ["our runs", "3", "3 (44% to 100%)"]]
 
 
 def test_what_is_left_out():
     records = [*book_records(0.1).values(), *book_records(0.1, limit=64).values(),
                *book_records(0.1, epochs=2).values()]
-    records += [replace(records[0], own_data="abc"), replace(records[0], diverged="nan")]
-    assert len(verdict_of(BOOK, records).seeds) == 1
+    records.append(replace(records[0], own_data="abc"))
+    assert len(verdict_of(BOOK, records).ours) == 1
     other = replace(records[0], device="gpu"), replace(
         records[0], settings=records[0].settings.but(engine="torch"))
-    assert len(verdict_of(BOOK, [*records, *other]).seeds) == 3  # the same seed, but other runs
-    assert verdict_of(BOOK, records[1:]) is None  # none of ours
+    found = verdict_of(BOOK, [*records, *other])
+    assert len(found.ours) == 3  # the same seed, but other runs
+    assert found.kinds == {("float32", "cpu"): 2, ("float32", "gpu"): 1}
+    assert "Ours: 2 in float32 on cpu, 1 in float32 on gpu." in found.explanation()[-1]
     assert verdict_of(BOOK, records, atlas=[]) is None  # nobody else's
     assert verdict_of(EDITIONS["mlpconv-112"], records) is None  # it published no log
+
+
+def test_published_runs_alone():
+    """The log among other people's runs, before there are any of ours."""
+    found = verdict_of(BOOK, [])
+    assert list(found.compared) == ["published"] and found.belongs is False
+    # 0.544 and what stands beside it are the furthest from the middle of 23 runs.
+    assert found.p(found.others) == 1 / 23
+    assert [row[0] for row in found.odds_rows()] == ["published runs"]
+    assert "our" not in " ".join([found.answer(), *found.sentences(), *found.explanation()]).split()
+
+
+def test_a_run_that_diverged_ended_at_guessing():
+    """It is not left out, which would make the odds look better than they are."""
+    whole, = book_records(0.3).values()
+    broken = replace(whole, history=whole.history[:2], diverged="loss nan in epoch 3")
+    found = verdict_of(BOOK, [whole, broken])
+    assert found.ours[1][2, "loss"] == found.ours[0][2, "loss"]
+    assert [found.ours[1][epoch, "test_acc"] for epoch in (3, 4, 5)] == [0.1] * 3
+    assert found.odds_rows()[1] == ["our runs", "2", "1 (9% to 91%)", "0 (0% to 66%)",
+                                    "1 (9% to 91%)"]
 
 
 def test_the_editions_own_log_is_not_among_the_others():
@@ -113,5 +171,5 @@ def test_the_chinese_words_have_the_same_figures():
                                 [chinese.answer(), *chinese.sentences()]):
             assert sorted(re.findall(r"[\d.]*\d", ours)) == sorted(re.findall(r"[\d.]*\d", theirs))
             assert theirs.endswith("。") and not re.search("[a-oq-z]{2}", theirs)
-    assert ChineseVerdict(found).answer().startswith("能。")
+    assert ChineseVerdict(found).answer().startswith("或许能：")
     assert [row[1] for row in ChineseVerdict(found).odds_rows()] == ["23", "3"]
