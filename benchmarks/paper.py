@@ -39,6 +39,7 @@ PUBLISHED_ERRORS = (
     ("the paper, without augmentation", None, HEADS["gap"]),
     ("the paper, with augmentation", None, 8.81),
     ("github.com/BIGBALLON/cifar-10-cnn, with augmentation", 200, 8.37),
+    ("github.com/osmr/imgclsmob, Gluon, with augmentation", None, 7.43),
 )
 
 

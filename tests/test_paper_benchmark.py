@@ -26,6 +26,7 @@ def test_the_table_and_the_picture(results, capsys):
     assert paper.main(["--report", "--results", str(results)]) == 0
     out = capsys.readouterr().out
     assert "| the paper, with augmentation |  | 8.81 % | |" in out
+    assert "| github.com/osmr/imgclsmob, Gluon, with augmentation |  | 7.43 % | |" in out
     # Each epoch took 3 s. 100 sqrt(0.1 0.9 / 10000) = 0.3
     assert "| ours, bfloat16 on cpu, seed 3 | 2 | 10.00 % | 0.0 |" in out
     assert out.count("| ours") == 1 and "all 307 epochs would take 0.3 hours" in out

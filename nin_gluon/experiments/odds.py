@@ -117,8 +117,7 @@ def fate_table(known: Mapping[str, Sequence[Record]]) -> List[List[str]]:
     """
     table = [["", "started dead", "", "started alive", "", "p", "died at ln 10", "",
               "died after it", ""],
-             ["", "", "dead at the end", "", "dead at the end", "", "", "alive later", "",
-              "alive later"]]
+             ["", "", "ended dead", "", "ended dead", "", "", "revived", "", "revived"]]
     for label, runs in by_escape(known).items():
         counts: Counter = Counter()
         for record in runs:
