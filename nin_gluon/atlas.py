@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 from nin_gluon.atomic_files import write_ours
-from nin_gluon.cli import ArgumentParser, command
+from nin_gluon.cli import ArgumentParser, command, utf8_path
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.atlas.adding_logs import add_log, published_log
 from nin_gluon.experiments.atlas.groups import Group, group_runs, published_runs, read_own_runs
@@ -39,15 +39,16 @@ def build_parser() -> ArgumentParser:
 
     parser = ArgumentParser(prog="python -m nin_gluon.atlas", description=DESCRIPTION)
     add = parser.add_argument
-    add("--results", metavar="DIR", default="results",
+    add("--results", metavar="DIR", default="results", type=utf8_path,
         help="our own records are in DIR/textbook (default: %(default)s)")
-    add("--atlas", metavar="FILE", help="your own atlas file (default: DIR/atlas.json)")
-    add("--out", metavar="FILE", help="the picture (default: DIR/atlas.png)")
+    add("--atlas", metavar="FILE", type=utf8_path,
+        help="your own atlas file (default: DIR/atlas.json)")
+    add("--out", metavar="FILE", type=utf8_path, help="the picture (default: DIR/atlas.png)")
     add("--json", action="store_true", help="print JSON")
     verbs = parser.add_subparsers(dest="verb", metavar="[add FILE]", title="verbs")
     adding = verbs.add_parser("add", help="add a log to your own atlas file", description=ADD)
     add = adding.add_argument
-    add("file", metavar="FILE", help="notebook (.ipynb) or text file")
+    add("file", metavar="FILE", type=utf8_path, help="notebook (.ipynb) or text file")
     add("--framework", choices=FRAMEWORKS, metavar="NAME", help=", ".join(FRAMEWORKS))
     add("--recipe", choices=RECIPES, metavar="NAME",
         help="; ".join(f"{name}: {title}" for name, title in RECIPES.items()))
@@ -58,7 +59,7 @@ def build_parser() -> ArgumentParser:
     add("--source", metavar="URL", help="where it was published (default: the file's name)")
     add("--log", type=epoch_count, metavar="N", help="which log, where the file holds several")
     # Without a default here, so that the option may stand before `add` as well.
-    add("--atlas", metavar="FILE", default=SUPPRESS,
+    add("--atlas", metavar="FILE", type=utf8_path, default=SUPPRESS,
         help="your own atlas file (default: results/atlas.json)")
     return parser
 
@@ -126,8 +127,10 @@ def tell(sentence: str) -> None:
 
 def add_file(args: Any, own_file: Path) -> int:
     """Add the file's log to the user's own atlas file."""
+    if own_file.is_dir():
+        raise InputError(f"{own_file} is a folder, not a file; give --atlas a file's name.")
     parsed = chosen_log(parse_file(args.file), args)
-    entry = published_log(parsed, args.source or Path(args.file).name, args.framework, args.recipe,
+    entry = published_log(parsed, args.source or " ".join(Path(args.file).name.split()), args.framework, args.recipe,
                           args.epochs, args.loss_is)
     known = add_log(own_file, entry)
     what = (f"{FRAMEWORKS[entry.framework]}, {RECIPES[entry.recipe]}, {entry.epochs} epochs, final "

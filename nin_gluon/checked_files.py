@@ -5,6 +5,7 @@ file, because a pipe or a device may never end. Nothing larger than its reader e
 is parsed strictly, and in a time that the size of the text bounds.
 """
 
+import codecs
 import contextlib
 import json
 import math
@@ -120,6 +121,8 @@ def read_text(path: Union[str, Path], most_bytes: int = MOST_BYTES,
               encoding: str = "utf-8") -> str:
     """The text of a file; "utf-8-sig" allows for the mark with which some editors begin a file.
 
+    It then allows for UTF-16 with such a mark, too, which older PowerShells write.
+
     Raises
     ------
     FileNotFoundError
@@ -131,6 +134,8 @@ def read_text(path: Union[str, Path], most_bytes: int = MOST_BYTES,
         # No more than it says that it has: files of /proc have no size, and some never end.
         data = file.read(size_of(file))
     try:
+        if encoding == "utf-8-sig" and data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            encoding = "utf-16"
         return data.decode(encoding)
     except UnicodeDecodeError:
         raise BadFile(path, "is damaged: it is not UTF-8 text", WHOLE_COPY) from None

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import importlib
+import io
 import logging
 import os
 import shlex
@@ -210,6 +211,9 @@ def command(main: Callable[..., Optional[int]]) -> Callable[..., int]:
     @functools.wraps(main)
     def wrapped(argv: Optional[List[str]] = None) -> int:
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # As stderr does: a name that the terminal cannot show is no reason to stop.
+            sys.stdout.reconfigure(errors="backslashreplace")
         status = 0
         try:
             status = main(argv) or 0

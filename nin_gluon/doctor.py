@@ -48,10 +48,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     from nin_gluon.diagnosis import environment_report
 
     report = environment_report()
-    text = json.dumps(report, indent=1) if args.json else format_report(report)
-    # Paths may have characters that the terminal cannot show.
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    print(json.dumps(report, indent=1) if args.json else format_report(report))
     return 0
 
 

@@ -48,7 +48,7 @@ def refused(options, capsys):
 
 
 def notebook(path, text, source="lr, num_epochs, batch_size = 0.1, 2, 128"):
-    cells = [{"cell_type": "code", "source": ["import d2lzh as d2l\n", source],
+    cells = [{"cell_type": "code", "source": ["import d2lzh as d2l\n", "net = nin()\n", source],
               "outputs": [{"output_type": "stream", "text": text.splitlines(keepends=True)}]}]
     path.write_text(json.dumps({"nbformat": 4, "cells": cells}))
     return str(path)
@@ -161,6 +161,12 @@ def test_what_the_file_does_not_tell_has_to_be_given(here, capsys):
     assert (log.epochs, log.read_from) == (10, "last line")
 
 
+def test_a_name_with_a_wide_space_is_a_source(here):
+    path = notebook(here / "网络\u3000nin.ipynb", LINES)
+    assert atlas.main(["add", path]) == 0
+    assert read_atlas("results/atlas.json")[0].sources == ("网络 nin.ipynb",)
+
+
 def test_one_of_several_logs(here, capsys):
     (here / "log.txt").write_text(LINES + LINES.replace("0.585", "0.611"))
     given = ["add", "log.txt", "--recipe", "sgd-0.1"]
@@ -192,6 +198,8 @@ def test_a_loss_that_was_divided_once_more(here, capsys):
     (["add", "log.txt", "--recipe", "sgd-0.1", "--source", "a\nb"], "a source is 'a\\nb'"),
     (["add", "log.txt", "--recipe", "sgd-0.1", "--atlas", str(PACKAGED)], "never changed"),
     (["add", "log.txt", "--recipe", "sgd-0.1", "--atlas", "log.txt"], "no atlas file"),
+    (["add", "log.txt", "--recipe", "sgd-0.1", "--atlas", "."], ". is a folder, not a file"),
+    (["add", "log.txt", "--recipe", "sgd-0.1", "--atlas", "/"], "/ is a folder, not a file"),
     (["--atlas", "none.json"], "there is no atlas file none.json"),
     (["--atlas", "log.txt"], "log.txt is no atlas file"),
     (["sub"], "invalid choice: 'sub'"),

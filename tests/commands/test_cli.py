@@ -1,6 +1,7 @@
 """What all commands share."""
 
 import argparse
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,13 @@ def test_a_path_that_cannot_be_kept_is_refused(path):
 
 def test_ctrl_c_is_status_130(capsys):
     assert run(KeyboardInterrupt(), capsys) == (130, "interrupted\n")
+
+
+def test_what_a_terminal_cannot_show_is_escaped(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+    assert cli.command(lambda argv: print("文.json"))([]) == 0
+    assert written.getvalue() == b"\\u6587.json\n"
 
 
 def test_a_command_that_returns_nothing_has_succeeded():

@@ -527,7 +527,7 @@ def text_log(folder):
 
 @reader("a log to add (.ipynb)")
 def notebook_log(folder):
-    cells = [{"cell_type": "code", "source": "import d2lzh as d2l\nlr, num_epochs = 0.1, 5",
+    cells = [{"cell_type": "code", "source": "import d2lzh as d2l\nnin()\nlr, num_epochs = 0.1, 5",
               "outputs": [{"output_type": "stream", "text": LOG.splitlines(True)},
                           {"output_type": "display_data", "data": {"image/svg+xml": plot()}}]},
              {"cell_type": "code", "source": ["from d2l import torch as d2l"], "outputs": [

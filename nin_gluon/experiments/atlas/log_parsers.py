@@ -15,6 +15,7 @@ A notebook is read as JSON and never executed. Its code is searched for the fram
 recipe; nothing of it is run.
 """
 
+import logging
 import math
 import re
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,8 @@ from nin_gluon.experiments.atlas.published_logs import MAX_EPOCHS, QUANTITIES, R
 from nin_gluon.experiments.atlas.svg_plots import read_plot
 
 __all__ = ["ParsedLog", "parse_file", "parse_text"]
+
+log = logging.getLogger(__name__)
 
 # A notebook of the book has less than 1 MB and one log. The limits keep the time that a wrong file
 # can take short.
@@ -42,7 +45,8 @@ CLOSING = re.compile(FIGURES, re.I)
 RATE = re.compile(r"\d examples/sec on (\S.*)")
 TRAINING_ON = re.compile(r"^\W*training on:? +(\S.*)", re.I)
 
-# In a notebook's code.
+# In a notebook's code. Other nets of the book have logs that look the same.
+THE_NET = re.compile(r"(?<![A-Za-z])(?:nin|NiN|NIN|Nin)(?![a-z])")
 IMPORTS = {
     "mxnet": r"^[ \t]*(?:import d2lzh|import gluonbook|import mxnet|from mxnet)\b",
     "mxnet-np": r"\bfrom d2l import mxnet\b|\bfrom mxnet import .{0,80}\bnpx?\b",
@@ -54,9 +58,11 @@ IMPORTS = {
 DEVICES = {"pytorch": r"^cuda\b", "tensorflow": r"^/[GC]PU:\d", "paddle": r"^Place\("}
 
 # `lr, num_epochs, batch_size = 0.1, 10, 128`; the Trainer edition has NiN(lr=0.05) and max_epochs.
-ASSIGNED = re.compile(r"\blr *, *(?:num_)?epochs *(, *batch_size)?[\w ,]{0,60}= *([\d.]+) *, *(\d+)"
+DECIMAL = r"[\d.]+(?:e[-+]?\d+)?"
+ASSIGNED = re.compile(r"\blr *, *(?:num_)?epochs *(, *batch_size)?[\w ,]{0,60}= *(" + DECIMAL
+                      + r") *, *(\d+)"
                       r"(?: *, *(\d+))?")
-SETTING = r"\b{} *= *([\d.]+)"
+SETTING = r"\b{} *= *(" + DECIMAL + ")"
 
 
 @dataclass(frozen=True)
@@ -80,18 +86,19 @@ def parse_file(path: Union[str, Path]) -> List[ParsedLog]:
         The file cannot be read, is damaged, or holds no log.
     """
     path = Path(path)
+    is_notebook = path.suffix.lower() == ".ipynb"
     try:
         text = read_text(path, MAX_BYTES, "utf-8-sig")
         # Other programs write notebooks, and what their outputs hold may be nested deeply.
-        logs = (parse_notebook(parse_json(text, most_depth=200, allow_nan=True))
-                if path.suffix == ".ipynb" else parse_text(text))
+        logs = (parse_notebook(parse_json(text, most_depth=200, allow_nan=True)) if is_notebook
+                else parse_text(text))
     except FileNotFoundError:
         raise InputError(f"{path} is not a file; expected a notebook (.ipynb) or a text file."
                          ) from None
     except BadFile:
         raise
     except ValueError as error:
-        kind = "a notebook" if path.suffix == ".ipynb" else "text of logs"
+        kind = "a notebook" if is_notebook else "text of logs"
         raise InputError(f"{path} cannot be read as {kind} ({reason(error)}).") from None
     if not logs:
         raise InputError(
@@ -107,12 +114,14 @@ def parse_file(path: Union[str, Path]) -> List[ParsedLog]:
 def parse_text(text: str) -> List[ParsedLog]:
     """The training logs in printed text.
 
-    A run's lines begin anew at its first epoch. Raises ValueError if epochs are missing.
+    A run's lines begin anew at its first epoch. Raises ValueError if epochs are missing, or if a
+    line ends where others of its run go on: a number may have lost its last digits there.
     """
     logs: List[ParsedLog] = []
     rows: List[Tuple[Optional[float], ...]] = []  # of the run whose lines are being read
     device: Optional[str] = None
     first = 1  # number of its first epoch
+    tails = False  # whether something follows the figures in its lines
     for line in text.splitlines():
         line = line[:MAX_LINE]
         epoch, closing = EPOCH.search(line), CLOSING.search(line)
@@ -123,6 +132,10 @@ def parse_text(text: str) -> List[ParsedLog]:
                 logs.append(ParsedLog(device=device))
                 if first > 1:
                     raise ValueError(f"a log begins with epoch {first}")
+            tail = bool(line[epoch.end():].strip())
+            tails = tail if not rows else tails
+            if tails and not tail:
+                raise ValueError(f"the line of epoch {number} is cut off")
             if number != first + len(rows) or len(rows) >= MAX_EPOCHS:
                 raise ValueError(f"epoch {number} where epoch {first + len(rows)} belongs")
             rows.append(tuple(map(to_number, epoch.groups()[2:])))
@@ -178,10 +191,14 @@ def with_framework_of_device(log: ParsedLog) -> ParsedLog:
 
 
 def parse_notebook(content: Any) -> List[ParsedLog]:
-    """The training logs in a notebook's outputs; ValueError if it is none."""
+    """The training logs in a notebook's outputs; ValueError if it is none.
+
+    A cell's broken log, such as that of a resumed run, is left out where there are whole ones.
+    """
     if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
         raise ValueError("it has no list of cells")
     logs: List[ParsedLog] = []
+    broken: Optional[ValueError] = None
     code = ""
     for cell in content["cells"]:
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
@@ -190,7 +207,11 @@ def parse_notebook(content: Any) -> List[ParsedLog]:
         code = (code + source + "\n")[-MAX_CODE:]
         outputs = cell.get("outputs")
         printed, plots = split_outputs(outputs if isinstance(outputs, list) else [])
-        found = parse_text(printed)
+        try:
+            found = parse_text(printed)
+        except ValueError as error:
+            broken = error
+            continue
         if not found and plots and "fit(" in source:
             found = [ParsedLog(read_from="plot")]  # the Trainer edition
         if len(logs) + len(found) > MAX_LOGS:
@@ -198,7 +219,12 @@ def parse_notebook(content: Any) -> List[ParsedLog]:
         if found:
             told = told_by_code(source, code)
             logs += [with_code(log, told, plots) for log in found]
-    return [log for log in logs if log.values]
+    logs = [parsed for parsed in logs if parsed.values]
+    if broken and not logs:
+        raise broken
+    if broken:
+        log.warning("left out: a log in a cell of its own (%s)", broken)
+    return logs
 
 
 def split_outputs(outputs: Iterable[Any]) -> Tuple[str, List[str]]:
@@ -297,7 +323,7 @@ def recipe_of(code: str, source: str, lr: Optional[float],
     sizes = re.findall(r"\bresize *= *\(? *(\d+)", source) or re.findall(
         r"\bresize *= *\(? *(\d+)", code)
     size = sizes[-1] if sizes else None
-    if lr is None or batch_size not in (None, 128):
+    if lr is None or batch_size not in (None, 128) or not THE_NET.search(code):
         return None
     if "mlpconv" in code:
         return "mlpconv" if (lr, size) == (0.2, "112") else None

@@ -81,7 +81,8 @@ def comparison_words(comparison: Comparison) -> str:
     verdict = ("They differ by more than chance explains" if comparison.significant else
                "Chance may explain it: no difference is shown")
     if comparison.change is None:
-        change = f"No other ends of one group alone would bring p across {comparison.level:g}."
+        change = ("No other ends of the group with the lowest share alone would bring p across "
+                  f"{comparison.level:g}.")
     else:
         title, moved = comparison.change
         side = "no longer be below" if comparison.significant else "be below"

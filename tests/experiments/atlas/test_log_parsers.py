@@ -101,8 +101,9 @@ def test_text_without_a_log(text):
 @pytest.mark.parametrize("text, complaint", [
     (D2LZH.replace("epoch 2", "epoch 3"), "epoch 3 where epoch 2 belongs"),
     (D2LZH.replace("epoch 1", "epoch 2").replace("epoch 2", "epoch 5", 1), "begins with epoch 5"),
+    (D2LZH[:D2LZH.rindex("0.571") + 3], "the line of epoch 2 is cut off"),  # 0.5
 ])
-def test_epochs_may_not_be_missing(text, complaint):
+def test_nothing_may_be_missing(text, complaint):
     with pytest.raises(ValueError, match=complaint):
         parse_text(text)
 
@@ -133,7 +134,7 @@ def test_a_notebook_of_the_first_edition(tmp_path):
     lines = D2LZH.splitlines(keepends=True)
     log, = parse_file(notebook(
         tmp_path / "nin.ipynb",
-        ("import d2lzh as d2l\nfrom mxnet import gluon, init, nd", []),
+        ("import d2lzh as d2l\nfrom mxnet import gluon, init, nd\ndef nin_block(): pass", []),
         ("lr, num_epochs, batch_size, ctx = 0.1, 2, 128, d2l.try_gpu()\n"
          "train_iter, test_iter = d2l.load_data_fashion_mnist(batch_size, resize=224)",
          [printed(line) for line in lines])))
@@ -151,7 +152,7 @@ def test_a_notebook_of_the_first_edition(tmp_path):
     ("import torch\nimport tensorflow", None),
 ])
 def test_the_framework_is_the_one_that_is_imported(tmp_path, imports, framework):
-    path = notebook(tmp_path / "nin.ipynb", (imports, []), (
+    path = notebook(tmp_path / "nin.ipynb", (imports + "\nnet = nin()", []), (
         "lr, num_epochs, batch_size = 0.1, 10, 128", [printed(CLOSING.splitlines()[0])]))
     log, = parse_file(path)
     assert (log.framework, log.recipe, log.epochs) == (framework, "sgd-0.1", 10)
@@ -171,8 +172,41 @@ def test_the_framework_is_the_one_that_is_imported(tmp_path, imports, framework)
     ("train()", None),
 ])
 def test_the_recipe_is_what_the_code_says(tmp_path, source, recipe):
-    log, = parse_file(notebook(tmp_path / "nin.ipynb", (source, [printed(CLOSING)])))
+    log, = parse_file(notebook(tmp_path / "nin.ipynb", ("class NiN: pass", []),
+                               (source, [printed(CLOSING)])))
     assert log.recipe == recipe
+
+
+@pytest.mark.parametrize("net", ["net = vgg(conv_arch)", "net = nn.Sequential(AlexNet())",
+                                 "training(alexnet)", "finin = mining()"])
+def test_another_nets_log_has_no_recipe_of_this_one(tmp_path, net):
+    source = f"{net}\nlr, num_epochs, batch_size = 0.1, 10, 128"
+    log, = parse_file(notebook(tmp_path / "vgg.ipynb", (source, [printed(CLOSING)])))
+    assert (log.recipe, log.epochs) == (None, 10)
+
+
+def test_a_broken_log_does_not_hide_a_whole_one(tmp_path, caplog):
+    """As of a run that was resumed in a cell of its own."""
+    later = D2LZH.replace("epoch 2", "epoch 4").replace("epoch 1", "epoch 3")
+    path = notebook(tmp_path / "nin.ipynb", ("nin()", [printed(D2LZH)]), ("", [printed(later)]))
+    log, = parse_file(path)
+    assert log.values["test_acc"] == [0.363, 0.571]
+    assert "left out: a log in a cell of its own (a log begins with epoch 3)" in caplog.text
+    with pytest.raises(InputError, match="begins with epoch 3"):
+        parse_file(notebook(tmp_path / "nin.ipynb", ("nin()", [printed(later)])))
+
+
+def test_names_and_encodings_of_other_systems(tmp_path):
+    path = notebook(tmp_path / "NIN.IPYNB", ("nin()\nlr, num_epochs = 1e-1, 2", [printed(D2LZH)]))
+    log, = parse_file(path)
+    assert log.recipe == "sgd-0.1"
+    # What the shell's > wrote in older versions of Windows.
+    (tmp_path / "log.txt").write_bytes(D2LZH.encode("utf-16"))
+    log, = parse_file(tmp_path / "log.txt")
+    assert log.values["test_acc"] == [0.363, 0.571]
+    (tmp_path / "log.txt").write_bytes(D2LZH.encode("utf-16")[:-1])
+    with pytest.raises(InputError, match="log.txt"):
+        parse_file(tmp_path / "log.txt")
 
 
 # ------------------------------------------------------------------ plots
