@@ -4,7 +4,7 @@
 # make test                     install what the tests need, check style and types, run them
 # make test-slow                the tests that take minutes: the book's nets at their own sizes
 # make chaos                    kill runs and distributed jobs at random moments, and see them go on
-# make fuzz                     damage every file that is read, in 20,000 ways each (half an hour)
+# make fuzz                     damage every file that is read, in 20,000 ways each (15 to 30 min)
 # make docs                     the documentation as a site, in build/site; any warning fails
 # make notebooks                open the notebooks in JupyterLab
 # make test-gpu-wheel           import the GPU build for real, without a GPU (downloads about 2.5 GB)
@@ -19,9 +19,9 @@ BIN    := $(VENV)/bin
 
 .PHONY: help train test test-slow chaos fuzz docs notebooks test-gpu-wheel
 
-help: $(VENV)/.installed-$(EXTRA)
+help:
 	@sed -n 's/^# make/make/p' Makefile
-	@$(BIN)/python -m nin_gluon.train --help
+	@echo "$(BIN)/nin-gluon train --help lists the options of train, once 'make train' has run."
 
 train: $(VENV)/.installed-$(EXTRA)
 	$(BIN)/python -m nin_gluon.train --preset quick $(ARGS)

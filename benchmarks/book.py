@@ -66,9 +66,9 @@ def main(argv=None):
                 report["logs"][name][way].append([str(epoch) for epoch in logs[way]])
                 print(f"turn {turn + 1} of {args.rounds}: {name}, {way}: {logs[way][-1]}",
                       file=sys.stderr, flush=True)
-            if len(set(map(without_times, logs.values()))) > 1:
-                raise InputError(f"{name}: the logs of seed {turn} differ; see above.")
             write_text(args.out, json.dumps(report, indent=1) + "\n")
+            if len(set(map(without_times, logs.values()))) > 1:
+                raise InputError(f"{name}: the logs of seed {turn} differ; {args.out} has them.")
     print(table(report))
     return 0
 

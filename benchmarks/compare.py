@@ -92,8 +92,10 @@ def check_new(path):
     path = Path(path).absolute()
     if path.exists():
         raise InputError(f"--out {path} is there already; choose another name.")
-    if not os.access(path.parent, os.W_OK):
+    if not path.parent.is_dir():
         raise InputError(f"--out {path}: there is no folder {path.parent} to write into.")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"--out {path}: the folder {path.parent} cannot be written into.")
 
 
 def choose(args):
@@ -239,7 +241,7 @@ def ratios(turns):
         for other, measured in turns.items():
             if measured and "train_images_per_s" not in measured[0] and (
                     other != CEILINGS and VARIANTS[other].dtype == dtype):
-                yield (f"In {dtype}, evaluation is "
+                yield (f"{what}, evaluation is "
                        f"{ratio(turns, name, other, 'eval_images_per_s'):.2f} x "
                        f"{VARIANTS[other].title}.")
         share = median(turns[name], "share_waiting_for_data")

@@ -49,9 +49,11 @@ def main(argv=None):
     data = load_data("fashion-mnist", settings["batch_size"], settings["resize"],
                      root=args.data_dir, limit=settings["limit"])
     plan = tqdm(draws_to_make(args.seeds), unit=" runs", leave=False, disable=None)
-    runs = [train(draws, settings, *data) for draws in plan]
-    figures = {"settings": settings, "runs": runs, "machine": machine()}
-    write_text(args.out, json.dumps(figures, indent=1) + "\n")
+    runs = []
+    for draws in plan:
+        runs.append(train(draws, settings, *data))
+        figures = {"settings": settings, "runs": runs, "machine": machine()}
+        write_text(args.out, json.dumps(figures, indent=1) + "\n")
     print(table(runs))
     print(f"figures: {args.out}")
     return 0

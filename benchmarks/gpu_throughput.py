@@ -146,7 +146,7 @@ class Photographs(torch.utils.data.Dataset):
         return torch.from_numpy(resized).float().div_(255)[None], int(self.labels[index])
 
 
-def plain(dtype, compile_mode=None, compiled=True):
+def plain(dtype, compile_mode=None):
     """The same loop as fast as PyTorch makes it without leaving its ordinary means.
 
     Channels last, autocast, ``torch.compile``; batches made on the device; nothing waits.
@@ -163,7 +163,7 @@ def plain(dtype, compile_mode=None, compiled=True):
         net.to(device, memory_format=torch.channels_last)
         options = {"backend": settings["backend"]} if settings["backend"] else {
             "mode": compile_mode}
-        forward = torch.compile(net, **options) if compiled else net
+        forward = torch.compile(net, **options)
         optimizer = torch.optim.SGD(net.parameters(), lr=LR)
         sums = torch.zeros(2, device=device)
 

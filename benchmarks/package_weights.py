@@ -59,8 +59,10 @@ def main(argv=None):
     card = read_text(args.card)
     check_card(card)
     weights = weights_of_run(Path(args.run), args.data_dir)
-    weights, result = with_storage(weights, args.engine, args.data_dir)
     path = Path(args.out, f"{weights.name}.safetensors")
+    if path.exists():
+        read_weights(path)  # only a file like this one is replaced
+    weights, result = with_storage(weights, args.engine, args.data_dir)
     write_weights(path, weights)
     read_weights(path)
     write_text(args.card, filled(card, weights, result))

@@ -97,9 +97,8 @@ def job(workers):
 def tables(turns, jobs, dtypes):
     """The Markdown tables of docs/explanation/scaling.md."""
     lines = []
-    for kind, head in (("size", "size"), ("images", "images"), ("batch", "batch"),
-                       ("devices", "devices")):
-        lines += [f"| {head} |" + "".join(f" {d}: training | evaluation | MB |" for d in dtypes),
+    for kind in ("size", "images", "batch", "devices"):
+        lines += [f"| {kind} |" + "".join(f" {d}: training | evaluation | MB |" for d in dtypes),
                   "| --- |" + " --- | --- | --- |" * len(dtypes)]
         for name in dict.fromkeys(case for case, _ in turns if case.startswith(kind)):
             lines.append(f"| {name.split()[1]} |" + "".join(

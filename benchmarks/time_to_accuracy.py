@@ -10,12 +10,12 @@ and evaluation, from the start of the run to the end of the first epoch that rea
 ``--keep DIR`` writes the records of run folders.
 """
 
-import json
 import sys
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple, Sequence
 
+from nin_gluon.checked_files import parse_json, read_text
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import slug, train_command
@@ -79,14 +79,19 @@ def read(source, keep):
 def timed(record):
     machine = record.machine
     where = f"{record.device}: {machine.get('cpu', '?')}, {machine.get('threads', '?')} threads"
-    return TimedRun(recipe_of(record.settings)[0], record.settings.dtype, where, record.seed,
+    name, recipe = recipe_of(record.settings)
+    usual = recipe.dataset or "fashion-mnist"
+    others = [record.settings.dataset] if record.settings.dataset != usual else []
+    others += ["PyTorch"] if record.settings.engine == "torch" else []
+    others += [f"own files {record.own_data}"] if record.own_data else []
+    return TimedRun(", ".join([name, *others]), record.settings.dtype, where, record.seed,
                     record.history)
 
 
 def runs_of_book(path):
     """The runs in figures of ``benchmarks.book``; its turns have the seeds 0, 1, ..."""
     try:
-        report = json.loads(path.read_text("utf-8"))
+        report = parse_json(read_text(path))
         where = "cpu: {cpu}, {threads} threads".format(**report["machine"])
         return [TimedRun(f"{net}, the book's code by {way}", "float32", where, seed,
                          parse_log("\n".join(lines)))
