@@ -55,7 +55,8 @@ def main(argv=None):
                            env={**os.environ, "DNNL_VERBOSE": "1", "OMP_NUM_THREADS": threads},
                            capture_output=True, text=True, check=False)
     if child.returncode:
-        raise InputError("the steps failed: " + (child.stderr.strip().splitlines() or ["killed"])[-1])
+        said = child.stderr.strip().splitlines() or ["it said nothing"]
+        raise InputError(f"the steps failed ({said[-1]}).")
     milliseconds, kernels = last_step(child.stdout)
     print(report(milliseconds, kernels, args.longest))
     return 0

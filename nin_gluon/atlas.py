@@ -130,8 +130,8 @@ def add_file(args: Any, own_file: Path) -> int:
     if own_file.is_dir():
         raise InputError(f"{own_file} is a folder, not a file; give --atlas a file's name.")
     parsed = chosen_log(parse_file(args.file), args)
-    entry = published_log(parsed, args.source or " ".join(Path(args.file).name.split()), args.framework, args.recipe,
-                          args.epochs, args.loss_is)
+    source = args.source or " ".join(Path(args.file).name.split())
+    entry = published_log(parsed, source, args.framework, args.recipe, args.epochs, args.loss_is)
     known = add_log(own_file, entry)
     what = (f"{FRAMEWORKS[entry.framework]}, {RECIPES[entry.recipe]}, {entry.epochs} epochs, final "
             f"test accuracy {entry.final:.3f}")

@@ -158,10 +158,11 @@ def run_seeds(reproduction: Reproduction, args: argparse.Namespace, argv: List[s
 
 def print_report(reproduction: Reproduction, groups: List[Group]) -> None:
     """Print the tables. The group nearest to the recipe has the last word."""
-    print("\n\n".join(format_group(group) for group in reversed(groups)))
+    parts = [format_group(group) for group in reversed(groups)]
     verdict = verdict_of(reproduction.edition, reproduction.store.read().values())
     if verdict:
-        print("\n".join(["", *verdict.sentences(), verdict.answer()]))
+        parts.append("\n".join([*verdict.sentences(), verdict.answer()]))
+    print("\n\n".join(parts))
     print(f"page: {reproduction.folder / 'report.html'}; {reproduction.markdown}", file=sys.stderr)
 
 

@@ -20,7 +20,8 @@ SHUFFLES = 2000
 
 MOMENTS = ("before step 1", "at ln 10", "in the epoch of the escape", "later")
 FATES = ("started dead", "started dead, dead", "started alive", "started alive, dead",
-         "died at ln 10", "died at ln 10, alive later", "died after it", "died after it, alive later")
+         "died at ln 10", "died at ln 10, alive later",
+         "died after it", "died after it, alive later")
 
 # What is known of a net before its first step; see `InitialState`.
 PREDICTORS: Dict[str, Callable[[InitialState], float]] = {
@@ -39,8 +40,8 @@ def format_odds(comparison: Comparison) -> str:
     parts = [("Classes alive", living_table(known)),
              ("When the classes died that are dead at the end", death_table(known)),
              ("What became of the classes", fate_table(known)),
-             ("Rank correlation with the living classes at the end (in brackets, how often shuffles "
-              "are as far from 0)", prediction_table(known))]
+             ("Rank correlation with the living classes at the end (in brackets, how often "
+              "shuffles are as far from 0)", prediction_table(known))]
     return "\n\n".join("\n".join([title, "", *columns(table)]) for title, table in parts)
 
 

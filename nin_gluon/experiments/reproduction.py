@@ -2,9 +2,11 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Sequence
 
+from nin_gluon.analysis.initial_state import measure_start
 from nin_gluon.atomic_files import read_ours
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.jobs import Job, Runner
@@ -82,8 +84,15 @@ class Reproduction:
                     RUNS / self.folder.name / f"{name}-seed-{seed}", own) for seed in seeds]
 
     def runner(self, device: str, ctx: Optional[str], data_dir: Optional[str]) -> Runner:
-        """What trains the seeds, takes their records in and brings the pages up to date."""
-        return Runner(self.store, device, ctx, data_dir, after=self.write_pages)
+        """What trains the seeds, takes their records in and brings the pages up to date.
+
+        The net that a run starts from depends on its seed, and is measured with the run.
+        """
+
+        def with_start(record: Record, _: Path) -> Record:
+            return replace(record, start=measure_start(record.settings, data_dir))
+
+        return Runner(self.store, device, ctx, data_dir, with_start, self.write_pages)
 
     def write_pages(self) -> List[Group]:
         """Write the pages and pictures of the records; return the records' groups.

@@ -188,8 +188,9 @@ class Group:
     def class_rows(self) -> List[List[str]]:
         """What became of the classes, a row for each seed whose living classes were noted.
 
-        The cells: seed; the step at which the loss left ln 10; classes alive after each epoch;
-        which are dead at the end; the accuracy at the end of each class that has less than 0.5.
+        The cells: seed; classes alive before the first step; the step at which the loss left
+        ln 10; classes alive after each epoch; which are dead at the end; the accuracy at the end of
+        each class that has less than 0.5.
         """
         known = DATASETS.get(str(self.settings.dataset))  # a record may name any data set
         names = known.classes if known else [f"class {number}" for number in range(10)]
@@ -205,7 +206,8 @@ class Group:
                    if accuracy is not None and accuracy < 0.5]
             step = (f"{record.escape_step:,}" if record.escape_step is not None else
                     "never" if no_better_than_guessing(last.loss) else "not noted")
-            rows.append([str(record.seed), step,
+            start = str(len(record.start.living)) if record.start else "?"
+            rows.append([str(record.seed), start, step,
                          ", ".join(alive), ", ".join(dead) or "none", ", ".join(low) or "none"])
         return rows
 

@@ -111,8 +111,8 @@ class Verdict:
             return f"No: the published log is too unusual for a run of its recipe; {end}."
         if self.belongs:
             return f"Yes: the published log is {self.how_rare()} draw of a lottery; {end}."
-        return (f"Perhaps: the published log is {self.how_rare()} draw of a lottery; {end}, and two "
-                "tests disagree.")
+        return (f"Perhaps: the published log is {self.how_rare()} draw of a lottery; {end}, and "
+                "two tests disagree.")
 
     def how_rare(self) -> str:
         """Where the end of the log lies among the ends of all runs."""
@@ -127,10 +127,13 @@ class Verdict:
         count, total, low, high = self.odds()["whole"]
         ours = (f" and {self.as_low(self.ours)} of our {counted(len(self.ours), 'run')}"
                 if self.ours else "")
-        tests = [f"Among {'all' if name == 'all' else 'the'} {1 + len(runs)} "
-                 f"{'' if name == 'all' else 'published '}runs, {others_lie(self.as_far(runs))} as "
-                 f"far from the middle over the log's {values} (rank test, p = {self.p(runs):.2f}). "
-                 + self.what_would_change_it(runs) for name, runs in self.compared.items()]
+        tests = []
+        for name, runs in self.compared.items():
+            total = 1 + len(runs)
+            among = f"all {total} runs" if name == "all" else f"the {total} published runs"
+            tests.append(f"Among {among}, {others_lie(self.as_far(runs))} as far from the middle "
+                         f"over the log's {values} (rank test, p = {self.p(runs):.2f}). "
+                         + self.what_would_change_it(runs))
         return [
             f"The log ends at a test accuracy of {value}; {self.as_low(self.others)} of "
             f"{len(self.others)} other published runs{ours} end no higher.", *tests,
@@ -150,10 +153,10 @@ class Verdict:
         """What a reader of the odds has to know, a paragraph each; code in backticks."""
         found = [
             "Why a lottery: the score of a class is the average of a map that comes out of a ReLU. "
-            "If the map is zero for every image, so is its gradient, and the class cannot come back "
-            "by itself. A net with k dead classes cannot get above 1 - k/10, the dashed lines of the "
-            "picture. Which classes die depends on the weights, the order of the images, the "
-            "dropout masks and the rounding.",
+            "If the map is zero for every image, so is its gradient, and the class cannot come "
+            "back by itself. A net with k dead classes cannot get above 1 - k/10, the dashed lines "
+            "of the picture. Which classes die depends on the weights, the order of the images, "
+            "the dropout masks and the rounding.",
             "The other published runs are other people's notebooks of the same recipe and "
             "framework, copies counted once; `python -m nin_gluon.atlas` shows them. The rank test "
             "orders the runs by how far their values lie from the middle, on average over the log. "
@@ -161,8 +164,8 @@ class Verdict:
             "kind."]
         if self.ours and self.same_weights:
             found.append(
-                "Our runs are not quite of the same kind. The chapter sets no seed, so all its runs "
-                "with MXNet start from the same weights; each of our seeds draws its own. The "
+                "Our runs are not quite of the same kind. The chapter sets no seed, so all its "
+                "runs with MXNet start from the same weights; each of our seeds draws its own. The "
                 "published runs were made on GPUs in float32, those with MXNet before 1.3.1 on "
                 "images that were resized in another way (bicubic). Ours: "
                 + ", ".join(f"{runs} in {dtype} on {device}"

@@ -24,7 +24,8 @@ class ChineseVerdict:
     def answer(self) -> str:
         """The answer in one sentence."""
         verdict = self.verdict
-        end = (f"另外 {len(verdict.runs)} 次运行中有 {verdict.as_low(verdict.runs)} 次的结果不高于它")
+        end = (f"另外 {len(verdict.runs)} 次运行中有 {verdict.as_low(verdict.runs)} 次的结果"
+               "不高于它")
         if verdict.belongs is False:
             return f"不能：书上的日志过于反常，不像是这个配方的一次运行；{end}。"
         draw = f"这个配方好比抽签，书上的日志是{HOW_RARE[verdict.how_rare()]}；{end}"
@@ -38,8 +39,9 @@ class ChineseVerdict:
         ours = (f"，本项目的 {len(verdict.ours)} 次运行中有 {verdict.as_low(verdict.ours)} 次"
                 if verdict.ours else "")
         tests = [f"{1 + len(runs)} 次{'' if name == 'all' else '公开的'}运行中，除书上这一次外，"
-                 f"{how_many(verdict.as_far(runs))}在日志的 {len(verdict.published)} 个数值上同样远离"
-                 f"中间（秩检验，p = {verdict.p(runs):.2f}）。" + self.what_would_change_it(runs)
+                 f"{how_many(verdict.as_far(runs))}在日志的 {len(verdict.published)} 个数值上"
+                 f"同样远离中间（秩检验，p = {verdict.p(runs):.2f}）。"
+                 + self.what_would_change_it(runs)
                  for name, runs in verdict.compared.items()]
         return [
             f"书上的日志最终测试精度为 {value}；其他人公开的 {len(verdict.others)} 次运行中有 "
@@ -59,17 +61,18 @@ class ChineseVerdict:
     def explanation(self) -> List[str]:
         """What a reader of the odds has to know, a paragraph each; code in backticks."""
         found = [
-            "为什么像抽签：每个类别的得分是一张特征图的平均值，特征图出自 ReLU。如果它对所有图像都是零，"
-            "梯度也是零，这个类别自己就学不回来了。死掉 k 个类别的网络，精度不可能超过 1 - k/10，也就是图中"
-            "的虚线。哪些类别会死，取决于初始权重、图像的顺序、丢弃法的掩码和舍入。",
-            "其他人的运行取自公开的笔记本，框架和配方相同，重复的只算一次；`python -m nin_gluon.atlas` "
-            "列出全部。秩检验按各次运行的数值离中间的平均远近排序；只要书上的日志与其他运行同类，不论运行多少"
-            "次它都成立。"]
+            "为什么像抽签：每个类别的得分是一张特征图的平均值，特征图出自 ReLU。如果它对所有图像"
+            "都是零，梯度也是零，这个类别自己就学不回来了。死掉 k 个类别的网络，精度不可能超过 "
+            "1 - k/10，也就是图中的虚线。哪些类别会死，取决于初始权重、图像的顺序、"
+            "丢弃法的掩码和舍入。",
+            "其他人的运行取自公开的笔记本，框架和配方相同，重复的只算一次；"
+            "`python -m nin_gluon.atlas` 列出全部。秩检验按各次运行的数值离中间的平均远近排序；"
+            "只要书上的日志与其他运行同类，不论运行多少次它都成立。"]
         if self.verdict.ours and self.verdict.same_weights:
             found.append(
-                "我们的运行与它们并不完全同类。书中代码不设随机种子，用 MXNet 运行时初始权重都一样；我们的每个种子"
-                "各有自己的权重。公开的运行都在 GPU 上、用 float32；用 1.3.1 之前的 MXNet 时，图像的缩放方式"
-                "也不同（双三次插值）。我们的运行："
+                "我们的运行与它们并不完全同类。书中代码不设随机种子，用 MXNet 运行时初始权重都"
+                "一样；我们的每个种子各有自己的权重。公开的运行都在 GPU 上、用 float32；"
+                "用 1.3.1 之前的 MXNet 时，图像的缩放方式也不同（双三次插值）。我们的运行："
                 + "，".join(f"{runs} 次在 {device} 上用 {dtype}"
                             for (dtype, device), runs in self.verdict.kinds.items())
                 + "。同一个种子用两种数值格式训练，就算两次运行。")
