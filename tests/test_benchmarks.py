@@ -94,7 +94,8 @@ def test_flops_of_a_training_step():
     (["--only", "pytorch"], "invalid choice"),
     (["--data-dir", "DAMAGED"], "train-images-idx3-ubyte.gz"),
 ])
-def test_bad_requests_are_one_line(options, message, capsys, damaged):
+def test_bad_requests_are_one_line(options, message, capsys, damaged, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # --out is speed.json, and must not be there
     options = [damaged if option == "DAMAGED" else option for option in options]
     try:
         status = compare.main(options)
