@@ -91,6 +91,21 @@ def slim():
         yield
 
 
+@pytest.fixture
+def one_thread():
+    """Give PyTorch, if it is here, one thread: for such small nets, two would wait for each other.
+    """
+    if not find_spec("torch"):
+        yield
+        return
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(autouse=True)
 def same_random_numbers():
     """Each test starts from the same random state, whatever ran before it."""

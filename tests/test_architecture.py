@@ -51,7 +51,7 @@ def imports(name):
     for node in statements(name):
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
             # `from package import name`: the name may be a module of it.
             targets = [f"{node.module}.{alias.name}" for alias in node.names]
         else:
@@ -71,6 +71,13 @@ def floor_of(name):
         if name in members or name.split(".")[0] in members - {"torch_edition"}:
             return number
     return 1 if name.startswith("torch_edition") else None
+
+
+def test_imports_name_their_module_in_full():
+    """The other tests here would not see a relative import."""
+    relative = {name for name in MODULES for node in statements(name)
+                if isinstance(node, ast.ImportFrom) and node.level}
+    assert not relative
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name])
@@ -104,14 +111,29 @@ def test_no_command_is_an_init_file():
         assert MODULES[module.split(".", 1)[1]].name != "__init__.py"
 
 
+def called(function):
+    """What is called, such as `exit` or `sys.exit`; "" if it is more than a name in a module."""
+    if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
+        return f"{function.value.id}.{function.attr}"
+    return function.id if isinstance(function, ast.Name) else ""
+
+
 def test_nothing_below_the_commands_parses_options_or_exits():
     for name in MODULES:
         if name and floor_of(name):
             for node in statements(name):
                 if isinstance(node, ast.Call):
-                    assert ast.unparse(node.func) not in ("sys.exit", "exit", "quit"), name
+                    assert called(node.func) not in ("sys.exit", "exit", "quit"), name
                 else:
-                    assert "argparse" not in ast.unparse(node), name
+                    named = [alias.name for alias in node.names]
+                    named.append(getattr(node, "module", None) or "")
+                    assert "argparse" not in " ".join(named), name
+
+
+def test_exits_are_told_by_their_calls():
+    calls = [node.func for node in ast.walk(ast.parse("sys.exit(2)\nexit()\nnet.exits[0]()"))
+             if isinstance(node, ast.Call)]
+    assert [called(function) for function in calls] == ["sys.exit", "exit", ""]
 
 
 def test_every_room_is_described():

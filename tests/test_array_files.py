@@ -15,7 +15,6 @@ from nin_gluon.array_files import (
     read_safetensors,
     write_safetensors,
 )
-from nin_gluon.checked_files import parse_json
 
 BITS = np.array([[0, 1, 0x3F80, 0x7F80], [0x7FC1, 0x8000, 0xFF80, 0xFFFF]], np.uint16)
 ARRAYS = {
@@ -157,10 +156,3 @@ def test_a_file_larger_than_expected_is_not_opened(tmp_path):
     for read in (read_params, read_safetensors):
         with pytest.raises(ValueError, match=r"has 1,099,511,627,776 bytes and should have"):
             read(path, 1000, anything)
-
-
-def test_json_is_that_of_the_standard():
-    assert parse_json(b'{"a": [1, -2.5e3, "x", null]}') == {"a": [1, -2500.0, "x", None]}
-    for text in ("NaN", "[Infinity]", "1e400", "1" * 21, '{"a": 1, "a": 2}', "\ufeff1"):
-        with pytest.raises(ValueError):
-            parse_json(text.encode())

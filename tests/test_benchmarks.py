@@ -32,7 +32,7 @@ def damaged(tmp_path):
 
 
 @pytest.fixture
-def one_thread(monkeypatch):
+def one_cpu(monkeypatch):
     """Give a variant's process one thread: two would wait for each other, busily."""
     monkeypatch.setattr(compare, "available_cpus", lambda: 1)
 
@@ -94,7 +94,8 @@ def test_flops_of_a_training_step():
     (["--only", "pytorch"], "invalid choice"),
     (["--data-dir", "DAMAGED"], "train-images-idx3-ubyte.gz"),
 ])
-def test_bad_requests_are_one_line(options, message, capsys, damaged):
+def test_bad_requests_are_one_line(options, message, capsys, damaged, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # --out is speed.json, and must not be there
     options = [damaged if option == "DAMAGED" else option for option in options]
     try:
         status = compare.main(options)
@@ -166,7 +167,7 @@ def check_figures(figures):
 
 @REAL
 @pytest.mark.parametrize("name", ["d2lzh-threads", "ours-bf16"])
-def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name, one_thread):
+def test_a_variant_trains_and_evaluates_in_a_process_of_its_own(name, one_cpu):
     """Those that change MXNet for the whole process."""
     skip_unless_possible(VARIANTS[name])
     check_figures(compare.run(name, TURN))
@@ -183,7 +184,7 @@ def test_a_variant_trains_and_evaluates(name, few_images, garments, monkeypatch)
     check_figures(VARIANTS[name].run(TURN))
 
 
-def test_a_variant_that_fails_does_not_end_the_others(one_thread, tmp_path, monkeypatch):
+def test_a_variant_that_fails_does_not_end_the_others(one_cpu, tmp_path, monkeypatch):
     """The last line that it prints is told; here of an MXNet that cannot be imported."""
     (tmp_path / "mxnet.py").write_text("raise OSError('libmxnet.so is gone')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)

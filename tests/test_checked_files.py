@@ -93,6 +93,8 @@ def test_json_that_is_whole():
     ("\ufeff{}", "BOM"), (b"\xff", "it is not UTF-8 text"),
     ('{"a": 1, "a": 2}', "a name stands twice in one object"),
     ('{"a": {"b": NaN}}', "b is nan, not a number"), ("[1e999]", "it is inf, not a number"),
+    ("NaN", "it is nan, not a number"), ("[Infinity]", "it is inf, not a number"),
+    (b"1" * 21, "it is inf, not a number"),
     ('{"lr": -Infinity}', "lr is -inf, not a number"),
     ('{"lr": ' + "9" * 400 + "}", "lr is inf, not a number"),
     ('{"\\u001b[2J": NaN}', r"'\x1b[2J' is nan, not a number"),

@@ -14,8 +14,6 @@ from nin_gluon import runtime
 if not runtime.is_gpu_build():
     pytest.skip("needs the GPU build of MXNet (make test-gpu-wheel)", allow_module_level=True)
 
-pytestmark = pytest.mark.gpu_wheel
-
 NO_DRIVER = (
     "the GPU build of MXNet is installed, but this machine has no NVIDIA driver (libcuda.so.1 "
     "does not load); install the driver, or use the CPU build; in a checkout of the project: pip "

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import nin_gluon
+from nin_gluon.cli import VERBS
 
 ROOT = Path(__file__).parent.parent
 
@@ -85,17 +86,15 @@ def test_an_unknown_name_is_an_attribute_error():
         nin_gluon.nonsense  # noqa: B018
 
 
-HELPED = ["train", "shapes", "resources", "confidence", "exercises", "launch", "reproduce", "run",
-          "kernel", "export", "compare", "demo", "doctor"]
-
 # Prints {verb: [exit status, help, what should not have been imported by then]}.
 ASK_ALL = """
 import contextlib, importlib, io, json, sys
+from nin_gluon.cli import VERBS
 found = {}
-for verb in sys.argv[1:]:
+for verb, (module, _) in VERBS.items():
     with contextlib.redirect_stdout(io.StringIO()) as out:
         try:
-            status = importlib.import_module(f"nin_gluon.{verb}").main(["--help"])
+            status = importlib.import_module(module).main(["--help"])
         except SystemExit as end:
             status = end.code
     found[verb] = status, out.getvalue(), sorted({"matplotlib", "mxnet"} & set(sys.modules))
@@ -106,12 +105,12 @@ print(json.dumps(found))
 @pytest.fixture(scope="module")
 def helps():
     """One process asks all: nothing has been imported at the end if nobody has imported it."""
-    run = subprocess.run([sys.executable, "-c", ASK_ALL, *HELPED], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", ASK_ALL], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
 
 
-@pytest.mark.parametrize("verb", HELPED)
+@pytest.mark.parametrize("verb", VERBS)
 def test_help_does_not_import_mxnet(verb, helps):
     status, text, imported = helps[verb]
     assert (status, imported) == (0, [])

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, List, Mapping, Optional
 
-from nin_gluon.checked_files import parse_json, read_text, reason, shown
+from nin_gluon.checked_files import check_text, parse_json, read_text, reason, shown
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import (
     Record,
@@ -80,8 +80,9 @@ def epochs_of(folder: Path) -> List[EpochRecord]:
 
 
 def divergence_of(folder: Path) -> Optional[str]:
-    """How a run diverged, in a line; None if it did not."""
+    """How a run diverged, in a line; None if it did not. ValueError says that it is no text."""
     try:
-        return " ".join(read_text(folder / "diverged.txt").split())
+        words = read_text(folder / "diverged.txt").split()
     except FileNotFoundError:
         return None
+    return check_text("diverged.txt", " ".join(words))

@@ -2,12 +2,16 @@
 
 import json
 import random
+from functools import partial
 
 import pytest
 
 from nin_gluon import atlas, cli, plots
 from nin_gluon.experiments.atlas.published_logs import PACKAGED, read_atlas
 from nin_gluon.plots.atlas import draw_atlas
+from tests import refusals
+
+refused = partial(refusals.refused, atlas.main)
 
 LINES = """\
 training on gpu(0)
@@ -34,17 +38,6 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def no_picture(monkeypatch):
     monkeypatch.setattr(atlas, "draw", lambda groups, path: None)
-
-
-def refused(options, capsys):
-    """The one line that a wrong request gets."""
-    try:
-        status = atlas.main(options)
-    except SystemExit as end:
-        status = end.code
-    out, error = capsys.readouterr()
-    assert (status, out, error.count("\n")) == (2, "", 1), error
-    return error
 
 
 def notebook(path, text, source="lr, num_epochs, batch_size = 0.1, 2, 128"):

@@ -65,7 +65,9 @@ def test_the_console_script_names_its_verbs(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["--help"])
     assert end.value.code == 0
-    assert all(f"  {verb}" in capsys.readouterr().out for verb in ["train"])
+    lines = capsys.readouterr().out.splitlines()
+    assert not [verb for verb in cli.VERBS
+                if not any(line.startswith(f"  {verb} ") for line in lines)]
     with pytest.raises(SystemExit) as end:
         cli.main(["fly"])
     assert end.value.code == 2

@@ -18,8 +18,11 @@ from nin_gluon.experiments.jobs import Runner
 from nin_gluon.experiments.stores import ExerciseFile
 from nin_gluon.training import callbacks
 from nin_gluon.training.history import EpochRecord
+from tests import refusals
 from tests.experiments.made_runs import make_run
 from tests.experiments.small_exercise import TrainHere, small_exercise
+
+refused = functools.partial(refusals.refused, exercises.main)
 
 SMALL = ["--dataset", "sample", "--limit", "64", "--epochs", "1", "--size", "112"]
 SIGNAL = json.dumps({"init": "he", "seed": 0, "resize": 67, "dataset": "sample", "size": [0.5],
@@ -70,17 +73,6 @@ def measure(monkeypatch):
         monkeypatch.setattr(signals_module, "measure", made_up)
 
     return replace
-
-
-def refused(options, capsys):
-    """The one line that a wrong request gets."""
-    try:
-        status = exercises.main(options)
-    except SystemExit as end:
-        status = end.code
-    out, error = capsys.readouterr()
-    assert (status, out, error.count("\n")) == (2, "", 1), error
-    return error
 
 
 def contents(folder):

@@ -1,12 +1,16 @@
 """The export command's options and refusals; tests/exports/ reads the files."""
 
 import importlib.util
+from functools import partial
 
 import pytest
 
 from nin_gluon.cli import main as cli_main
 from nin_gluon.export import main
+from tests import refusals
 from tests.exports.made_runs import make_run
+
+refused = partial(refusals.refused, main)
 
 SAFETENSORS = ["--to", "safetensors"]
 
@@ -14,16 +18,6 @@ SAFETENSORS = ["--to", "safetensors"]
 @pytest.fixture
 def run(tmp_path):
     return make_run(tmp_path / "run", model="cifar_nin", resize=28)
-
-
-def refused(options, capsys):
-    try:
-        status = main(list(map(str, options)))
-    except SystemExit as end:
-        status = end.code
-    out, error = capsys.readouterr()
-    assert status == 2 and out == "" and error.count("\n") == 1
-    return error
 
 
 def test_nothing_is_overwritten_unasked(run, capsys, tmp_path):

@@ -6,15 +6,19 @@ import subprocess
 import sys
 import time
 import uuid
+from functools import partial
 
 import pytest
 
 from nin_gluon import launch
 from nin_gluon.runtime import available_cpus
 from nin_gluon.training import processes as job_processes
+from tests import refusals
 from tests.linux_processes import AVAILABLE, processes_with
 from tests.small_jobs import LAUNCH_WITH_SLEEPERS as LAUNCH
 from tests.small_jobs import plan_with_sleepers
+
+refused = partial(refusals.refused, launch.main)
 
 pytestmark = pytest.mark.skipif(not AVAILABLE, reason="looks into Linux's /proc")
 
@@ -309,17 +313,6 @@ def test_wrong_requests_get_one_line_and_status_2(argv, sentence, capsys):
     assert sentence in refused(argv, capsys)
 
 
-def refused(argv, capsys):
-    try:
-        status = launch.main(argv)
-    except SystemExit as end:
-        status = end.code
-    out, error = capsys.readouterr()
-    assert status == 2
-    assert error.count("\n") == 1 and out == ""
-    return error
-
-
 @pytest.mark.parametrize("content, sentence", [
     ("", "names no host"),
     ("# nobody\n\n", "names no host"),
@@ -329,7 +322,8 @@ def refused(argv, capsys):
     ("me@\n", "'me@' is not a host"),
     ("one\x00two\n", r"'one\x00two' is not a host"),
     (10**6 * "x" + "\n", "has 1,000,001 bytes and should have 1,000,000 at most"),
-    ("\xff\xfe", "is not UTF-8 text"),
+    ("\xff\xff", "is not UTF-8 text"),
+    ("\xff\xfe", "names no host"),  # the mark of UTF-16, and no more
 ])
 def test_wrong_hosts_files(tmp_path, content, sentence, capsys):
     (tmp_path / "hosts").write_text(content, "latin-1")

@@ -20,22 +20,14 @@ from nin_gluon.training.history import parse_log
 from nin_gluon.training.run_folder import read_config
 from tests.pretrained.made_weights import made_weights
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from tests.torch_edition.small import LAST_LINES  # noqa: E402
+from tests.torch_edition.small import LAST_LINES
 
 ROOT = Path(__file__).parents[2]
 
 TINY = ["--engine", "torch", "--limit", "20", "--epochs", "1", "--batch-size", "10", "--ctx",
         "cpu", "--no-progress"]
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.usefixtures("slim", "few_images", "no_pictures", "one_thread")

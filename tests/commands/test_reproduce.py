@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,9 +21,11 @@ from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.seed_groups import QUANTITIES, groups_of
 from nin_gluon.experiments.stores import RecordFolder
 from nin_gluon.training.history import read_history, write_history
-from tests import forked_python
+from tests import forked_python, refusals
 from tests.experiments.made_runs import BOOK, MACHINE, make_book_run, make_run
 from tests.experiments.small_exercise import TrainHere
+
+refused = partial(refusals.refused, reproduce.main)
 
 
 @pytest.fixture
@@ -50,17 +53,6 @@ def add(here, capsys):
 
 def records_in(folder="results/textbook"):
     return RecordFolder(Path(folder), BOOK.recipe).read()
-
-
-def refused(options, capsys):
-    """The one line that a wrong request gets."""
-    try:
-        status = reproduce.main(options)
-    except SystemExit as end:
-        status = end.code
-    out, error = capsys.readouterr()
-    assert (status, out, error.count("\n")) == (2, "", 1), error
-    return error
 
 
 def contents(folder):
@@ -319,12 +311,6 @@ def test_finished_seeds_are_never_run_again(here, calls, capsys):
     assert calls == [0, 1, 2, 3, 0]
 
 
-def test_a_crash_is_no_divergence(here, capsys, monkeypatch):
-    monkeypatch.setattr(Runner, "call", lambda self, job: 1)
-    assert reproduce.main(["--seeds", "0"]) == 1
-    assert not (here / "results").exists()
-
-
 def test_a_seed_that_another_process_trains_is_left_out(here, calls, capsys, caplog):
     import filelock
 
@@ -359,15 +345,6 @@ def test_a_data_set_s_other_name_is_the_same_request(here, calls, capsys):
     assert record.settings.dataset == "cifar10"
 
 
-def test_a_run_that_was_killed_at_its_start_is_set_aside(here, calls, capsys, caplog):
-    run = here / "runs/reproduce/textbook/float32-cpu-seed-0"
-    run.mkdir(parents=True)
-    (run / "config.json").write_text("{")
-    assert reproduce.main(["--seeds", "0"]) == 0
-    assert "holds no checkpoint to go on from" in caplog.text
-    assert (run.with_name(run.name + "-without-checkpoint-1") / "config.json").read_text() == "{"
-
-
 def test_an_unknown_net_is_the_train_commands_own_error(here, capsys, monkeypatch):
     monkeypatch.setattr(jobs, "subprocess", SimpleNamespace(Popen=TrainHere))
     edition = EDITIONS["mlpconv-112"]
@@ -375,6 +352,7 @@ def test_an_unknown_net_is_the_train_commands_own_error(here, capsys, monkeypatc
         edition, recipe=edition.recipe.but(model="no_such_net")))
     assert reproduce.main(["--edition", "mlpconv-112", "--seeds", "0", "--dataset", "sample"]) == 2
     assert "unknown model 'no_such_net'; the models are:" in capsys.readouterr().err
+    assert not (here / "results").exists()  # whatever ends a run, there is no record and no page
 
 
 def test_interrupted_and_called_again(here, no_pictures, pytestconfig, monkeypatch, capsys):

@@ -18,7 +18,10 @@ from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import callbacks, run_folder
 from nin_gluon.training.gluon_run import optimizer_options
 from nin_gluon.training.history import parse_log, read_history
+from tests import refusals
 from tests.slim_nin import small_sample
+
+refused = functools.partial(refusals.refused, train.main)
 
 pytestmark = pytest.mark.usefixtures("slim")
 
@@ -416,18 +419,6 @@ def test_pictures_of_colour_images(few_images, tmp_path, monkeypatch):
                        str(tmp_path / "run")]) == 0
     assert np.array_equal(drawn, images)  # as they are, whatever the net was given
     assert (tmp_path / "run" / "predictions.png").stat().st_size > 10000
-
-
-def refused(options, capsys):
-    """The one line that a wrong request gets."""
-    try:
-        status = train.main(options)
-    except SystemExit as end:
-        status = end.code
-    out, error = capsys.readouterr()
-    assert status == 2
-    assert error.count("\n") == 1 and out == ""
-    return error
 
 
 @pytest.mark.parametrize("options, sentence", [

@@ -19,20 +19,12 @@ from nin_gluon.training.history import parse_log, read_history
 
 torch = pytest.importorskip("torch")
 
-pytestmark = pytest.mark.usefixtures("slim")
+pytestmark = pytest.mark.usefixtures("slim", "one_thread")
 
 SMALL = ["--engine", "torch", "--resize", "67", "--batch-size", "8", "--epochs", "2", "--init",
          "he", "--lr", "0.01", "--momentum", "0.9", "--dataset", "fashion-mnist"]
 CIFAR = ["--engine", "torch", "--model", "cifar_nin", "--resize", "28", "--batch-size", "8",
          "--epochs", "2", "--limit", "24", "--dataset", "fashion-mnist"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

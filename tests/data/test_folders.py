@@ -6,16 +6,11 @@ import os
 import pytest
 
 from nin_gluon.data import folders
-from nin_gluon.data.load import load_arrays, locate
+from nin_gluon.data.load import load_arrays
 from nin_gluon.errors import InputError
-from tests.data.toys import PUBLISHED, assert_toys, put, toy_set
+from tests.data.toys import PUBLISHED, assert_toys, folders_found, put, toy_set
 
 pytestmark = pytest.mark.usefixtures("mxnet_datasets")
-
-
-def folders_found(split="train", root=None):
-    image_set = toy_set()
-    return {path.parent for path in locate(image_set, image_set.splits[split], root)}
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -5,16 +5,20 @@ import logging
 
 import pytest
 
-from nin_gluon.data.load import is_at_hand, load_arrays, locate
+from nin_gluon.data.load import is_at_hand, load_arrays
 from nin_gluon.errors import InputError
-from tests.data.toys import PLAIN, PUBLISHED, assert_toys, changed, put, ranged, toy_set
+from tests.data.toys import (
+    PLAIN,
+    PUBLISHED,
+    assert_toys,
+    changed,
+    folders_found,
+    put,
+    ranged,
+    toy_set,
+)
 
 pytestmark = pytest.mark.usefixtures("mxnet_datasets")
-
-
-def folders_found(split="train", root=None):
-    image_set = toy_set()
-    return {path.parent for path in locate(image_set, image_set.splits[split], root)}
 
 
 def test_files_elsewhere_are_used_with_a_notice(tmp_path, monkeypatch, mxnet_toys, caplog):

@@ -13,16 +13,10 @@ torch = pytest.importorskip("torch")
 
 from nin_gluon.data import torch_loader, torch_preprocess, torch_resize  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RANDOM = np.random.RandomState(3)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def both_resized(images, height, width, interpolation):

@@ -11,7 +11,7 @@ import numpy as np
 
 from nin_gluon.data.idx import read_idx
 from nin_gluon.data.image_set import DataFile, ImageSet
-from nin_gluon.data.load import load_arrays
+from nin_gluon.data.load import load_arrays, locate
 
 RANDOM = np.random.RandomState(0)
 PICTURES = RANDOM.randint(0, 256, (50, 12, 10)).astype(np.uint8)
@@ -46,6 +46,12 @@ def toy_set(*sources):
     return ImageSet("toys", "Toys", ("car", "ball", "doll"),
                     {"train": (file("pictures.gz"), file("names.gz")),
                      "test": (file("pictures.idx"), file("names.idx"))}, read_toys, sources)
+
+
+def folders_found(split="train", root=None):
+    """The folders in which the files of a split are."""
+    image_set = toy_set()
+    return {path.parent for path in locate(image_set, image_set.splits[split], root)}
 
 
 def put(folder, contents=PUBLISHED):

@@ -144,15 +144,23 @@ def alike(kept: List[str], compared: List[str], tolerance: float = 0.1) -> bool:
 
 
 def written(expected: str, output: str) -> str:
-    """The output of today, with the parts that the page wants: each begins with the line it had."""
+    """The output of today, with the parts that the page wants, each of as many lines as it had.
+
+    The first is how the output begins, the last how it ends; the others begin with the line that
+    they had, and if that has gone, ValueError says so.
+    """
     if "...\n" not in expected:
         return output
-    lines, shown = output.splitlines(), []
-    for number, part in enumerate(parts_of(expected.splitlines())):
-        start = lines.index(part[0]) if number and part else 0
-        shown += [*(["..."] if number else []), *lines[start:start + len(part)]]
+    lines = output.splitlines()
+    first, *others, last = parts_of(expected.splitlines())
+    shown, lines = lines[:len(first)], lines[len(first):]
+    for part in filter(None, others):
+        if part[0] not in lines:
+            raise ValueError(f"the line {part[0]!r} has gone; change the page by hand")
+        start = lines.index(part[0])
+        shown += ["...", *lines[start:start + len(part)]]
         lines = lines[start + len(part):]
-    return "\n".join(shown) + "\n"
+    return "\n".join([*shown, "...", *lines[max(0, len(lines) - len(last)):]]) + "\n"
 
 
 def main() -> int:
@@ -163,7 +171,10 @@ def main() -> int:
             if differs(line, expected, output):
                 status = 1
                 print(f"{page.relative_to(ROOT)}: {line}")
-                changes[f"$ {line}\n{expected}"] = f"$ {line}\n{written(expected, output)}"
+                try:
+                    changes[f"$ {line}\n{expected}"] = f"$ {line}\n{written(expected, output)}"
+                except ValueError as error:
+                    print(f"    {error}")
         if "--write" in sys.argv[1:]:
             write(page, changes)
             if in_chinese(page).exists():

@@ -1,5 +1,6 @@
 """The outputs that the pages show are what the commands print."""
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from nin_gluon import plots
 from nin_gluon.plots import atlas
+from tests.docs import console
 from tests.docs.console import (
     console_blocks,
     console_pages,
@@ -91,7 +93,29 @@ def test_stale_outputs_are_noticed(line, expected, output, different):
     ("a\n", "b\nc\n", "b\nc\n"),
     ("a\n...\n", "b\nc\n", "b\n...\n"),
     ("a\n...\nhead\n1\n...\n", "b\nc\nhead\n2\n3\n", "b\n...\nhead\n2\n...\n"),
+    ("a\n...\ny\nz\n", "a\nb\nc\nd\n", "a\n...\nc\nd\n"),
+    ("...\nz\n", "a\nb\n", "...\nb\n"),
+    ("a\n...\nhead\n1\n...\nz\n", "a\nb\nhead\n2\n3\n4\n", "a\n...\nhead\n2\n...\n4\n"),
 ])
 def test_pages_get_the_parts_of_todays_output_that_they_show(expected, output, shown):
     assert written(expected, output) == shown
     assert not differs("nin-gluon shapes", shown, output)
+
+
+def test_a_part_that_cannot_be_found_is_named_and_left_to_a_person(tmp_path, monkeypatch, capsys):
+    """Nobody knows which lines are in its place. The other blocks are written all the same."""
+    page = tmp_path / "page.md"
+    lost = "$ nin-gluon shapes\na\n...\nhead\n...\n"
+    page.write_text(f"```console\n{lost}```\n\n```console\n$ nin-gluon resources\n1\n```\n")
+    outputs = {"nin-gluon shapes": "a\nb\nc\n", "nin-gluon resources": "2\n"}
+    monkeypatch.setattr(console, "ROOT", tmp_path)
+    monkeypatch.setattr(console, "console_pages", lambda: [page])
+    monkeypatch.setattr(console, "run_page", lambda page: [
+        (line, expected, outputs[line]) for block in console_blocks(page)
+        for line, expected in console.turns(block)])
+    monkeypatch.setattr(sys, "argv", ["console", "--write"])
+    assert console.main() == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "page.md: nin-gluon shapes", "    the line 'head' has gone; change the page by hand",
+        "page.md: nin-gluon resources"]
+    assert console_blocks(page) == [lost, "$ nin-gluon resources\n2\n"]

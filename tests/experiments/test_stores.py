@@ -30,7 +30,8 @@ def measured(seed=0, test_acc=0.5, **changes):
 # ------------------------------------------------------------------ what there is already
 
 
-@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/*.jsonl")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("*.jsonl")),
+                         ids=lambda path: str(path.relative_to(RESULTS)))
 def test_records_of_runs_that_were_made_are_read(path, tmp_path):
     """And written as they are, but for what records did not say yet."""
     record = read_record(path)
@@ -52,17 +53,18 @@ def check_additions(old, new):
     assert all(new[key] is None for key in set(new) - set(old))
 
 
-@pytest.mark.parametrize("name", [name for name in EXERCISES
-                                  if (RESULTS / "exercises" / f"{name}.json").exists()])
-def test_exercises_that_were_answered_are_read(name, tmp_path):
-    exercise = EXERCISES[name]
-    records, signals = ExerciseFile(RESULTS / "exercises" / f"{name}.json", name,
-                                    inits=exercise.signals).read()
+ANSWERED = [path for path in sorted(RESULTS.rglob("exercises/*.json")) if path.stem in EXERCISES]
+
+
+@pytest.mark.parametrize("path", ANSWERED, ids=lambda path: str(path.relative_to(RESULTS)))
+def test_exercises_that_were_answered_are_read(path, tmp_path):
+    name, exercise = path.stem, EXERCISES[path.stem]
+    records, signals = ExerciseFile(path, name, inits=exercise.signals).read()
     assert len(records) > 5 and bool(signals) == bool(exercise.signals)
     again = ExerciseFile(tmp_path / "x.json", name, exercise.question, exercise.signals)
     again.write(records, signals)
     assert sorted(again.read()[0], key=str) == sorted(records, key=str)
-    old = json.loads((RESULTS / "exercises" / f"{name}.json").read_text())
+    old = json.loads(path.read_text())
     new = json.loads(again.path.read_text())
     for before, after in zip(old.pop("runs"), new.pop("runs")):
         check_additions(before, after)

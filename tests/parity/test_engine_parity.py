@@ -26,15 +26,9 @@ torch = pytest.importorskip("torch")
 from nin_gluon.training import torch_run  # noqa: E402
 from nin_gluon.training.torch_workers import TorchWorkers  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def start(parameters, settings):

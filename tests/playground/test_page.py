@@ -1,12 +1,14 @@
 """The demo's page in a real Chromium, served by the command itself."""
 
 import base64
+import contextlib
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +30,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is install
                                                          "apt-get install chromium)")
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """The command, which starts; `address` waits for it."""
-    folder = tmp_path_factory.mktemp("demo")
+@contextlib.contextmanager
+def starting(folder):
+    """The command, which starts in a folder, and has ended after the block."""
     write_weights(folder / "nin.safetensors", made_weights())
-    make_run(folder / "runs" / "drawn", model="cifar_nin", dataset="sample", resize=28, epochs=3)
-    make_run(folder / "runs" / "dense", model="cifar_nin,head=fc", dataset="sample", resize=28)
     environment = {**os.environ, "NIN_GLUON_PRETRAINED": str(folder), "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen([sys.executable, "-m", "nin_gluon.demo", "--no-browser"],
                                cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
@@ -44,6 +43,16 @@ def demo(tmp_path_factory):
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The command, which starts; `address` waits for it."""
+    folder = tmp_path_factory.mktemp("demo")
+    make_run(folder / "runs" / "drawn", model="cifar_nin", dataset="sample", resize=28, epochs=3)
+    make_run(folder / "runs" / "dense", model="cifar_nin,head=fc", dataset="sample", resize=28)
+    with starting(folder) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
@@ -307,9 +316,13 @@ def test_everything_has_a_name(untouched):
     assert not unnamed
 
 
-def test_ctrl_c_ends_it_in_one_line(demo):
-    """The last test: the page is gone after it."""
-    demo.send_signal(signal.SIGINT)
-    out, err = demo.communicate(timeout=10)
+def test_ctrl_c_ends_it_in_one_line(tmp_path):
+    """In a demo of its own: the other tests still need theirs."""
+    with starting(tmp_path) as demo:
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(demo.stdout.readline().split()[0]) as page:  # it has begun to serve
+            assert page.status == 200
+        demo.send_signal(signal.SIGINT)
+        out, err = demo.communicate(timeout=10)
     assert (demo.returncode, out, err.splitlines()[-1]) == (0, "", "the demo has ended")
     assert "Traceback" not in err

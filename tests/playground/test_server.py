@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -54,6 +55,20 @@ def client(place):
 @pytest.fixture
 def small(place):
     return str(place / "runs" / "small")
+
+
+@pytest.fixture
+def add_run(place):
+    """Function of a name and settings: one more run in runs/, which goes when the test does."""
+    added = []
+
+    def add(name, **settings):
+        added.append(make_run(place / "runs" / name, **settings))
+        return added[-1]
+
+    yield add
+    for run in added:
+        shutil.rmtree(run)
 
 
 def png(pixels):
@@ -211,8 +226,8 @@ def test_bad_requests(client, fields, status, code):
     assert (reply.status_code, reply.json()["error"]) == (status, code)
 
 
-def test_a_run_that_cannot_be_loaded(client, place):
-    damaged = make_run(place / "runs" / "damaged", model="cifar_nin", dataset="sample", resize=28)
+def test_a_run_that_cannot_be_loaded(client, add_run):
+    damaged = add_run("damaged", model="cifar_nin", dataset="sample", resize=28)
     next(damaged.rglob("net.safetensors")).write_bytes(b"no")
     assert str(damaged) in client.get("/api/nets").json()
     for address in ("/api/net", "/api/images"):
@@ -220,10 +235,9 @@ def test_a_run_that_cannot_be_loaded(client, place):
         assert reply.status_code == 422 and "net.safetensors" in reply.json()["sentence"]
 
 
-def test_a_run_that_needs_images_which_are_not_here(client, place, monkeypatch):
+def test_a_run_that_needs_images_which_are_not_here(client, add_run, monkeypatch):
     """Whitening is fitted to the training images; the demo downloads nothing."""
-    run = make_run(place / "runs" / "white", model="cifar_nin", dataset="cifar10", resize=32,
-                   preprocess="zca")
+    run = add_run("white", model="cifar_nin", dataset="cifar10", resize=32, preprocess="zca")
     monkeypatch.setattr("nin_gluon.playground.nets.has_image_set", lambda *args: False)
     client.get("/api/nets")
     reply = client.get("/api/net", params={"net": str(run)})
@@ -240,19 +254,19 @@ def test_what_cannot_compute_is_said(client, small, monkeypatch):
     assert (reply.status_code, reply.json()["sentence"]) == (422, "MXNet cannot be imported here")
 
 
-def test_runs_of_another_command_are_not_offered(client, place):
-    run = make_run(place / "runs" / "edition", model="cifar_nin", dataset="sample", resize=28)
+def test_runs_of_another_command_are_not_offered(client, add_run):
+    run = add_run("edition", model="cifar_nin", dataset="sample", resize=28)
     client.get("/api/nets")
     assert str(run) in client.get("/api/nets").json()
     write_config(run, RunConfig(TORCH_EDITION, RECIPE.but(dataset="sample")))
     assert str(run) not in client.get("/api/nets").json()
 
 
-def test_a_diverged_run(client, place):
+def test_a_diverged_run(client, add_run):
     from nin_gluon.array_files import read_safetensors, write_safetensors
 
-    run = make_run(place / "runs" / "diverged", model="cifar_nin,head=fc", dataset="sample",
-                   resize=28)  # MXNet's ReLU makes zero of NaN, so the maps would be zero
+    # MXNet's ReLU makes zero of NaN, so the maps would be zero.
+    run = add_run("diverged", model="cifar_nin,head=fc", dataset="sample", resize=28)
     path = next(run.rglob("net.safetensors"))
     arrays = read_safetensors(path, 10**8, lambda entries: None)
     write_safetensors(path, {name: array * np.float32("nan") for name, array in arrays.items()}, {})

@@ -4,17 +4,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """The nets here are too small for two threads, which would wait for each other."""
-    try:
-        import torch
-    except ModuleNotFoundError:
-        yield
-        return
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def always_one_thread(one_thread):
+    """All nets here are small."""
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from nin_gluon.training import callbacks
 from nin_gluon.training import loop as shared
 from nin_gluon.training.history import parse_log, read_history
 from nin_gluon.training.run_folder import TORCH_EDITION, RunConfig
+from tests import refusals
 from tests.torch_edition.small import LAST_LINES, SMALL, assert_same_outcome, outcome
 
 torch = pytest.importorskip("torch")
@@ -21,6 +23,8 @@ from safetensors.torch import load_file  # noqa: E402
 from nin_gluon.torch_edition import data, loop, net  # noqa: E402
 from nin_gluon.torch_edition.engine import EditionEngine  # noqa: E402
 from nin_gluon.torch_edition.settings import RECIPE  # noqa: E402
+
+refused = partial(refusals.refused, torch_edition.main)
 
 # What the config.json of a run of version 0.1 held.
 OLD_CONFIG = {"epochs": 10, "batch_size": 128, "lr": 0.1, "dtype": "float32", "seed": 0,
@@ -156,17 +160,6 @@ def test_divergence_is_status_1_and_names_what_is_left(quick, tmp_path, monkeypa
     assert saved.name == "epoch-0001-step-000001"
     assert all(values.isfinite().all() for values in
                load_file(saved / "net.safetensors").values())
-
-
-def refused(options, capsys):
-    try:
-        status = torch_edition.main(options)
-    except SystemExit as end:
-        status = end.code
-    out, error = capsys.readouterr()
-    assert status == 2
-    assert error.count("\n") == 1 and out == ""
-    return error
 
 
 @pytest.mark.parametrize("options, words", [

@@ -36,8 +36,8 @@ def no_maps(images, maps, scores, labels, names, field, size, title):
 @pytest.fixture(params=["gluon", "torch"], autouse=True)
 def engine(request):
     if request.param == "torch":
-        torch = pytest.importorskip("torch")
-        torch.set_num_threads(1)
+        pytest.importorskip("torch")
+        request.getfixturevalue("one_thread")
     return request.param
 
 

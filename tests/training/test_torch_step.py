@@ -16,7 +16,7 @@ from nin_gluon.training.loop import evaluate  # noqa: E402
 from nin_gluon.training.torch_engine import TorchEngine  # noqa: E402
 from nin_gluon.training.torch_workers import TorchWorkers  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("slim")
+pytestmark = pytest.mark.usefixtures("slim", "one_thread")
 
 CPU = torch.device("cpu")
 QUICK = PRESETS["quick"].settings.but(dataset="sample", limit=20, batch_size=8, epochs=1,
@@ -32,14 +32,6 @@ RECIPES = {
     "contrast, bfloat16": PRESETS["paper-quick"].settings.but(
         dataset="sample", limit=20, batch_size=8, epochs=1, engine="torch", dtype="bfloat16"),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def call_in_place_of(recordings):
