@@ -241,7 +241,7 @@ def verdict_of(edition: Edition, records: Iterable[Record],
                atlas: Optional[Sequence[PublishedLog]] = None) -> Optional[Verdict]:
     """The published log of an edition among all runs of its recipe.
 
-    None if there are no others.
+    None if there are no others, or if all records are of something else, such as a quick look.
 
     Parameters
     ----------
@@ -260,10 +260,13 @@ def verdict_of(edition: Edition, records: Iterable[Record],
     logs = [values for values in logs if set(published) <= set(values)]
     others = [values for values in logs  # the atlas holds the edition's own log, too
               if any(abs(values[place] - value) > 1e-9 for place, value in published.items())]
+    records = list(records)
     ours = [record for record in records if is_like(record, edition)]
     kinds = Counter((record.settings.dtype, record.device) for record in ours)
+    if not others or (records and not ours):
+        return None
     return Verdict(edition, published, tuple(others),
-                   tuple(printed(record, edition) for record in ours), kinds) if others else None
+                   tuple(printed(record, edition) for record in ours), kinds)
 
 
 def values_of(log: PublishedLog) -> Values:

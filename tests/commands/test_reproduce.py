@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 
 from nin_gluon import reproduce
+from nin_gluon.analysis.initial_state import InitialState
 from nin_gluon.cli import seed_list
-from nin_gluon.experiments import jobs, pages
+from nin_gluon.experiments import jobs, pages, reproduction
 from nin_gluon.experiments.jobs import Runner
 from nin_gluon.experiments.published import EDITIONS
 from nin_gluon.experiments.run_records import record_of_run
@@ -28,10 +29,15 @@ from tests.experiments.small_exercise import TrainHere
 refused = partial(refusals.refused, reproduce.main)
 
 
+START = InitialState((0, 2, 9), 1e-4, (0.5,) * 10, 0.5)
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch, request):
     """An empty current folder, and no pictures, which take longest, unless a test is about them."""
     monkeypatch.chdir(tmp_path)
+    # Measuring takes minutes at full size; tests/analysis is about it.
+    monkeypatch.setattr(reproduction, "measure_start", lambda settings, data_dir: START)
     if "pictures" not in request.keywords:
         monkeypatch.setattr(pages, "draw", lambda group: {})
         monkeypatch.setattr(pages, "draw_all", lambda verdict: pages.SIGNATURE.encode())
@@ -321,6 +327,7 @@ def test_a_seed_that_another_process_trains_is_left_out(here, calls, capsys, cap
     assert calls == [0, 2]
     assert "seed 1 is left out: another process is training in" in caplog.text
     assert "2 seeds: 0,2" in capsys.readouterr().out
+    assert [record.start for record in records_in().values()] == [START, START]
 
 
 def test_runs_on_the_users_own_files_are_a_group_of_their_own(here, calls, monkeypatch, capsys):
@@ -372,7 +379,7 @@ def test_interrupted_and_called_again(here, no_pictures, pytestconfig, monkeypat
     record, = records_in(f"results/textbook{where}-limit-4").values()
     assert (record.seed, record.device, record.machine["mxnet"]) == (3, "cpu", "1.9.1")
     assert list(record.history) == read_history(run / "history.jsonl")
-    assert record == record_of_run(run)
+    assert record == replace(record_of_run(run), start=START)
     assert "1 seed: 3" in capsys.readouterr().out
 
 

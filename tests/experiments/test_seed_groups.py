@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from nin_gluon.analysis.initial_state import InitialState
 from nin_gluon.experiments.published import EDITIONS
 from nin_gluon.experiments.records import slug
 from nin_gluon.experiments.seed_groups import Group, groups_of, same_seeds
@@ -81,17 +82,18 @@ def test_what_became_of_the_classes():
     accuracies = (0.0, 0.9, 0.9, 0.9, 0.0, 0.9, 0.2371, 0.9, 0.5, None)
     history = [replace(epoch, living=ten if epoch.epoch == 1 else nine, class_acc=accuracies)
                for epoch in record.history]
-    records[path] = replace(record, history=tuple(history), escape_step=1650)
+    records[path] = replace(record, history=tuple(history), escape_step=1650,
+                            start=InitialState(nine, 1e-4, (0.5,) * 10, 0.5))
     assert Group(BOOK, records).class_rows() == [
-        ["0", "1,650", "10, 9, 9, 9, 9", "t-shirt", "t-shirt 0.000, coat 0.000, shirt 0.237"]]
+        ["0", "9", "1,650", "10, 9, 9, 9, 9", "t-shirt", "t-shirt 0.000, coat 0.000, shirt 0.237"]]
     unknown = {path: replace(record, settings=record.settings.but(dataset="no-such"))
                for path, record in records.items()}
-    assert Group(BOOK, unknown).class_rows()[0][3] == "class 0"
+    assert Group(BOOK, unknown).class_rows()[0][4] == "class 0"
     for loss, step in ((2.3026, "never"), (1.1, "not noted")):
         records[path] = replace(record, history=(*record.history[:4], replace(
             record.history[4], loss=loss, living=ten, class_acc=(0.9,) * 10)))
         assert Group(BOOK, records).class_rows() == [
-            ["0", step, "?, ?, ?, ?, 10", "none", "none"]]
+            ["0", "?", step, "?, ?, ?, ?, 10", "none", "none"]]
 
 
 def test_a_seed_that_diverged_is_a_result_too():

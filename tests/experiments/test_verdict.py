@@ -124,6 +124,7 @@ def test_what_is_left_out():
     assert len(found.ours) == 3  # the same seed, but other runs
     assert found.kinds == {("float32", "cpu"): 2, ("float32", "gpu"): 1}
     assert "Ours: 2 in float32 on cpu, 1 in float32 on gpu." in found.explanation()[-1]
+    assert verdict_of(BOOK, records[1:4]) is None  # none of ours
     assert verdict_of(BOOK, records, atlas=[]) is None  # nobody else's
     assert verdict_of(EDITIONS["mlpconv-112"], records) is None  # it published no log
 
