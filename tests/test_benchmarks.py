@@ -231,7 +231,8 @@ def test_profile_of_a_real_step(capsys):
 def test_a_file_of_the_users_is_not_overwritten(command, tmp_path, capsys):
     there = tmp_path / "mine.json"
     there.write_text("mine")
-    for out, message in ((there, "is there already"), (tmp_path / "no" / "x.json", "no folder")):
+    for out, message in ((there, "is there already"), (tmp_path / "no" / "x.json", "no folder"),
+                         (there / "x.json", "no folder")):
         assert command.main(["--out", str(out)]) == 2
         assert message in capsys.readouterr().err
     assert there.read_text() == "mine"
