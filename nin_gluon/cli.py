@@ -200,18 +200,19 @@ def known_dataset(text: str) -> str:
 # ------------------------------------------------------------------ commands
 
 
-def command(main: Callable[..., Optional[int]]) -> Callable[..., int]:
+def command(main: Callable[..., Optional[int]], escape: bool = True) -> Callable[..., int]:
     """Turn a command's ``main(argv)`` into one that reports errors as the project does.
 
     What the user can mend (`InputError`, no usable MXNet, a file system that refuses) becomes one
     line on stderr and exit status 2. Ctrl-C becomes status 130. The library's notices go to
-    stderr, too.
+    stderr, too. What the terminal cannot show is escaped, unless `escape` is False: the output of
+    another program is that program's own.
     """
 
     @functools.wraps(main)
     def wrapped(argv: Optional[List[str]] = None) -> int:
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
-        if isinstance(sys.stdout, io.TextIOWrapper):
+        if escape and isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.closed:
             # As stderr does: a name that the terminal cannot show is no reason to stop.
             sys.stdout.reconfigure(errors="backslashreplace")
         status = 0

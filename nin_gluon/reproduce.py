@@ -73,6 +73,9 @@ def build_parser() -> ArgumentParser:
     either = group.add_mutually_exclusive_group()
     either.add_argument("--report", action="store_true",
                         help="print and write what the records say")
+    either.add_argument("--starts", action="store_true",
+                        help="measure the net that each recorded seed starts from, where that is "
+                             "missing, and report; minutes a seed")
     either.add_argument("--add", nargs="+", metavar="RUN",
                         help="take finished run folders of the train command in as records")
 
@@ -90,34 +93,36 @@ def main(argv: Optional[List[str]] = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(argv)
     edition = EDITIONS[args.edition]
-    if args.report or args.add:
+    if args.report or args.starts or args.add:
         refuse_run_options(args)
     if args.add:
         reproduction = add_runs(list(map(Path, args.add)), edition, args)
         print_report(reproduction, reproduction.write_pages())
         return 0
     given = given_settings(args)
-    if not args.report and args.engine in (None, "auto"):
+    if not (args.report or args.starts) and args.engine in (None, "auto"):
         given["engine"] = runtime.choose_engine(args.ctx or "auto")
     settings = edition.recipe.but(**given)
     if settings.engine == "torch":
         require_torch()
     reproduction = Reproduction(edition, settings, args.results, args.markdown)
-    if args.report:
+    if args.starts:
+        reproduction.measure_starts(args.data_dir)
+    if args.report or args.starts:
         print_report(reproduction, reproduction.write_pages())
         return 0
     return run_seeds(reproduction, args, argv)
 
 
 def refuse_run_options(args: argparse.Namespace) -> None:
-    """--report and --add run nothing; options for runs would do nothing."""
-    which, names = "--report", ["seeds", "dtype", "engine", "interpolation", "ctx", "epochs",
-                                "data_dir"]
-    if args.add:
-        which, names = "--add", [*names, "limit", "dataset"]
+    """What trains nothing; options for runs would do nothing."""
+    which = "--add" if args.add else "--starts" if args.starts else "--report"
+    names = ["seeds", "dtype", "engine", "interpolation", "ctx", "epochs"]
+    names += [] if args.starts else ["data_dir"]
+    names += ["limit", "dataset"] if args.add else []
     for name in names:
         if getattr(args, name) is not None:
-            raise InputError(f"{which} runs nothing; leave out --{name.replace('_', '-')}.")
+            raise InputError(f"{which} trains nothing; leave out --{name.replace('_', '-')}.")
 
 
 def add_runs(runs: List[Path], edition: Edition, args: argparse.Namespace) -> Reproduction:

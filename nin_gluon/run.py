@@ -1,6 +1,7 @@
 """``python -m nin_gluon.run``: run any MXNet 1.x program, unchanged."""
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 from typing import List, Optional
@@ -54,7 +55,7 @@ def build_parser() -> ArgumentParser:
     return parser
 
 
-@command
+@functools.partial(command, escape=False)
 def main(argv: Optional[List[str]] = None) -> int:
     args = build_parser().parse_args(argv)
     options = Options(args.fast, args.epochs, args.images, args.seed)

@@ -126,7 +126,8 @@ def fate_table(known: Mapping[str, Sequence[Record]]) -> List[List[str]]:
         cells = [str(counts[name]) for name in FATES]
         p = chance_of_overlap([(CLASSES - len(alive[0]), CLASSES - len(alive[-1]))
                                for alive in map(lives, runs)], counts["started dead, dead"])
-        table.append([label, *cells[:4], f"{p:.3f}", *cells[4:]])
+        table.append([label, *cells[:4], "<0.001" if p < 0.0005 else f"{p:.3f}",
+                      *cells[4:]])
     return table
 
 

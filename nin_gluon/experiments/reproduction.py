@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import List, Optional, Sequence
 
+from tqdm import tqdm
+
 from nin_gluon.analysis.initial_state import measure_start
 from nin_gluon.atomic_files import read_ours
 from nin_gluon.errors import InputError
@@ -15,7 +17,7 @@ from nin_gluon.experiments.published import Edition
 from nin_gluon.experiments.records import Record, differences_from, slug
 from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.seed_groups import Group
-from nin_gluon.experiments.stores import RecordFolder
+from nin_gluon.experiments.stores import RecordFolder, write_record
 from nin_gluon.experiments.verdict import verdict_of
 from nin_gluon.experiments.wording import counted
 from nin_gluon.settings import Settings
@@ -84,15 +86,24 @@ class Reproduction:
                     RUNS / self.folder.name / f"{name}-seed-{seed}", own) for seed in seeds]
 
     def runner(self, device: str, ctx: Optional[str], data_dir: Optional[str]) -> Runner:
-        """What trains the seeds, takes their records in and brings the pages up to date.
+        """What trains the seeds, takes their records in and brings the pages up to date."""
+        return Runner(self.store, device, ctx, data_dir, after=self.write_pages)
 
-        The net that a run starts from depends on its seed, and is measured with the run.
+    def measure_starts(self, data_dir: Optional[str]) -> None:
+        """Measure the nets that the seeds start from, where a record does not have it yet.
+
+        It takes minutes a seed at full size, so each is kept at once. Runs on other files than
+        those in `data_dir` are left out.
         """
+        from nin_gluon.data.sets import own_data
 
-        def with_start(record: Record, _: Path) -> Record:
-            return replace(record, start=measure_start(record.settings, data_dir))
-
-        return Runner(self.store, device, ctx, data_dir, with_start, self.write_pages)
+        missing = [path for path, record in self.store.read().items()
+                   if record.start is None and record.own_data == own_data(
+                       record.settings.dataset or "fashion-mnist", data_dir)]
+        for path in tqdm(missing, unit=" seeds", leave=False, disable=None):
+            record = self.store.read()[path]
+            measured = replace(record, start=measure_start(record.settings, data_dir))
+            write_record(path, measured)
 
     def write_pages(self) -> List[Group]:
         """Write the pages and pictures of the records; return the records' groups.
@@ -104,8 +115,9 @@ class Reproduction:
             ours is in the way.
         """
         records = self.store.read()
-        # Published runs can be looked at without any of ours, where ours would be kept.
-        if not records and not (self.folder.parent.is_dir() and verdict_of(self.edition, [])):
+        # Published runs of the recipe itself can be looked at before there are any of ours.
+        if not records and not (self.folder.parent.is_dir() and verdict_of(self.edition, [])
+                                and self.folder.name == self.edition.folder):
             command = " ".join(["python -m nin_gluon.reproduce --seeds 0-2", *self.options])
             raise InputError(f"{self.folder} holds no records yet; run some seeds first: {command}")
         return write_pages(self.edition, records, self.folder, self.markdown, self.command,

@@ -16,7 +16,7 @@ Random World, 2005).
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
@@ -58,14 +58,14 @@ class Verdict:
     ours : tuple of dict
         Our own, of any seed, arithmetic, device and engine. May be empty.
     kinds : dict
-        How many of ours there are of each arithmetic and device: {("float32", "cpu"): 3}.
+        How many of ours there are of each kind, as `kind_words` names it.
     """
 
     edition: Edition
     published: Values
     others: Tuple[Values, ...]
     ours: Tuple[Values, ...]
-    kinds: Mapping[Tuple[str, str], int] = field(default_factory=dict)
+    kinds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def last(self) -> Place:
@@ -97,22 +97,28 @@ class Verdict:
 
     @property
     def belongs(self) -> Optional[bool]:
-        """Whether the log is one of these runs; None if the tests disagree."""
+        """Whether the log is one of these runs; None if that is open.
+
+        It is open if the tests disagree. The published runs alone never say no: nobody has drawn
+        them at random.
+        """
         found = {self.p(runs) >= LEVEL for runs in self.compared.values()}
-        return found.pop() if len(found) == 1 else None
+        if found == {False}:
+            return False if self.ours else None
+        return True if found == {True} else None
 
     # -------------------------------------------------------------- in words
 
     def answer(self) -> str:
         """The answer in one sentence."""
-        low = self.as_low(self.runs)
-        end = f"{low} of {len(self.runs)} other runs end{'s' * (low == 1)} no higher"
+        end = f"{self.as_low(self.runs)} of {len(self.runs)} other runs ended as low or lower"
         if self.belongs is False:
             return f"No: the published log is too unusual for a run of its recipe; {end}."
+        draw = f"the published log is {self.how_rare()} draw in a lottery; {end}"
         if self.belongs:
-            return f"Yes: the published log is {self.how_rare()} draw of a lottery; {end}."
-        return (f"Perhaps: the published log is {self.how_rare()} draw of a lottery; {end}, and "
-                "two tests disagree.")
+            return f"Yes, as far as these runs can tell: {draw}."
+        tests = ", and the two rank tests below disagree" if self.ours else ""
+        return f"Perhaps: {draw}{tests}."
 
     def how_rare(self) -> str:
         """Where the end of the log lies among the ends of all runs."""
@@ -129,14 +135,15 @@ class Verdict:
                 if self.ours else "")
         tests = []
         for name, runs in self.compared.items():
-            total = 1 + len(runs)
-            among = f"all {total} runs" if name == "all" else f"the {total} published runs"
-            tests.append(f"Among {among}, {others_lie(self.as_far(runs))} as far from the middle "
-                         f"over the log's {values} (rank test, p = {self.p(runs):.2f}). "
+            number, far = 1 + len(runs), self.as_far(runs)
+            among = f"all {number} runs" if name == "all" else f"the {number} published runs"
+            least = "" if far else f"No smaller p is possible with {number} runs. "
+            tests.append(f"Among {among}, {others_lie(far)} at least as far from the middle over "
+                         f"the log's {values} (rank test, p = {self.p(runs):.3f}). {least}"
                          + self.what_would_change_it(runs))
         return [
             f"The log ends at a test accuracy of {value}; {self.as_low(self.others)} of "
-            f"{len(self.others)} other published runs{ours} end no higher.", *tests,
+            f"{len(self.others)} other published runs{ours} ended as low or lower.", *tests,
             f"The odds: {count} of all {total} runs are above 0.8 after "
             f"{self.edition.recipe.epochs} epochs (95 % interval: {low:.0%} to {high:.0%})."]
 
@@ -168,9 +175,8 @@ class Verdict:
                 "runs with MXNet start from the same weights; each of our seeds draws its own. The "
                 "published runs were made on GPUs in float32, those with MXNet before 1.3.1 on "
                 "images that were resized in another way (bicubic). Ours: "
-                + ", ".join(f"{runs} in {dtype} on {device}"
-                            for (dtype, device), runs in self.kinds.items())
-                + ". A seed that was trained in two arithmetics counts as two runs.")
+                + ", ".join(f"{runs} {kind}" for kind, runs in self.kinds.items())
+                + ". A seed that was trained in two ways counts as two runs.")
         return found
 
     @property
@@ -247,7 +253,7 @@ def verdict_of(edition: Edition, records: Iterable[Record],
     ----------
     edition : Edition
     records : iterable of Record
-        Ours. Left out are those of other recipes and with data of their own.
+        Ours. Left out are those of other recipes, of fewer epochs and with data of their own.
     atlas : sequence of PublishedLog, optional
         The packaged one by default.
     """
@@ -257,13 +263,16 @@ def verdict_of(edition: Edition, records: Iterable[Record],
                  for name in figures}
     logs = [values_of(log) for log in (read_atlas() if atlas is None else atlas)
             if (log.framework, log.recipe, log.epochs) == edition.atlas]
+    logs = [{**standing(values, published), **values} for values in logs]
     logs = [values for values in logs if set(published) <= set(values)]
-    others = [values for values in logs  # the atlas holds the edition's own log, too
+    others = [values for values in logs  # the atlas may hold the edition's own log, too
               if any(abs(values[place] - value) > 1e-9 for place, value in published.items())]
     records = list(records)
-    ours = [record for record in records if is_like(record, edition)]
-    kinds = Counter((record.settings.dtype, record.device) for record in ours)
-    if not others or (records and not ours):
+    ours = [record for record in records if is_like(record, edition, FREE)]
+    kinds = Counter(map(kind_words, ours))
+    of_the_recipe = not records or any(is_like(record, edition, FREE | {"epochs"})
+                                       for record in records)
+    if not others or not of_the_recipe:
         return None
     return Verdict(edition, published, tuple(others),
                    tuple(printed(record, edition) for record in ours), kinds)
@@ -276,6 +285,16 @@ def values_of(log: PublishedLog) -> Values:
              for epoch, value in enumerate(getattr(log, name), 1) if value is not None}
     found.update({(epoch, "loss"): mean(value, epoch)
                   for epoch, value in enumerate(log.loss, 1) if value is not None})
+    return found
+
+
+def standing(values: Values, places: Iterable[Place]) -> Values:
+    """The last known values of a log for the epochs that it lacks: a run that was broken off."""
+    found = {}
+    for epoch, name in places:
+        known = [e for e, other in values if other == name and e < epoch]
+        if known:
+            found[epoch, name] = values[max(known), name]
     return found
 
 
@@ -292,7 +311,15 @@ def printed(record: Record, edition: Edition) -> Values:
     return values
 
 
-def is_like(record: Record, edition: Edition) -> bool:
-    """Whether a run of ours is one of the edition's recipe, to its end."""
+def is_like(record: Record, edition: Edition, free: Set[str]) -> bool:
+    """Whether a run of ours is one of the edition's recipe, but for the settings in `free`."""
     return (record.own_data is None
-            and set(differences_from(edition.recipe, record.settings)) <= FREE)
+            and set(differences_from(edition.recipe, record.settings)) <= free)
+
+
+def kind_words(record: Record) -> str:
+    """'in float32 on cpu', and how it differs from the recipe beyond that."""
+    settings = record.settings
+    return (f"in {settings.dtype} on {record.device}"
+            + " with bicubic images" * (settings.interpolation == "bicubic")
+            + " with PyTorch" * (settings.engine == "torch"))

@@ -25,11 +25,13 @@ class ChineseVerdict:
         """The answer in one sentence."""
         verdict = self.verdict
         end = (f"另外 {len(verdict.runs)} 次运行中有 {verdict.as_low(verdict.runs)} 次的结果"
-               "不高于它")
+               "与它一样低或更低")
         if verdict.belongs is False:
             return f"不能：书上的日志过于反常，不像是这个配方的一次运行；{end}。"
         draw = f"这个配方好比抽签，书上的日志是{HOW_RARE[verdict.how_rare()]}；{end}"
-        return f"能：{draw}。" if verdict.belongs else f"或许能：{draw}，而两个检验的结论不一致。"
+        if verdict.belongs:
+            return f"就这些运行来看，能：{draw}。"
+        return f"或许能：{draw}{'，而下面两个秩检验的结论不一致' if verdict.ours else ''}。"
 
     def sentences(self) -> List[str]:
         """What the answer rests on, a sentence each."""
@@ -38,14 +40,18 @@ class ChineseVerdict:
         count, total, low, high = verdict.odds()["whole"]
         ours = (f"，本项目的 {len(verdict.ours)} 次运行中有 {verdict.as_low(verdict.ours)} 次"
                 if verdict.ours else "")
-        tests = [f"{1 + len(runs)} 次{'' if name == 'all' else '公开的'}运行中，除书上这一次外，"
-                 f"{how_many(verdict.as_far(runs))}在日志的 {len(verdict.published)} 个数值上"
-                 f"同样远离中间（秩检验，p = {verdict.p(runs):.2f}）。"
-                 + self.what_would_change_it(runs)
-                 for name, runs in verdict.compared.items()]
+        tests = []
+        for name, runs in verdict.compared.items():
+            far = verdict.as_far(runs)
+            least = "" if far else f"{1 + len(runs)} 次运行得不到更小的 p。"
+            tests.append(
+                f"{1 + len(runs)} 次{'' if name == 'all' else '公开的'}运行中，除书上这一次外，"
+                f"{how_many(far)}在日志的 {len(verdict.published)} 个数值上至少同样远离中间"
+                f"（秩检验，p = {verdict.p(runs):.3f}）。{least}"
+                + self.what_would_change_it(runs))
         return [
             f"书上的日志最终测试精度为 {value}；其他人公开的 {len(verdict.others)} 次运行中有 "
-            f"{verdict.as_low(verdict.others)} 次{ours}不高于它。", *tests,
+            f"{verdict.as_low(verdict.others)} 次{ours}与它一样低或更低。", *tests,
             f"抽签的胜算：全部 {total} 次运行中，{count} 次在 {verdict.edition.recipe.epochs} "
             f"个周期后高于 0.8（95% 置信区间：{low:.0%} 至 {high:.0%}）。"]
 
@@ -73,15 +79,22 @@ class ChineseVerdict:
                 "我们的运行与它们并不完全同类。书中代码不设随机种子，用 MXNet 运行时初始权重都"
                 "一样；我们的每个种子各有自己的权重。公开的运行都在 GPU 上、用 float32；"
                 "用 1.3.1 之前的 MXNet 时，图像的缩放方式也不同（双三次插值）。我们的运行："
-                + "，".join(f"{runs} 次在 {device} 上用 {dtype}"
-                            for (dtype, device), runs in self.verdict.kinds.items())
-                + "。同一个种子用两种数值格式训练，就算两次运行。")
+                + "，".join(f"{runs} 次 {in_chinese_kind(kind)}"
+                            for kind, runs in self.verdict.kinds.items())
+                + "。同一个种子用两种方式训练，就算两次运行。")
         return found
 
     def odds_rows(self) -> List[List[str]]:
         """The table of the odds with Chinese names."""
         return [[ROWS[name], runs, *in_chinese(cells)]
                 for name, runs, *cells in self.verdict.odds_rows()]
+
+
+def in_chinese_kind(kind: str) -> str:
+    """'in float32 on cpu with PyTorch' in Chinese."""
+    words = kind.split()  # in DTYPE on DEVICE ...
+    return (f"{words[1]}（{words[3]}{'，双三次插值' * ('bicubic' in words)}"
+            f"{'，PyTorch' * ('PyTorch' in words)}）")
 
 
 def chinese_row(group: Group) -> List[str]:

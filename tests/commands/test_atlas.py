@@ -98,7 +98,7 @@ def test_own_records_are_among_them(here, no_picture, capsys):
     assert atlas.main([]) == 0
     out, error = capsys.readouterr()
     assert "112 published runs and 2 of our own" in out
-    assert "our seeds, 5 epochs: 2 runs, median 0.800\n         8  0.750\n   9 or 10  0.850" in out
+    assert "our runs, 5 epochs: 2 runs, median 0.800\n         8  0.750\n   9 or 10  0.850" in out
     assert error.startswith("left out: 1 of our runs with fewer than 5 epochs\n")
 
 

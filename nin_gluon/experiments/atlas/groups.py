@@ -178,7 +178,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        return "our seeds" if self.framework == OURS else FRAMEWORKS[self.framework]
+        return "our runs" if self.framework == OURS else FRAMEWORKS[self.framework]
 
     @property
     def title(self) -> str:

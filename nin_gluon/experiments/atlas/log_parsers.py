@@ -46,7 +46,7 @@ RATE = re.compile(r"\d examples/sec on (\S.*)")
 TRAINING_ON = re.compile(r"^\W*training on:? +(\S.*)", re.I)
 
 # In a notebook's code. Other nets of the book have logs that look the same.
-THE_NET = re.compile(r"(?<![A-Za-z])(?:nin|NiN|NIN|Nin)(?![a-z])")
+THE_NET = re.compile(r"NiN|(?<![A-Za-z])(?:[Nn]in|NIN)(?!_gluon)(?![a-z])")
 IMPORTS = {
     "mxnet": r"^[ \t]*(?:import d2lzh|import gluonbook|import mxnet|from mxnet)\b",
     "mxnet-np": r"\bfrom d2l import mxnet\b|\bfrom mxnet import .{0,80}\bnpx?\b",
@@ -114,14 +114,13 @@ def parse_file(path: Union[str, Path]) -> List[ParsedLog]:
 def parse_text(text: str) -> List[ParsedLog]:
     """The training logs in printed text.
 
-    A run's lines begin anew at its first epoch. Raises ValueError if epochs are missing, or if a
-    line ends where others of its run go on: a number may have lost its last digits there.
+    A run's lines begin anew at its first epoch. Raises ValueError if epochs are missing, or if the
+    text breaks off in a line: its last number may have lost digits.
     """
     logs: List[ParsedLog] = []
     rows: List[Tuple[Optional[float], ...]] = []  # of the run whose lines are being read
     device: Optional[str] = None
     first = 1  # number of its first epoch
-    tails = False  # whether something follows the figures in its lines
     for line in text.splitlines():
         line = line[:MAX_LINE]
         epoch, closing = EPOCH.search(line), CLOSING.search(line)
@@ -132,10 +131,6 @@ def parse_text(text: str) -> List[ParsedLog]:
                 logs.append(ParsedLog(device=device))
                 if first > 1:
                     raise ValueError(f"a log begins with epoch {first}")
-            tail = bool(line[epoch.end():].strip())
-            tails = tail if not rows else tails
-            if tails and not tail:
-                raise ValueError(f"the line of epoch {number} is cut off")
             if number != first + len(rows) or len(rows) >= MAX_EPOCHS:
                 raise ValueError(f"epoch {number} where epoch {first + len(rows)} belongs")
             rows.append(tuple(map(to_number, epoch.groups()[2:])))
@@ -153,7 +148,19 @@ def parse_text(text: str) -> List[ParsedLog]:
                 device = clean_device(told[1])
                 if logs and told.re is RATE:
                     logs[-1], device = replace(logs[-1], device=device), None
+    if rows and breaks_off(text):
+        raise ValueError(f"the line of epoch {first + len(rows) - 1} is cut off")
     return [with_framework_of_device(log) for log in logs]
+
+
+def breaks_off(text: str) -> bool:
+    """Whether text ends within the figures of an epoch, to judge by the line of the one before."""
+    lines = [(match, line[match.end():].strip()) for line in text.splitlines()[-100:]
+             for match in [EPOCH.search(line)] if match]
+    if len(lines) < 2 or not text.endswith(lines[-1][0][0]):
+        return False
+    (before, tail), (last, _) = lines[-2:]
+    return bool(tail) or len(last[5]) < len(before[5])
 
 
 def to_number(text: str) -> Optional[float]:
@@ -317,13 +324,17 @@ def to_float(text: str) -> Optional[float]:
         return None
 
 
+def without_comments(code: str) -> str:
+    return re.sub(r"#.*", "", code)
+
+
 def recipe_of(code: str, source: str, lr: Optional[float],
               batch_size: Optional[int]) -> Optional[str]:
     """The key of the recipe that the code follows, or None if it is unknown."""
     sizes = re.findall(r"\bresize *= *\(? *(\d+)", source) or re.findall(
         r"\bresize *= *\(? *(\d+)", code)
     size = sizes[-1] if sizes else None
-    if lr is None or batch_size not in (None, 128) or not THE_NET.search(code):
+    if lr is None or batch_size not in (None, 128) or not THE_NET.search(without_comments(code)):
         return None
     if "mlpconv" in code:
         return "mlpconv" if (lr, size) == (0.2, "112") else None

@@ -81,7 +81,7 @@ def test_groups_and_their_order():
     groups = group_runs([run(0.8, framework="ours", epochs=5), run(0.7, recipe="adam-0.002"),
                          run(0.9), run(0.1), run(0.5, framework="mxnet", epochs=5, book=True)])
     assert [group.title for group in groups] == [
-        "MXNet, 5 epochs", "PyTorch, 10 epochs", "our seeds, 5 epochs",
+        "MXNet, 5 epochs", "PyTorch, 10 epochs", "our runs, 5 epochs",
         "PyTorch, 10 epochs, Adam 0.002"]
     assert [r.final for r in groups[1].runs] == [0.1, 0.9]
     assert groups[1].counts == {"whole": 1, "maimed": 0, "dead": 1}

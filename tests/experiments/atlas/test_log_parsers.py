@@ -23,6 +23,9 @@ loss 0.351, train acc 0.872, test acc 0.873
 """
 
 
+PLAIN = "\n".join(line.split(", time")[0] for line in D2LZH.splitlines()[1:])  # no times
+
+
 def only(text):
     log, = parse_text(text)
     return log
@@ -102,6 +105,8 @@ def test_text_without_a_log(text):
     (D2LZH.replace("epoch 2", "epoch 3"), "epoch 3 where epoch 2 belongs"),
     (D2LZH.replace("epoch 1", "epoch 2").replace("epoch 2", "epoch 5", 1), "begins with epoch 5"),
     (D2LZH[:D2LZH.rindex("0.571") + 3], "the line of epoch 2 is cut off"),  # 0.5
+    (D2LZH[:D2LZH.rindex("0.571") + 5], "the line of epoch 2 is cut off"),
+    (PLAIN[:-1], "the line of epoch 2 is cut off"),
 ])
 def test_nothing_may_be_missing(text, complaint):
     with pytest.raises(ValueError, match=complaint):
@@ -178,11 +183,26 @@ def test_the_recipe_is_what_the_code_says(tmp_path, source, recipe):
 
 
 @pytest.mark.parametrize("net", ["net = vgg(conv_arch)", "net = nn.Sequential(AlexNet())",
-                                 "training(alexnet)", "finin = mining()"])
+                                 "training(alexnet)", "finin = mining()", "TRAINING = vgg()",
+                                 "import nin_gluon as d2l\nnet = vgg()", "vgg()  # unlike NiN"])
 def test_another_nets_log_has_no_recipe_of_this_one(tmp_path, net):
     source = f"{net}\nlr, num_epochs, batch_size = 0.1, 10, 128"
     log, = parse_file(notebook(tmp_path / "vgg.ipynb", (source, [printed(CLOSING)])))
     assert (log.recipe, log.epochs) == (None, 10)
+
+
+@pytest.mark.parametrize("net", ["net = MyNiN()", "net = NiNet()", "nin_block(96)", "d2l.nin()"])
+def test_names_of_this_net(tmp_path, net):
+    source = f"{net}\nlr, num_epochs, batch_size = 0.1, 10, 128"
+    log, = parse_file(notebook(tmp_path / "nin.ipynb", (source, [printed(CLOSING)])))
+    assert log.recipe == "sgd-0.1"
+
+
+@pytest.mark.parametrize("text", [PLAIN, PLAIN + "\n", D2LZH.rstrip("\n"),
+                                  D2LZH.replace("24.1 sec", "24.1 sec # warm").replace(
+                                      ", time 22.9 sec", "")])
+def test_whole_lines_are_not_taken_for_cut_ones(text):
+    assert only(text).values["test_acc"] == [0.363, 0.571]
 
 
 def test_a_broken_log_does_not_hide_a_whole_one(tmp_path, caplog):
