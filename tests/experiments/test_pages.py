@@ -3,17 +3,23 @@
 import base64
 import html.parser
 import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from nin_gluon import InputError
+from nin_gluon import InputError, reproduce
 from nin_gluon.experiments import pages
 from nin_gluon.experiments.pages import code_span, markdown_text, write_pages
+from nin_gluon.experiments.published import EDITIONS
 from nin_gluon.experiments.seed_groups import QUANTITIES
 from tests.experiments.made_runs import BOOK, MACHINE, book_records
 
 NASTY = '<script>alert(1)</script> | `x` *b* [a](http://x) "q" \\ ``y`` <!-- --> _i_ $\\frac$ &lt;'
+
+
+SIGNED = pages.SIGNATURE.encode()  # in place of a picture
 
 
 class Tags(html.parser.HTMLParser):
@@ -104,6 +110,28 @@ def without_escapes(row):
 
 def markdown_without_code(text):
     return re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", re.sub(r"```.*?```", "", text, flags=re.S))
+
+
+@pytest.mark.parametrize("edition, written", [
+    ("d2l-mxnet", [".", "results/textbook"]), ("d2l-pytorch", ["results/d2l-pytorch"])])
+def test_the_pages_in_the_repository_follow_from_its_records(tmp_path, monkeypatch, capsys,
+                                                              edition, written):
+    """But for the pictures, which another Matplotlib may draw otherwise."""
+    root = Path(__file__).parents[2]
+    shutil.copytree(root / "results" / EDITIONS[edition].folder,
+                    tmp_path / "results" / EDITIONS[edition].folder,
+                    ignore=shutil.ignore_patterns("*.png", "*.md", "*.html"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pages, "draw", lambda group: dict.fromkeys(QUANTITIES, SIGNED))
+    monkeypatch.setattr(pages, "draw_all", lambda verdict: SIGNED)
+    assert reproduce.main(["--edition", edition, "--report"]) == 0
+    pictures = re.compile(rb"base64,[\w+/=]*")
+    made = [path.relative_to(tmp_path) for folder in written
+            for path in Path(tmp_path, folder).iterdir() if path.suffix in (".md", ".html")]
+    assert len(made) == 3
+    for page in made:
+        ours, theirs = ((place / page).read_bytes() for place in (tmp_path, root))
+        assert pictures.sub(b"", ours) == pictures.sub(b"", theirs), page
 
 
 def test_pictures_of_runs_with_strange_names(tmp_path):
