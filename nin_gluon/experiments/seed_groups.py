@@ -186,7 +186,7 @@ class Group:
     # -------------------------------------------------------------- classes
 
     def class_rows(self) -> List[List[str]]:
-        """What became of the classes, a row for each seed whose living classes were noted.
+        """What became of the classes, a row for each seed of which something is known.
 
         The cells: seed; classes alive before the first step; the step at which the loss left
         ln 10; classes alive after each epoch; which are dead at the end; the accuracy at the end of
@@ -196,19 +196,22 @@ class Group:
         names = known.classes if known else [f"class {number}" for number in range(10)]
         rows = []
         for record in self.records:
-            if not record.history or record.history[-1].living is None:
+            last = record.history[-1] if record.history else None
+            if last is None or (last.living is None and record.start is None):
                 continue
-            last = record.history[-1]
+            start = str(len(record.start.living)) if record.start else "?"
+            step = (f"{record.escape_step:,}" if record.escape_step is not None else
+                    "never" if no_better_than_guessing(last.loss) else "?")
             alive = ["?" if epoch.living is None else str(len(epoch.living))
                      for epoch in record.history]
-            dead = [name for number, name in enumerate(names) if number not in (last.living or ())]
-            low = [f"{name} {accuracy:.3f}" for name, accuracy in zip(names, last.class_acc or ())
-                   if accuracy is not None and accuracy < 0.5]
-            step = (f"{record.escape_step:,}" if record.escape_step is not None else
-                    "never" if no_better_than_guessing(last.loss) else "not noted")
-            start = str(len(record.start.living)) if record.start else "?"
-            rows.append([str(record.seed), start, step,
-                         ", ".join(alive), ", ".join(dead) or "none", ", ".join(low) or "none"])
+            dead = low = ["?"]
+            if last.living is not None:
+                dead = [name for number, name in enumerate(names) if number not in last.living]
+            if last.class_acc is not None:
+                low = [f"{name} {accuracy:.3f}" for name, accuracy in zip(names, last.class_acc)
+                       if accuracy is not None and accuracy < 0.5]
+            rows.append([str(record.seed), start, step, ", ".join(alive),
+                         ", ".join(dead) or "none", ", ".join(low) or "none"])
         return rows
 
     # -------------------------------------------------------------- in words

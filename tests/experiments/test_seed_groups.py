@@ -75,7 +75,7 @@ def test_a_log_unlike_every_seed():
 
 
 def test_what_became_of_the_classes():
-    """A living class may have no image recognized; a seed whose classes nobody noted has no row."""
+    """A living class may have no image recognized; a seed of which nothing is known has no row."""
     records = book_records(0.0, 0.1)
     path, record = next(iter(records.items()))
     ten, nine = tuple(range(10)), tuple(range(1, 10))
@@ -89,11 +89,13 @@ def test_what_became_of_the_classes():
     unknown = {path: replace(record, settings=record.settings.but(dataset="no-such"))
                for path, record in records.items()}
     assert Group(BOOK, unknown).class_rows()[0][4] == "class 0"
-    for loss, step in ((2.3026, "never"), (1.1, "not noted")):
+    for loss, step in ((2.3026, "never"), (1.1, "?")):
         records[path] = replace(record, history=(*record.history[:4], replace(
             record.history[4], loss=loss, living=ten, class_acc=(0.9,) * 10)))
         assert Group(BOOK, records).class_rows() == [
             ["0", "?", step, "?, ?, ?, ?, 10", "none", "none"]]
+    records[path] = replace(record, start=InitialState(nine, 1e-4, (0.5,) * 10, 0.5))
+    assert Group(BOOK, records).class_rows() == [["0", "9", "?", "?, ?, ?, ?, ?", "?", "?"]]
 
 
 def test_a_seed_that_diverged_is_a_result_too():
