@@ -63,7 +63,7 @@ def build_parser() -> ArgumentParser:
     add("--engine", choices=("auto", *ENGINES), help=setting_of("engine").help)
     add("--ctx", metavar="DEVICE", help="auto, cpu, gpu, gpu(1), ... (default: auto)")
     add_settings(group, ["interpolation"], help={
-        "interpolation": "how images are resized; MXNet before 1.3.1: bicubic (default: bilinear)"})
+        "interpolation": "how images are resized; MXNet 1.2.1: bicubic (default: bilinear)"})
     add_settings(group, ["epochs", "limit", "dataset"], types={"dataset": known_dataset}, help={
         "epochs": "default: as many as the recipe has",
         "dataset": "default: fashion-mnist; sample needs no download"})

@@ -278,7 +278,7 @@ class Group:
         published, seeds = self.outside_range()
         alike = sum(count >= published for count in seeds.values())
         if alike:
-            return (f"{alike} of the seeds, held against the other runs in the same way, "
+            return (f"Held against the other runs in the same way, {alike} of the seeds "
                     f"{'has' if alike == 1 else 'have'} as many outside.")
         return ("No seed, held against the other runs in the same way, has as many outside; by "
                 f"chance that happens at most once in {len(self.records) + 1} times.")

@@ -99,13 +99,11 @@ class Verdict:
     def belongs(self) -> Optional[bool]:
         """Whether the log is one of these runs; None if that is open.
 
-        It is open if the tests disagree. The published runs alone never say no: nobody has drawn
-        them at random.
+        It is open if the tests disagree, and without runs of ours: the question is whether this
+        project reproduces the log, and nobody has drawn the published runs at random.
         """
         found = {self.p(runs) >= LEVEL for runs in self.compared.values()}
-        if found == {False}:
-            return False if self.ours else None
-        return True if found == {True} else None
+        return found.pop() if self.ours and len(found) == 1 else None
 
     # -------------------------------------------------------------- in words
 
@@ -117,8 +115,9 @@ class Verdict:
         draw = f"the published log is {self.how_rare()} draw in a lottery; {end}"
         if self.belongs:
             return f"Yes, as far as these runs can tell: {draw}."
-        tests = ", and the two rank tests below disagree" if self.ours else ""
-        return f"Perhaps: {draw}{tests}."
+        if self.ours:
+            return f"Perhaps: {draw}, and the two rank tests below disagree."
+        return f"Not tried yet, for want of runs of ours. Among the published runs, {draw}."
 
     def how_rare(self) -> str:
         """Where the end of the log lies among the ends of all runs."""
@@ -163,17 +162,20 @@ class Verdict:
             "If the map is zero for every image, so is its gradient, and the class cannot come "
             "back by itself. A net with k dead classes cannot get above 1 - k/10, the dashed lines "
             "of the picture. Which classes die depends on the weights, the order of the images, "
-            "the dropout masks and the rounding.",
-            "The other published runs are other people's notebooks of the same recipe and "
-            "framework, copies counted once; `python -m nin_gluon.atlas` shows them. The rank test "
-            "orders the runs by how far their values lie from the middle, on average over the log. "
-            "It holds for any number of runs, if the published log is one more run of the same "
-            "kind."]
+            "the dropout masks and the rounding. A low end does not prove dead classes: a living "
+            "class may not be recognized either.",
+            "The other published runs were found in public notebooks of the same recipe and "
+            "framework, some of them output of the book's own builds. Copies count once, and a run "
+            "that was broken off counts as it stood; `python -m nin_gluon.atlas` shows them. They "
+            "are no random sample, so p and the intervals are a guide. The rank test orders the "
+            "runs by how far their values lie from the middle, on average over the log; the best "
+            "run lies as far out as the worst. It holds for any number of runs, if the published "
+            "log is one more run of the same kind."]
         if self.ours and self.same_weights:
             found.append(
                 "Our runs are not quite of the same kind. The chapter sets no seed, so all its "
                 "runs with MXNet start from the same weights; each of our seeds draws its own. The "
-                "published runs were made on GPUs in float32, those with MXNet before 1.3.1 on "
+                "published runs were made on GPUs in float32, those with MXNet 1.2.1 on "
                 "images that were resized in another way (bicubic). Ours: "
                 + ", ".join(f"{runs} {kind}" for kind, runs in self.kinds.items())
                 + ". A seed that was trained in two ways counts as two runs.")
@@ -289,13 +291,10 @@ def values_of(log: PublishedLog) -> Values:
 
 
 def standing(values: Values, places: Iterable[Place]) -> Values:
-    """The last known values of a log for the epochs that it lacks: a run that was broken off."""
-    found = {}
-    for epoch, name in places:
-        known = [e for e, other in values if other == name and e < epoch]
-        if known:
-            found[epoch, name] = values[max(known), name]
-    return found
+    """The last values of a log for the epochs after its last: a run that was broken off."""
+    last = max((epoch for epoch, _ in values), default=0)
+    return {(epoch, name): values[last, name] for epoch, name in places
+            if epoch > last and (last, name) in values}
 
 
 def printed(record: Record, edition: Edition) -> Values:

@@ -31,7 +31,9 @@ class ChineseVerdict:
         draw = f"这个配方好比抽签，书上的日志是{HOW_RARE[verdict.how_rare()]}；{end}"
         if verdict.belongs:
             return f"就这些运行来看，能：{draw}。"
-        return f"或许能：{draw}{'，而下面两个秩检验的结论不一致' if verdict.ours else ''}。"
+        if verdict.ours:
+            return f"或许能：{draw}，而下面两个秩检验的结论不一致。"
+        return f"还没有试过，本项目还没有这个配方的运行。就公开的运行来看，{draw}。"
 
     def sentences(self) -> List[str]:
         """What the answer rests on, a sentence each."""
@@ -70,15 +72,16 @@ class ChineseVerdict:
             "为什么像抽签：每个类别的得分是一张特征图的平均值，特征图出自 ReLU。如果它对所有图像"
             "都是零，梯度也是零，这个类别自己就学不回来了。死掉 k 个类别的网络，精度不可能超过 "
             "1 - k/10，也就是图中的虚线。哪些类别会死，取决于初始权重、图像的顺序、"
-            "丢弃法的掩码和舍入。",
-            "其他人的运行取自公开的笔记本，框架和配方相同，重复的只算一次；"
-            "`python -m nin_gluon.atlas` 列出全部。秩检验按各次运行的数值离中间的平均远近排序；"
-            "只要书上的日志与其他运行同类，不论运行多少次它都成立。"]
+            "丢弃法的掩码和舍入。精度低并不证明有类别死了：活着的类别也可能一件都认不出来。",
+            "其他的公开运行取自网上的笔记本，框架和配方相同，有些是书自己构建时的输出。重复的只算"
+            "一次，中途断掉的以断掉时为准；`python -m nin_gluon.atlas` 列出全部。它们不是随机样本，"
+            "所以 p 和区间只供参考。秩检验按各次运行的数值离中间的平均远近排序，最好的运行与最差的"
+            "同样远；只要书上的日志与其他运行同类，不论运行多少次它都成立。"]
         if self.verdict.ours and self.verdict.same_weights:
             found.append(
                 "我们的运行与它们并不完全同类。书中代码不设随机种子，用 MXNet 运行时初始权重都"
                 "一样；我们的每个种子各有自己的权重。公开的运行都在 GPU 上、用 float32；"
-                "用 1.3.1 之前的 MXNet 时，图像的缩放方式也不同（双三次插值）。我们的运行："
+                "用 MXNet 1.2.1 时，图像的缩放方式也不同（双三次插值）。我们的运行："
                 + "，".join(f"{runs} 次 {in_chinese_kind(kind)}"
                             for kind, runs in self.verdict.kinds.items())
                 + "。同一个种子用两种方式训练，就算两次运行。")

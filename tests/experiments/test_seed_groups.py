@@ -58,7 +58,7 @@ def test_the_verdict_counts_what_lies_outside():
     assert group.rows[1]["train_acc"].where == "below all, by 0.010"
     # Seed 2 is highest in all 15, the published run lowest: they have as many outside.
     assert group.outside_range() == (15, {0: 0, 1: 0, 2: 15})
-    assert ("1 of the seeds, held against the other runs in the same way, has as many"
+    assert ("Held against the other runs in the same way, 1 of the seeds has as many"
             in group.verdict())
 
 

@@ -119,6 +119,7 @@ def parse_text(text: str) -> List[ParsedLog]:
     """
     logs: List[ParsedLog] = []
     rows: List[Tuple[Optional[float], ...]] = []  # of the run whose lines are being read
+    lines: List[re.Match[str]] = []  # of the same run
     device: Optional[str] = None
     first = 1  # number of its first epoch
     for line in text.splitlines():
@@ -127,13 +128,14 @@ def parse_text(text: str) -> List[ParsedLog]:
         if epoch:
             number = int(epoch[1])
             if not rows or number <= first + len(rows) - 1:
-                first, rows = number, []
+                first, rows, lines = number, [], []
                 logs.append(ParsedLog(device=device))
                 if first > 1:
                     raise ValueError(f"a log begins with epoch {first}")
             if number != first + len(rows) or len(rows) >= MAX_EPOCHS:
                 raise ValueError(f"epoch {number} where epoch {first + len(rows)} belongs")
             rows.append(tuple(map(to_number, epoch.groups()[2:])))
+            lines.append(epoch)
             planned = int(epoch[2]) if epoch[2] else logs[-1].epochs
             logs[-1] = replace(logs[-1], values=columns(rows), epochs=planned)
         elif closing:
@@ -148,19 +150,20 @@ def parse_text(text: str) -> List[ParsedLog]:
                 device = clean_device(told[1])
                 if logs and told.re is RATE:
                     logs[-1], device = replace(logs[-1], device=device), None
-    if rows and breaks_off(text):
+    if rows and breaks_off(lines, text):
         raise ValueError(f"the line of epoch {first + len(rows) - 1} is cut off")
     return [with_framework_of_device(log) for log in logs]
 
 
-def breaks_off(text: str) -> bool:
-    """Whether text ends within the figures of an epoch, to judge by the line of the one before."""
-    lines = [(match, line[match.end():].strip()) for line in text.splitlines()[-100:]
-             for match in [EPOCH.search(line)] if match]
-    if len(lines) < 2 or not text.endswith(lines[-1][0][0]):
+def breaks_off(lines: List["re.Match[str]"], text: str) -> bool:
+    """Whether the last of a run's lines is cut within its figures, to judge by those before it."""
+    *before, last = lines
+    timed = [", time" in line.string[line.end():] for line in before]
+    if not before or ", time" in last.string[last.end():]:
         return False
-    (before, tail), (last, _) = lines[-2:]
-    return bool(tail) or len(last[5]) < len(before[5])
+    # Without a line's end after it, the last number may lack digits.
+    fewer = all(len(line[5]) > len(last[5]) for line in before)
+    return all(timed) or (text.endswith(last[0]) and fewer)
 
 
 def to_number(text: str) -> Optional[float]:

@@ -106,6 +106,7 @@ def test_text_without_a_log(text):
     (D2LZH.replace("epoch 1", "epoch 2").replace("epoch 2", "epoch 5", 1), "begins with epoch 5"),
     (D2LZH[:D2LZH.rindex("0.571") + 3], "the line of epoch 2 is cut off"),  # 0.5
     (D2LZH[:D2LZH.rindex("0.571") + 5], "the line of epoch 2 is cut off"),
+    (D2LZH[:D2LZH.rindex("0.571") + 3] + "\nKeyboardInterrupt\n", "epoch 2 is cut off"),
     (PLAIN[:-1], "the line of epoch 2 is cut off"),
 ])
 def test_nothing_may_be_missing(text, complaint):
@@ -199,10 +200,15 @@ def test_names_of_this_net(tmp_path, net):
 
 
 @pytest.mark.parametrize("text", [PLAIN, PLAIN + "\n", D2LZH.rstrip("\n"),
-                                  D2LZH.replace("24.1 sec", "24.1 sec # warm").replace(
-                                      ", time 22.9 sec", "")])
+                                  PLAIN.replace("0.363", "0.363  # warm"),
+                                  PLAIN + "\nepoch 1, loss 2.1, train acc 0.2, test acc 0.5\n"])
 def test_whole_lines_are_not_taken_for_cut_ones(text):
-    assert only(text).values["test_acc"] == [0.363, 0.571]
+    assert parse_text(text)[0].values["test_acc"] == [0.363, 0.571]
+
+
+def test_a_line_of_many_digits_takes_no_time():
+    digits = "1" * 200_000
+    assert parse_text(D2LZH + f"epoch 1, loss {digits}\n")[0].values["test_acc"] == [0.363, 0.571]
 
 
 def test_a_broken_log_does_not_hide_a_whole_one(tmp_path, caplog):
