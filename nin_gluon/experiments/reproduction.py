@@ -4,11 +4,11 @@ import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from tqdm import tqdm
 
-from nin_gluon.analysis.initial_state import measure_start
+from nin_gluon.analysis.initial_state import InitialState, measure_start
 from nin_gluon.atomic_files import read_ours
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.jobs import Job, Runner
@@ -100,10 +100,13 @@ class Reproduction:
         missing = [path for path, record in self.store.read().items()
                    if record.start is None and record.own_data == own_data(
                        record.settings.dataset or "fashion-mnist", data_dir)]
-        for path in tqdm(missing, unit=" seeds", leave=False, disable=None):
+        starts: Dict[Settings, InitialState] = {}
+        for path in tqdm(missing, unit=" records", leave=False, disable=None):
             record = self.store.read()[path]
-            measured = replace(record, start=measure_start(record.settings, data_dir))
-            write_record(path, measured)
+            net = record.settings.but(dtype="float32", epochs=1)  # neither changes the start
+            if net not in starts:
+                starts[net] = measure_start(net, data_dir)
+            write_record(path, replace(record, start=starts[net]))
 
     def write_pages(self) -> List[Group]:
         """Write the pages and pictures of the records; return the records' groups.

@@ -116,7 +116,7 @@ class Verdict:
         if self.belongs:
             return f"Yes, as far as these runs can tell: {draw}."
         if self.ours:
-            return f"Perhaps: {draw}, and the two rank tests below disagree."
+            return f"Perhaps: {draw}, and the two rank tests disagree."
         return f"Not tried yet, for want of runs of ours. Among the published runs, {draw}."
 
     def how_rare(self) -> str:

@@ -32,7 +32,7 @@ class ChineseVerdict:
         if verdict.belongs:
             return f"就这些运行来看，能：{draw}。"
         if verdict.ours:
-            return f"或许能：{draw}，而下面两个秩检验的结论不一致。"
+            return f"或许能：{draw}，而两个秩检验的结论不一致。"
         return f"还没有试过，本项目还没有这个配方的运行。就公开的运行来看，{draw}。"
 
     def sentences(self) -> List[str]:

@@ -61,7 +61,7 @@ def test_a_log_that_is_none_of_the_runs():
     assert found.p(found.runs) == 2 / 41 < LEVEL
     assert found.p(found.others) == 2 / 40 == LEVEL and found.belongs is None
     assert found.answer() == ("Perhaps: the published log is a high draw in a lottery; 40 of 40 "
-                              "other runs ended as low or lower, and the two rank tests below "
+                              "other runs ended as low or lower, and the two rank tests "
                               "disagree.")
     more = verdict(*runs, *runs[:2], published=outside)
     assert more.belongs is False
@@ -106,7 +106,7 @@ def test_the_books_own_verdict():
                     if (log.framework, log.recipe, log.epochs) == BOOK.atlas)
     assert finals[:3] == [0.1, 0.544, 0.667] and len(finals) == 23
     assert found.answer() == ("Perhaps: the published log is a rare low draw in a lottery; 1 of 25 "
-                              "other runs ended as low or lower, and the two rank tests below "
+                              "other runs ended as low or lower, and the two rank tests "
                               "disagree.")
     assert found.sentences()[0] == (
         "The log ends at a test accuracy of 0.544; 1 of 22 other published runs and 0 of our 3 "
