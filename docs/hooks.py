@@ -3,8 +3,8 @@
 In a page, a comment ``<!-- made: NAME -->`` is replaced. ``commands`` is what the parsers print,
 ``settings`` are tables of `Settings`, and ``verdict`` is the answer on top of REPRODUCTION.md.
 Links to files outside docs/ work in the repository as they are; on the site they lead to the
-repository's address, and pictures are copied. A link from an English page to a Chinese one, as
-page.zh.md, leads to the Chinese part of the site.
+repository's address, and pictures are copied. A link to page.zh.md leads to the Chinese part of
+the site, from an English page too.
 """
 
 import argparse
@@ -57,7 +57,11 @@ def pictures_elsewhere():
 def on_page_markdown(markdown, page, config, files):
     folder = (DOCS / page.file.src_uri).parent
     markdown = MADE.sub(lambda match: PAGES[match[1]](page.file), markdown)
-    markdown = CHINESE.sub(lambda match: to_chinese(match, folder, page.file), markdown)
+    if page.file.src_uri.endswith(".zh.md"):
+        # Within its language a page goes by its English name, and MkDocs checks the anchor too.
+        markdown = CHINESE.sub(r"[\1](\2.md\3)", markdown)
+    else:
+        markdown = CHINESE.sub(lambda match: to_chinese(match, folder, page.file), markdown)
     return LINK.sub(lambda match: outward(match, folder, config), markdown)
 
 
@@ -68,7 +72,7 @@ def on_post_template(output_content, template_name, config):
 
 
 def to_chinese(match, folder, file):
-    """A link to page.zh.md as the site has it, where no page of the English build has that name."""
+    """A link to page.zh.md from an English page, whose build has no page of that name."""
     text, path, anchor = match[1], match[2], match[3] or ""
     if not (folder / f"{path}.zh.md").exists():
         log.warning("%s links to %s.zh.md, which is not there", file.src_uri, path)

@@ -130,7 +130,7 @@ class Verdict:
         value = f"{self.published[self.last]:.{self.edition.decimals['test_acc']}f}"
         values = counted(len(self.published), "value")
         count, total, low, high = self.odds()["whole"]
-        ours = (f" and {self.as_low(self.ours)} of our {counted(len(self.ours), 'run')}"
+        ours = (f" and {self.as_low(self.ours) or 'none'} of our {counted(len(self.ours), 'run')}"
                 if self.ours else "")
         tests = []
         for name, runs in self.compared.items():

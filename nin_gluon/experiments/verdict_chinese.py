@@ -9,8 +9,8 @@ from nin_gluon.experiments.verdict import FEWEST, LEVEL, Values, Verdict, fewest
 __all__ = ["ChineseVerdict", "chinese_row"]
 
 HOW_RARE: Dict[str, str] = {
-    "a rare low": "一次少见的坏签", "a low": "一次偏低的签", "a common": "一次寻常的签",
-    "a high": "一次偏高的签"}
+    "a rare low": "一支少见的坏签", "a low": "一支偏低的签", "a common": "一支寻常的签",
+    "a high": "一支偏高的签"}
 
 ROWS = {"published runs": "公开发布的运行", "our runs": "本项目的运行"}
 
@@ -40,19 +40,19 @@ class ChineseVerdict:
         verdict = self.verdict
         value = f"{verdict.published[verdict.last]:.{verdict.edition.decimals['test_acc']}f}"
         count, total, low, high = verdict.odds()["whole"]
-        ours = (f"，本项目的 {len(verdict.ours)} 次运行中有 {verdict.as_low(verdict.ours)} 次"
+        ours = (f"，本项目的 {len(verdict.ours)} 次运行中{how_many(verdict.as_low(verdict.ours))}"
                 if verdict.ours else "")
         tests = []
         for name, runs in verdict.compared.items():
             far = verdict.as_far(runs)
             least = "" if far else f"{1 + len(runs)} 次运行得不到更小的 p。"
             tests.append(
-                f"{1 + len(runs)} 次{'' if name == 'all' else '公开的'}运行中，除书上这一次外，"
-                f"{how_many(far)}在日志的 {len(verdict.published)} 个数值上至少同样远离中间"
-                f"（秩检验，p = {verdict.p(runs):.3f}）。{least}"
+                f"{1 + len(runs)} 次{'' if name == 'all' else '公开的'}运行中，按日志的 "
+                f"{len(verdict.published)} 个数值离中间的平均远近来排，除书上这一次外，"
+                f"{how_many(far)}同样远或更远（秩检验，p = {verdict.p(runs):.3f}）。{least}"
                 + self.what_would_change_it(runs))
         return [
-            f"书上的日志最终测试精度为 {value}；其他人公开的 {len(verdict.others)} 次运行中有 "
+            f"书上的日志最终测试准确率为 {value}；其他人公开的 {len(verdict.others)} 次运行中有 "
             f"{verdict.as_low(verdict.others)} 次{ours}与它一样低或更低。", *tests,
             f"抽签的胜算：全部 {total} 次运行中，{count} 次在 {verdict.edition.recipe.epochs} "
             f"个周期后高于 0.8（95% 置信区间：{low:.0%} 至 {high:.0%}）。"]
@@ -61,18 +61,18 @@ class ChineseVerdict:
         """How far p is from the level, in runs."""
         more = fewest_above(1 + len(runs)) - self.verdict.as_far(runs)
         if more > 0:
-            return f"若再多 {more} 次，p 就不小于 {LEVEL}。"
+            return f"这样的运行若再多 {more} 次，p 就不小于 {LEVEL}。"
         if 1 + len(runs) < FEWEST:
             return f"运行这么少，p 不可能小于 {LEVEL}；至少需要 {FEWEST} 次。"
-        return f"若少 {1 - more} 次，p 就小于 {LEVEL}。"
+        return f"这样的运行若少 {1 - more} 次，p 就小于 {LEVEL}。"
 
     def explanation(self) -> List[str]:
         """What a reader of the odds has to know, a paragraph each; code in backticks."""
         found = [
             "为什么像抽签：每个类别的得分是一张特征图的平均值，特征图出自 ReLU。如果它对所有图像"
-            "都是零，梯度也是零，这个类别自己就学不回来了。死掉 k 个类别的网络，精度不可能超过 "
+            "都是零，梯度也是零，这个类别自己就学不回来了。死掉 k 个类别的网络，准确率不可能超过 "
             "1 - k/10，也就是图中的虚线。哪些类别会死，取决于初始权重、图像的顺序、"
-            "丢弃法的掩码和舍入。精度低并不证明有类别死了：活着的类别也可能一件都认不出来。",
+            "丢弃法的掩码和舍入。准确率低并不证明有类别死了：活着的类别也可能一件都认不出来。",
             "其他的公开运行取自网上的笔记本，框架和配方相同，有些是书自己构建时的输出。重复的只算"
             "一次，中途断掉的以断掉时为准；`python -m nin_gluon.atlas` 列出全部。它们不是随机样本，"
             "所以 p 和区间只供参考。秩检验按各次运行的数值离中间的平均远近排序，最好的运行与最差的"

@@ -109,7 +109,7 @@ def test_the_books_own_verdict():
                               "other runs ended as low or lower, and the two rank tests "
                               "disagree.")
     assert found.sentences()[0] == (
-        "The log ends at a test accuracy of 0.544; 1 of 22 other published runs and 0 of our 3 "
+        "The log ends at a test accuracy of 0.544; 1 of 22 other published runs and none of our 3 "
         "runs ended as low or lower.")
     assert "(rank test, p = 0.043). No smaller p is possible with 23 runs." in found.sentences()[1]
     for words in (found.answer(), *found.sentences(), *found.explanation()):

@@ -154,7 +154,7 @@ export const words = {
       (net.limit ? `的前 ${count(net.limit)} 张图片` : "") +
       `，输入 ${square(net.size)} 像素，共 ${net.epochs} 个迭代周期。` +
       (net.accuracy === null ? "尚未测试。"
-        : `${net.held_out ? "验证" : "测试"}精度 ${percent(net.accuracy)}。`),
+        : `${net.held_out ? "验证" : "测试"}准确率 ${percent(net.accuracy)}。`),
     size: "图片尺寸",
     pixels: edge => `${square(edge)} 像素`,
     sizeHelp: "图片先放大到这个尺寸再送入网络。特征图多大都能取平均，所以同一个网络可以接受各种尺寸。",
@@ -222,7 +222,7 @@ export const words = {
       always: number => `它只认识 ${number} 个类别，无论看到什么，都会从中选一个。`,
       nothing: number => `所有特征图都是零，${number} 个类别的概率相同：网络没有认出任何东西。`,
       early: (done, planned) => `这次训练只完成了 ${planned} 个迭代周期中的 ${done} 个。`,
-      weak: net => `它的${net.held_out ? "验证" : "测试"}精度只有 ${percent(net.accuracy)}。`,
+      weak: net => `它的${net.held_out ? "验证" : "测试"}准确率只有 ${percent(net.accuracy)}。`,
     },
     titles: { "fashion-mnist": "Fashion-MNIST", cifar10: "CIFAR-10", sample: "自带的样例（程序绘制）" },
     errors: {
