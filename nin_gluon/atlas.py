@@ -11,8 +11,17 @@ from nin_gluon.errors import InputError
 from nin_gluon.experiments.atlas.adding_logs import add_log, published_log
 from nin_gluon.experiments.atlas.groups import Group, group_runs, published_runs, read_own_runs
 from nin_gluon.experiments.atlas.log_parsers import ParsedLog, parse_file
-from nin_gluon.experiments.atlas.published_logs import FRAMEWORKS, LOSS_KINDS, RECIPES, read_atlas
+from nin_gluon.experiments.atlas.published_logs import (
+    FRAMEWORKS,
+    LOSS_KINDS,
+    RECIPES,
+    PublishedLog,
+    read_atlas,
+    same_log,
+)
 from nin_gluon.experiments.atlas.report import report, report_data
+from nin_gluon.experiments.published import EDITIONS
+from nin_gluon.experiments.wording import counted
 
 DESCRIPTION = """\
 How do runs of the book's recipe end? Print and draw the final test accuracy of every published run
@@ -40,7 +49,7 @@ def build_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m nin_gluon.atlas", description=DESCRIPTION)
     add = parser.add_argument
     add("--results", metavar="DIR", default="results", type=utf8_path,
-        help="our own records are in DIR/textbook (default: %(default)s)")
+        help="our own records are in DIR/textbook and DIR/d2l-pytorch (default: %(default)s)")
     add("--atlas", metavar="FILE", type=utf8_path,
         help="your own atlas file (default: DIR/atlas.json)")
     add("--out", metavar="FILE", type=utf8_path, help="the picture (default: DIR/atlas.png)")
@@ -90,15 +99,18 @@ def show(args: Any, own_file: Path) -> None:
     """Print the atlas and draw it."""
     logs = read_atlas()
     if args.atlas or own_file.exists():
-        logs += read_atlas(own_file)
+        mine = read_atlas(own_file)
+        new = [log for log in mine if not any(same_log(log, known) for known in logs)]
+        logs += new
+        if len(new) < len(mine):
+            tell(f"left out: {counted(len(mine) - len(new), 'log')} of {own_file} that the package "
+                 "has, too")
     published = published_runs(logs)
     shortest = min(run.epochs for run in published)
-    own, short = [], 0
-    for run in read_own_runs(Path(args.results, "textbook")):
-        if run.epochs < shortest:
-            short += 1
-        else:
-            own.append(run)
+    folders = sorted({edition.folder for edition in EDITIONS.values()})
+    every = [run for folder in folders for run in read_own_runs(Path(args.results, folder))]
+    own = [run for run in every if run.epochs >= shortest]
+    short = len(every) - len(own)
     groups = group_runs(published + own)
     if args.json:
         print(json.dumps(report_data(groups), indent=1))
@@ -133,13 +145,17 @@ def add_file(args: Any, own_file: Path) -> int:
     source = args.source or " ".join(Path(args.file).name.split())
     entry = published_log(parsed, source, args.framework, args.recipe, args.epochs, args.loss_is)
     known = add_log(own_file, entry)
-    what = (f"{FRAMEWORKS[entry.framework]}, {RECIPES[entry.recipe]}, {entry.epochs} epochs, final "
-            f"test accuracy {entry.final:.3f}")
     if known:
-        print(f"already there, nothing added: {what} (published in {known.sources[0]})")
+        print(f"already there, nothing added: {described(known)} (published in "
+              f"{known.sources[0]})")
     else:
-        print(f"added to {own_file}: {what}")
+        print(f"added to {own_file}: {described(entry)}")
     return 0
+
+
+def described(log: PublishedLog) -> str:
+    return (f"{FRAMEWORKS[log.framework]}, {RECIPES[log.recipe]}, {counted(log.epochs, 'epoch')}, "
+            f"final test accuracy {log.final:.3f}")
 
 
 def chosen_log(logs: List[ParsedLog], args: Any) -> ParsedLog:

@@ -17,7 +17,7 @@ __all__ = ["Comparison", "compare", "format_comparison", "format_signals"]
 # Fewer seeds say nothing: of two, both differences have one sign every other time.
 MIN_SEEDS = 3
 
-# A sign test below this counts as a difference.
+# A sign test below this, divided by the number of variants compared, counts as a difference.
 SIGNIFICANT = 0.05
 
 # Of ten classes a net that guesses gets 0.1 right; below this it has hardly learned anything.
@@ -137,7 +137,8 @@ class Comparison:
             yield (f"{label}: lower {against} at each of {len(values)} seeds, by {-values[-1]:.4f} "
                    f"to {-values[0]:.4f}.")
         else:
-            yield f"{label}: " + mixed_words(values, self.part.reference)
+            level = SIGNIFICANT / max(1, len(self.rows) - 1)
+            yield f"{label}: " + mixed_words(values, self.part.reference, level)
         published = self.published_difference(label)
         if published is not None:
             same = sum(value * published > 0 for value in values)
@@ -169,7 +170,7 @@ class Comparison:
                 + ", ".join(f"{label} {value:.4f}" for label, value in ours) + ".")
 
     def stall_sentence(self) -> Optional[str]:
-        """How long the losses stalled at ln 10: the reference's, the shortest, the longest."""
+        """How long the losses stalled at ln 10: the reference's, the fewest steps, the most."""
         if self.part.reference not in self.rows:
             return None
         steps = {label: [math.inf if record.stall is None else record.stall
@@ -178,7 +179,8 @@ class Comparison:
         named = list(dict.fromkeys([self.part.reference, order[0], order[-1]]))
         return ("Steps in which the loss was no better than guessing, less than 1 % below ln 10: "
                 + "; ".join(f"{label} {stall_words(self.rows[label].values())}" for label in named)
-                + (", the shortest and the longest last." if len(named) == 3 else "."))
+                + ("; the last two have the fewest and the most by the median."
+                   if len(named) == 3 else "."))
 
     def dead_sentence(self) -> Optional[str]:
         """Which runs have lost all of their classes; None if none has."""
@@ -219,16 +221,21 @@ def compare(parts: Sequence[Part], records: Sequence[Record], dtype: Optional[st
 # ------------------------------------------------------------------ text
 
 
-def mixed_words(differences: Sequence[float], reference: str) -> str:
-    """What differences of both signs say, in order of size; with many seeds that may be a lot."""
+def mixed_words(differences: Sequence[float], reference: str, level: float) -> str:
+    """What differences of both signs say, in order of size; with many seeds that may be a lot.
+
+    `level` is what p has to be below to count.
+    """
     seeds, spread = len(differences), f"{differences[0]:+.4f} to {differences[-1]:+.4f}"
     above = sum(value > 0 for value in differences)
     below = sum(value < 0 for value in differences)
     p = sign_test_p(above, below)
-    if p >= SIGNIFICANT:
-        return (f"not to be told from {reference} with {seeds} seeds: the difference goes from "
-                f"{spread}.")
     chance = f"p = {p:.3f}" if p >= 0.001 else "p < 0.001"
+    if p >= level:
+        possible = sign_test_p(seeds, 0) < level
+        tested = f" (sign test, {chance}; p counts below {level:.2g})" if possible else ""
+        return (f"not to be told from {reference} with {seeds} seeds{tested}: the difference goes "
+                f"from {spread}.")
     return (f"{'higher' if above > below else 'lower'} than {reference} at {max(above, below)} of "
             f"{seeds} seeds (sign test, {chance}); the difference goes from {spread}.")
 
@@ -249,6 +256,9 @@ def format_comparison(comparison: Comparison, stall: bool = False) -> str:
         table[0] += [part.published_title, ""]
         table[1] += ["test acc", "difference"]
     table += [row_of(comparison, label, in_all, stall) for label in rows]
+    if len({len(by_seed) for by_seed in rows.values()}) > 1:
+        runs = ["runs", "", *(str(len(by_seed)) for by_seed in rows.values())]
+        table = [[row[0], count, *row[1:]] for row, count in zip(table, runs)]
     head = f"{comparison.title}; {counted(len(seeds), 'seed')}: {seed_words(seeds)}"
     return "\n".join([head, "", *columns(table), "", *comparison.sentences(stall)])
 

@@ -12,6 +12,7 @@ from nin_gluon.experiments.comparisons import Comparison
 from nin_gluon.experiments.records import Record
 from nin_gluon.experiments.statistics import wilson_interval
 from nin_gluon.text_tables import columns
+from nin_gluon.training.progress_marks import no_better_than_guessing
 
 __all__ = ["chance_of_overlap", "deaths", "fates", "format_odds", "known_rows", "rank_correlation"]
 
@@ -86,16 +87,23 @@ def three_numbers(counts: Sequence[int]) -> List[str]:
 
 
 def by_escape(known: Mapping[str, Sequence[Record]]) -> Dict[str, List[Record]]:
-    """The runs of each variant, parted by whether the loss left ln 10; no empty parts.
+    """The runs of each variant, parted by whether the loss left ln 10 and stayed away; none empty.
 
-    A net that never leaves has nothing to keep a class alive. How classes die in one that learns is
-    another question.
+    A net that never leaves has nothing to keep a class alive, and one that fell back is a wreck.
+    How classes die in a net that learns is another question.
     """
-    parts = {}
+    parts: Dict[str, List[Record]] = {}
     for label, runs in known.items():
-        parts[f"{label}, left ln 10"] = [r for r in runs if escape_epoch(r) is not None]
-        parts[f"{label}, never left"] = [r for r in runs if escape_epoch(r) is None]
+        for fate in ("left ln 10", "fell back", "never left"):
+            parts[f"{label}, {fate}"] = [run for run in runs if whereabouts(run) == fate]
     return {label: runs for label, runs in parts.items() if runs}
+
+
+def whereabouts(record: Record) -> str:
+    """Where a run's loss went from ln 10."""
+    if escape_epoch(record) is None:
+        return "never left"
+    return "fell back" if no_better_than_guessing(record.history[-1].loss) else "left ln 10"
 
 
 def death_table(known: Mapping[str, Sequence[Record]]) -> List[List[str]]:
@@ -141,7 +149,7 @@ def deaths(record: Record) -> Dict[str, int]:
     """When the classes of a run died that are dead at its end.
 
     A class died in the epoch after which it was never alive again. "before step 1": it was dead
-    from the start on. "at ln 10": in an epoch before that in which the loss left ln 10 for good.
+    from the start on. "at ln 10": in an epoch before that in which the loss left ln 10.
     """
     alive = lives(record)
     escape = escape_epoch(record)
@@ -177,11 +185,12 @@ def fates(record: Record) -> Dict[str, int]:
 
 
 def escape_epoch(record: Record) -> Optional[int]:
-    """The epoch, from 1, in which the loss left ln 10 for good; None if it never did."""
-    if record.escape_step is None or not record.steps:
-        return None
-    per_epoch = record.steps / record.settings.epochs
-    return min(int((record.escape_step - 1) // per_epoch) + 1, record.settings.epochs)
+    """The first epoch, from 1, whose mean loss is better than guessing; None if there is none.
+
+    Classes are counted after each epoch, so nothing finer is needed.
+    """
+    return next((epoch.epoch for epoch in record.history
+                 if not no_better_than_guessing(epoch.loss)), None)
 
 
 # ------------------------------------------------------------------ what the start tells

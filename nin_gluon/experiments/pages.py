@@ -7,6 +7,7 @@ from anybody, so their text is escaped wherever it is printed.
 import base64
 import functools
 import html
+import math
 import os
 import re
 import shlex
@@ -143,6 +144,7 @@ def write_pages(edition: Edition, records: Mapping[Path, Record], folder: Path, 
         "pictures": pictures, "quantities": QUANTITIES, "pairs": same_seeds(groups),
         "machines": machines_of(groups), "setting_names": list(named_settings(edition.recipe)),
         "recipe": recipe_words(edition.recipe),
+        "starts_command": " ".join(["python -m nin_gluon.reproduce --starts", *options]),
         "run_commands": {group.slug: run_command(group, options) for group in groups},
         "records": Path(os.path.relpath(folder, markdown.parent)).as_posix(),
         "verdict": verdict, "all_runs": all_runs,
@@ -204,11 +206,12 @@ def draw_all(verdict: Verdict) -> bytes:
     """The picture of all runs of the recipe, the published log over them, as a PNG file."""
     from nin_gluon import plots
 
-    def curve(run: Values) -> List[Tuple[int, float]]:
+    def curve(run: Values, made: float = math.inf) -> List[Tuple[int, float]]:
         return [(epoch, value) for (epoch, name), value in sorted(run.items())
-                if name == "test_acc"]
+                if name == "test_acc" and epoch <= made]
 
-    return plots.png(plots.draw_runs([curve(run) for run in verdict.others],
+    return plots.png(plots.draw_runs([curve(run, made) for run, made
+                                      in zip(verdict.others, verdict.made)],
                                      [curve(run) for run in verdict.ours],
                                      curve(verdict.published)), SIGNATURE)
 

@@ -76,7 +76,7 @@ class Record:
         Classes with a score above zero for any of 500 images, at the end. Only early records have
         it; since then the history tells, and `living_classes` asks both.
     escape_step : int or None
-        The step, from 1, at which the loss left ln 10 for good; to a hundredth of an epoch.
+        The step, from 1, at which the loss left ln 10: `nin_gluon.training.progress_marks`.
     start : InitialState or None
         The net before the first step.
     """

@@ -1,5 +1,6 @@
 """A published edition beside runs of its recipe: their jobs, their records, their pages."""
 
+import logging
 import re
 import shlex
 from dataclasses import replace
@@ -23,6 +24,8 @@ from nin_gluon.experiments.wording import counted
 from nin_gluon.settings import Settings
 
 __all__ = ["CHANGEABLE", "RUNS", "Reproduction", "finished_record"]
+
+log = logging.getLogger(__name__)
 
 RUNS = Path("runs", "reproduce")
 
@@ -87,7 +90,11 @@ class Reproduction:
 
     def runner(self, device: str, ctx: Optional[str], data_dir: Optional[str]) -> Runner:
         """What trains the seeds, takes their records in and brings the pages up to date."""
-        return Runner(self.store, device, ctx, data_dir, after=self.write_pages)
+        def with_start(record: Record, folder: Path) -> Record:
+            log.warning("measuring the net that seed %d started from", record.seed)
+            return replace(record, start=measure_start(record.settings, data_dir))
+
+        return Runner(self.store, device, ctx, data_dir, with_start, self.write_pages)
 
     def measure_starts(self, data_dir: Optional[str]) -> None:
         """Measure the nets that the seeds start from, where a record does not have it yet.

@@ -201,7 +201,8 @@ class Group:
                 continue
             start = str(len(record.start.living)) if record.start else "?"
             step = (f"{record.escape_step:,}" if record.escape_step is not None else
-                    "never" if no_better_than_guessing(last.loss) else "?")
+                    "never" if all(no_better_than_guessing(epoch.loss)
+                                   for epoch in record.history) else "?")
             alive = ["?" if epoch.living is None else str(len(epoch.living))
                      for epoch in record.history]
             dead = low = ["?"]

@@ -33,6 +33,8 @@ LEVEL = 0.05  # a smaller p-value says that the log is none of these runs
 
 FEWEST = math.floor(1 / LEVEL) + 1  # runs with which p can be below the level
 
+WHOLE = 0.8  # a run above it has lost one class at most
+
 # What our seeds may do otherwise than the published run and still be counted among its like.
 FREE = {"dtype", "interpolation", "engine"}
 
@@ -59,6 +61,11 @@ class Verdict:
         Our own, of any seed, arithmetic, device and engine. May be empty.
     kinds : dict
         How many of ours there are of each kind, as `kind_words` names it.
+    made : tuple of int
+        The epochs that each of the others has made; a run that was broken off stands still after
+        them. Empty: all.
+    living : tuple of (float, int)
+        Of ours whose classes were counted at the end: the test accuracy and the living classes.
     """
 
     edition: Edition
@@ -66,6 +73,8 @@ class Verdict:
     others: Tuple[Values, ...]
     ours: Tuple[Values, ...]
     kinds: Mapping[str, int] = field(default_factory=dict)
+    made: Tuple[int, ...] = ()
+    living: Tuple[Tuple[float, int], ...] = ()
 
     @property
     def last(self) -> Place:
@@ -116,7 +125,11 @@ class Verdict:
         if self.belongs:
             return f"Yes, as far as these runs can tell: {draw}."
         if self.ours:
-            return f"Perhaps: {draw}, and the two rank tests disagree."
+            alone, together = "the published runs alone", "all runs"
+            if self.p(self.others) >= LEVEL:
+                alone, together = together, alone
+            return (f"Perhaps: {draw}; as a whole it is too unusual for {alone}, but not for "
+                    f"{together}.")
         return f"Not tried yet, for want of runs of ours. Among the published runs, {draw}."
 
     def how_rare(self) -> str:
@@ -150,10 +163,10 @@ class Verdict:
         """How far p is from the level, in runs."""
         more = fewest_above(1 + len(runs)) - self.as_far(runs)
         if more > 0:
-            return f"p would be {LEVEL} or more if {more} more did."
+            return f"With {more} more, p would be {LEVEL} or more."
         if 1 + len(runs) < FEWEST:
             return f"So few runs cannot bring p below {LEVEL}; that takes {FEWEST}."
-        return f"p would be below {LEVEL} if {1 - more} fewer did."
+        return f"With {1 - more} fewer, p would be below {LEVEL}."
 
     def explanation(self) -> List[str]:
         """What a reader of the odds has to know, a paragraph each; code in backticks."""
@@ -161,9 +174,10 @@ class Verdict:
             "Why a lottery: the score of a class is the average of a map that comes out of a ReLU. "
             "If the map is zero for every image, so is its gradient, and the class cannot come "
             "back by itself. A net with k dead classes cannot get above 1 - k/10, the dashed lines "
-            "of the picture. Which classes die depends on the weights, the order of the images, "
+            "of the picture. The first class does not count among them: an image without any score "
+            "is taken for it. Which classes die depends on the weights, the order of the images, "
             "the dropout masks and the rounding. A low end does not prove dead classes: a living "
-            "class may not be recognized either.",
+            "class may not be recognized either." + self.counted_words(),
             "The other published runs were found in public notebooks of the same recipe and "
             "framework, some of them output of the book's own builds. Copies count once, and a run "
             "that was broken off counts as it stood; `python -m nin_gluon.atlas` shows them. They "
@@ -180,6 +194,18 @@ class Verdict:
                 + ", ".join(f"{runs} {kind}" for kind, runs in self.kinds.items())
                 + ". A seed that was trained in two ways counts as two runs.")
         return found
+
+    def counted_words(self) -> str:
+        """How many classes live in those of our runs that ended low; '' if none was counted."""
+        low = self.low_and_living()
+        if not low:
+            return ""
+        return (f" Of our {counted(len(self.living), 'run')} whose classes were counted, "
+                f"{len(low)} ended at {WHOLE} or lower, with {low[0]} to {low[-1]} living classes.")
+
+    def low_and_living(self) -> List[int]:
+        """The living classes of those of our runs that ended at 0.8 or lower, fewest first."""
+        return sorted(living for accuracy, living in self.living if accuracy <= WHOLE)
 
     @property
     def same_weights(self) -> bool:
@@ -265,10 +291,12 @@ def verdict_of(edition: Edition, records: Iterable[Record],
                  for name in figures}
     logs = [values_of(log) for log in (read_atlas() if atlas is None else atlas)
             if (log.framework, log.recipe, log.epochs) == edition.atlas]
+    made = [max((epoch for epoch, _ in values), default=0) for values in logs]
     logs = [{**standing(values, published), **values} for values in logs]
-    logs = [values for values in logs if set(published) <= set(values)]
-    others = [values for values in logs  # the atlas may hold the edition's own log, too
-              if any(abs(values[place] - value) > 1e-9 for place, value in published.items())]
+    others = [(values, epochs) for values, epochs in zip(logs, made)
+              if set(published) <= set(values)
+              # The atlas may hold the edition's own log, too.
+              and any(abs(values[place] - value) > 1e-9 for place, value in published.items())]
     records = list(records)
     ours = [record for record in records if is_like(record, edition, FREE)]
     kinds = Counter(map(kind_words, ours))
@@ -276,8 +304,11 @@ def verdict_of(edition: Edition, records: Iterable[Record],
                                        for record in records)
     if not others or not of_the_recipe:
         return None
-    return Verdict(edition, published, tuple(others),
-                   tuple(printed(record, edition) for record in ours), kinds)
+    return Verdict(edition, published, tuple(values for values, _ in others),
+                   tuple(printed(record, edition) for record in ours), kinds,
+                   tuple(epochs for _, epochs in others),
+                   tuple((record.test_acc, record.living_classes) for record in ours
+                         if record.test_acc is not None and record.living_classes is not None))
 
 
 def values_of(log: PublishedLog) -> Values:

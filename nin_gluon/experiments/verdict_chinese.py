@@ -4,7 +4,7 @@ from typing import Dict, List, Sequence
 
 from nin_gluon.experiments.atlas.groups import Group
 from nin_gluon.experiments.atlas.published_logs import RECIPES
-from nin_gluon.experiments.verdict import FEWEST, LEVEL, Values, Verdict, fewest_above
+from nin_gluon.experiments.verdict import FEWEST, LEVEL, WHOLE, Values, Verdict, fewest_above
 
 __all__ = ["ChineseVerdict", "chinese_row"]
 
@@ -32,7 +32,10 @@ class ChineseVerdict:
         if verdict.belongs:
             return f"就这些运行来看，能：{draw}。"
         if verdict.ours:
-            return f"或许能：{draw}，而两个秩检验的结论不一致。"
+            alone, together = "公开的运行", "全部运行"
+            if verdict.p(verdict.others) >= LEVEL:
+                alone, together = together, alone
+            return f"或许能：{draw}；就整份日志来看，它在{alone}中过于反常，在{together}中则不然。"
         return f"还没有试过，本项目还没有这个配方的运行。就公开的运行来看，{draw}。"
 
     def sentences(self) -> List[str]:
@@ -71,8 +74,9 @@ class ChineseVerdict:
         found = [
             "为什么像抽签：每个类别的得分是一张特征图的平均值，特征图出自 ReLU。如果它对所有图像"
             "都是零，梯度也是零，这个类别自己就学不回来了。死掉 k 个类别的网络，准确率不可能超过 "
-            "1 - k/10，也就是图中的虚线。哪些类别会死，取决于初始权重、图像的顺序、"
-            "丢弃法的掩码和舍入。准确率低并不证明有类别死了：活着的类别也可能一件都认不出来。",
+            "1 - k/10，也就是图中的虚线。第一个类别死了不算在内："
+            "得分全为零的图像会被判为这一类。哪些类别会死，取决于初始权重、图像的顺序、丢弃法的掩码和舍入。准确率低并不证明有类别死了："
+            "活着的类别也可能一件都认不出来。" + self.counted_words(),
             "其他的公开运行取自网上的笔记本，框架和配方相同，有些是书自己构建时的输出。重复的只算"
             "一次，中途断掉的以断掉时为准；`python -m nin_gluon.atlas` 列出全部。它们不是随机样本，"
             "所以 p 和区间只供参考。秩检验按各次运行的数值离中间的平均远近排序，最好的运行与最差的"
@@ -86,6 +90,14 @@ class ChineseVerdict:
                             for kind, runs in self.verdict.kinds.items())
                 + "。同一个种子用两种方式训练，就算两次运行。")
         return found
+
+    def counted_words(self) -> str:
+        """How many classes live in those of our runs that ended low; '' if none was counted."""
+        low = self.verdict.low_and_living()
+        if not low:
+            return ""
+        return (f"我们有 {len(self.verdict.living)} 次运行统计了活着的类别，其中 {len(low)} 次最终"
+                f"不超过 {WHOLE}，活着的类别有 {low[0]} 至 {low[-1]} 个。")
 
     def odds_rows(self) -> List[List[str]]:
         """The table of the odds with Chinese names."""

@@ -107,7 +107,9 @@ def own_axes(axes: Axes, groups: Sequence[Any]) -> None:
             axes.axhline(row - 0.5, color=GREY, lw=0.8, alpha=0.5)
     labels = [row_label(group) for group in groups]
     axes.set_yticks(range(len(groups)), labels, fontsize=9)
-    axes.set(ylim=(len(groups) - 0.45, -0.55), xlim=(0.05, 0.95), xlabel="final test accuracy")
+    ends = [run.final for group in groups for run in group.runs]
+    axes.set(ylim=(len(groups) - 0.45, -0.55), xlabel="final test accuracy",
+             xlim=(min(0.05, min(ends) - 0.02), max(0.95, max(ends) + 0.02)))
     axes.set_xticks([k / 10 for k in range(1, 10)])
     axes.tick_params(axis="y", length=0)
     top = axes.secondary_xaxis("top")

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from statistics import mean
 from typing import Any, Dict, List, Optional
 
 from nin_gluon.checked_files import check_number, is_file, parse_json, read_text
@@ -9,6 +10,8 @@ from nin_gluon.checked_files import check_number, is_file, parse_json, read_text
 __all__ = ["escape_step", "no_better_than_guessing", "read_marks"]
 
 LN_10 = math.log(10)  # the loss of a net that finds ten classes equally likely, in nats
+
+STEADY = 10  # marks, a tenth of an epoch
 
 # Of a mark. Version 0.1 wrote no step.
 REQUIRED, OPTIONAL = ("epochs", "loss", "train_acc"), ("step",)
@@ -43,15 +46,20 @@ def parse_mark(content: Any) -> Dict[str, float]:
 
 
 def escape_step(marks: List[Dict[str, float]]) -> Optional[int]:
-    """The step, from 1, at which the loss left ln 10 for good.
+    """The step, from 1, at which the loss left ln 10.
 
-    It is the first step after the last mark whose loss is no better than guessing; marks are a
-    hundredth of an epoch apart. None if the run ends there, or if its marks have no steps.
+    From there on it is better than guessing in the mean of a tenth of an epoch, and so is the first
+    of these marks, which are a hundredth of an epoch apart. A bad batch long after that does not
+    count. None if the loss never left, or if the marks have no steps.
     """
-    stalled = [number for number, mark in enumerate(marks) if no_better_than_guessing(mark["loss"])]
-    if not marks or "step" not in marks[-1] or stalled[-1:] == [len(marks) - 1]:
+    if not marks or "step" not in marks[-1]:
         return None
-    return 1 + round(marks[stalled[-1]]["step"]) if stalled else 1
+    losses = [mark["loss"] for mark in marks]
+    for number in range(len(losses) - STEADY + 1):
+        steady = losses[number : number + STEADY]
+        if not (no_better_than_guessing(steady[0]) or no_better_than_guessing(mean(steady))):
+            return 1 + round(marks[number - 1]["step"]) if number else 1
+    return None
 
 
 def no_better_than_guessing(loss: float) -> bool:

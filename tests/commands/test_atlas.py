@@ -4,9 +4,11 @@ import json
 import random
 from functools import partial
 
+import filelock
 import pytest
 
 from nin_gluon import atlas, cli, plots
+from nin_gluon.experiments.atlas import adding_logs
 from nin_gluon.experiments.atlas.published_logs import PACKAGED, read_atlas
 from nin_gluon.plots.atlas import draw_atlas
 from tests import refusals
@@ -78,9 +80,10 @@ def test_json_for_programs(here, no_picture, capsys):
     assert len(data["comparisons"]) == 2
 
 
-def test_own_records_are_among_them(here, no_picture, capsys):
+@pytest.mark.parametrize("edition", ["textbook", "d2l-pytorch"])
+def test_own_records_are_among_them(edition, here, no_picture, capsys):
     """Records of the format in which results/textbook keeps them."""
-    folder = here / "results" / "textbook"
+    folder = here / "results" / edition
     folder.mkdir(parents=True)
     for seed, epochs in ((0, 5), (1, 5), (2, 2)):
         head = {"seed": seed, "settings": {
@@ -98,7 +101,8 @@ def test_own_records_are_among_them(here, no_picture, capsys):
     assert atlas.main([]) == 0
     out, error = capsys.readouterr()
     assert "112 published runs and 2 of our own" in out
-    assert "our runs, 5 epochs: 2 runs, median 0.800\n         8  0.750\n   9 or 10  0.850" in out
+    assert ("our runs, 5 epochs: 2 runs, median 0.800 (2 in float32)\n         8  0.750\n"
+            "   9 or 10  0.850") in out
     assert error.startswith("left out: 1 of our runs with fewer than 5 epochs\n")
 
 
@@ -133,6 +137,30 @@ def test_a_log_of_the_packaged_atlas_is_recognized(here, capsys):
     assert atlas.main(options) == 0
     assert "already there, nothing added: MXNet" in capsys.readouterr().out
     assert not (here / "results" / "atlas.json").exists()
+
+
+def test_the_beginning_of_a_known_log_is_recognized(here, capsys):
+    (here / "log.txt").write_text("".join(BOOK.splitlines(keepends=True)[:3]))
+    assert atlas.main(["add", "log.txt", "--framework", "mxnet", "--recipe", "sgd-0.1"]) == 0
+    assert "already there, nothing added: MXNet, SGD 0.1, 5 epochs" in capsys.readouterr().out
+
+
+def test_logs_that_the_package_has_too_count_once(here, no_picture, capsys):
+    """Such as those of a file that was begun before the package had them."""
+    (here / "mine.json").write_bytes(PACKAGED.read_bytes())
+    assert atlas.main(["--atlas", "mine.json"]) == 0
+    out, error = capsys.readouterr()
+    assert "112 published runs" in out and out.count("0.544*") == 1
+    assert error.startswith("left out: 112 logs of mine.json that the package has, too\n")
+
+
+def test_a_file_that_another_process_holds(here, capsys, monkeypatch):
+    monkeypatch.setattr(adding_logs, "PATIENCE", 0.1)
+    path = notebook(here / "nin.ipynb", LINES)
+    with filelock.FileLock(here / ".mine.json.lock"):
+        assert "mine.json.lock cannot be locked: another process has held it" in refused(
+            ["add", path, "--atlas", "mine.json"], capsys)
+    assert not (here / "mine.json").exists()
 
 
 def test_another_file_before_or_after_the_verb(here, capsys):

@@ -57,14 +57,29 @@ def test_differences_are_of_one_seed():
 
 def test_many_seeds_tell_a_difference_that_has_exceptions():
     """SciPy's binomtest gives 0.0215 for 1 of 10 and 0.109 for 2 of 10."""
-    text = "\n".join(comparison({"a": [0.5] * 10, "b": [0.6] * 9 + [0.3],
-                                 "c": [0.4] * 9 + [0.6], "d": [0.6] * 8 + [0.3, 0.4],
-                                 "e": [0.7] * 8 + [0.5, 0.4]}).sentences())
+    def text(**others):
+        return "\n".join(comparison({"a": [0.5] * 10, **others}).sentences())
+
     assert ("b: higher than a at 9 of 10 seeds (sign test, p = 0.021); the difference goes from "
-            "-0.2000 to +0.1000." in text)
-    assert "c: lower than a at 9 of 10 seeds (sign test, p = 0.021)" in text
-    assert "d: not to be told from a with 10 seeds: " in text
-    assert "e: higher than a at 8 of 10 seeds (sign test, p = 0.039)" in text  # one is equal
+            "-0.2000 to +0.1000." in text(b=[0.6] * 9 + [0.3]))
+    assert "c: lower than a at 9 of 10 seeds (sign test, p = 0.021)" in text(c=[0.4] * 9 + [0.6])
+    assert ("d: not to be told from a with 10 seeds (sign test, p = 0.109; p counts below 0.05): "
+            "the difference goes from -0.2000 to +0.1000." in text(d=[0.6] * 8 + [0.3, 0.4]))
+    assert "e: higher than a at 8 of 10 seeds (sign test, p = 0.039)" in text(
+        e=[0.7] * 8 + [0.5, 0.4])  # one is equal
+
+
+def test_the_more_variants_are_compared_the_less_p_has_to_be():
+    text = "\n".join(comparison({"a": [0.5] * 10, "b": [0.6] * 9 + [0.3], "c": [0.6] * 9 + [0.4],
+                                 "d": [0.5] * 10}).sentences())
+    assert "b: not to be told from a with 10 seeds (sign test, p = 0.021; p counts below" in text
+
+
+def test_a_column_of_runs_stands_where_their_numbers_differ():
+    text = format_comparison(comparison({"a": [0.5] * 3, "b": [0.6] * 2}))
+    assert [line.split()[:2] for line in text.splitlines()[4:6]] == [["a", "3"], ["b", "2"]]
+    assert "runs" in text.splitlines()[2]
+    assert "runs" not in format_comparison(comparison({"a": [0.5] * 3, "b": [0.6] * 3}))
 
 
 def test_a_part_with_images_held_out_is_judged_by_these():

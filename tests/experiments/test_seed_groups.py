@@ -89,9 +89,10 @@ def test_what_became_of_the_classes():
     unknown = {path: replace(record, settings=record.settings.but(dataset="no-such"))
                for path, record in records.items()}
     assert Group(BOOK, unknown).class_rows()[0][4] == "class 0"
-    for loss, step in ((2.3026, "never"), (1.1, "?")):
-        records[path] = replace(record, history=(*record.history[:4], replace(
-            record.history[4], loss=loss, living=ten, class_acc=(0.9,) * 10)))
+    for losses, step in (([2.3026] * 5, "never"), ([2.3026, 2, 2, 2, 2.3026], "?")):
+        stalled = [replace(epoch, loss=loss) for epoch, loss in zip(record.history, losses)]
+        records[path] = replace(record, history=(*stalled[:4], replace(
+            stalled[4], living=ten, class_acc=(0.9,) * 10)))
         assert Group(BOOK, records).class_rows() == [
             ["0", "?", step, "?, ?, ?, ?, 10", "none", "none"]]
     records[path] = replace(record, start=InitialState(nine, 1e-4, (0.5,) * 10, 0.5))

@@ -61,15 +61,15 @@ def test_a_log_that_is_none_of_the_runs():
     assert found.p(found.runs) == 2 / 41 < LEVEL
     assert found.p(found.others) == 2 / 40 == LEVEL and found.belongs is None
     assert found.answer() == ("Perhaps: the published log is a high draw in a lottery; 40 of 40 "
-                              "other runs ended as low or lower, and the two rank tests "
-                              "disagree.")
+                              "other runs ended as low or lower; as a whole it is too "
+                              "unusual for all runs, but not for the published runs alone.")
     more = verdict(*runs, *runs[:2], published=outside)
     assert more.belongs is False
     assert more.answer() == ("No: the published log is too unusual for a run of its recipe; 42 of "
                              "42 other runs ended as low or lower.")
     assert more.sentences()[2] == (
         "Among all 43 runs, 1 other lies at least as far from the middle over the log's 15 values "
-        "(rank test, p = 0.047). p would be 0.05 or more if 1 more did.")
+        "(rank test, p = 0.047). With 1 more, p would be 0.05 or more.")
     alone = Verdict(BOOK, outside, more.others, ())
     assert alone.p(alone.others) < LEVEL and alone.belongs is None  # it takes runs of ours, too
 
@@ -92,8 +92,8 @@ def test_what_would_change_it_by_counting():
         below = (1 + as_far) / runs < LEVEL
         across = [k for k in range(runs) if ((1 + k) / runs < LEVEL) != below]
         assert words == (
-            f"p would be 0.05 or more if {min(across) - as_far} more did." if below else
-            f"p would be below 0.05 if {as_far - max(across)} fewer did." if across else
+            f"With {min(across) - as_far} more, p would be 0.05 or more." if below else
+            f"With {as_far - max(across)} fewer, p would be below 0.05." if across else
             "So few runs cannot bring p below 0.05; that takes 21."), (runs, as_far)
 
 
@@ -106,8 +106,8 @@ def test_the_books_own_verdict():
                     if (log.framework, log.recipe, log.epochs) == BOOK.atlas)
     assert finals[:3] == [0.1, 0.544, 0.667] and len(finals) == 23
     assert found.answer() == ("Perhaps: the published log is a rare low draw in a lottery; 1 of 25 "
-                              "other runs ended as low or lower, and the two rank tests "
-                              "disagree.")
+                              "other runs ended as low or lower; as a whole it is too unusual for "
+                              "the published runs alone, but not for all runs.")
     assert found.sentences()[0] == (
         "The log ends at a test accuracy of 0.544; 1 of 22 other published runs and none of our 3 "
         "runs ended as low or lower.")
@@ -171,7 +171,18 @@ def test_the_editions_own_log_is_not_among_the_others():
     assert len(more.others) == len(found.others) == 30
     # One was broken off after six epochs, and stands where it stood.
     assert sum(run[10, "test_acc"] == 0.1 for run in found.others) == 1
+    assert sorted(found.made)[:2] == [6, 10]
     assert len(found.published) == 3
+
+
+def test_low_ends_with_living_classes_are_told():
+    living = ((0.653, 9), (0.749, 10), (0.8, 10), (0.811, 10))
+    found = replace(verdict(0.1, 0.2), living=living)
+    words = ("Of our 4 runs whose classes were counted, 3 ended at 0.8 or lower, with 9 to 10 "
+             "living classes.")
+    assert found.explanation()[0].endswith(words)
+    assert "我们有 4 次运行" in ChineseVerdict(found).explanation()[0]
+    assert "counted" not in replace(found, living=living[3:]).explanation()[0]
 
 
 def test_the_chinese_words_have_the_same_figures():

@@ -34,6 +34,12 @@ def test_every_run_has_a_mark_in_its_own_row(runs):
         assert sorted(mark[0] for mark in there) == [run.final for run in group.runs]
 
 
+def test_the_axis_reaches_every_run():
+    runs = [Run(str(end), "mxnet", "sgd-0.1", 5, (end,)) for end in (0.02, 0.978)]
+    low, high = draw_atlas(group_runs(runs)).axes[0].get_xlim()
+    assert low < 0.02 and high > 0.978
+
+
 @pytest.fixture(scope="module")
 def published():
     """The picture of the published runs."""

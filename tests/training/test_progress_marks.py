@@ -11,19 +11,21 @@ def marks(*losses, step=5):
 
 
 @pytest.mark.parametrize("losses, step", [
-    ((2.3026, 2.3025, 2.1, 1.5), 11),  # two marks of five steps, then better
-    ((2.3026, 2.0, 2.3026, 1.5), 16),  # it fell back once
-    ((2.0, 1.5), 1),  # never there
-    ((2.1, 2.3026), None),  # still there
-    ((2.28, 2.279), 6),  # 1 % below ln 10 is 2.2796
+    ([2.3026, 2.3025] + 10 * [2.1], 11),  # two marks of five steps, then better
+    ([2.3026, 2.27] + 10 * [2.3] + 10 * [2.1], 61),  # one good mark is no escape
+    ([2.3026] + 10 * [1.5] + [2.31] + 10 * [1.5], 6),  # nor is one bad mark a return
+    (10 * [1.5], 1),  # never there
+    (9 * [1.5], None),  # too short to tell
+    (5 * [2.27] + 10 * [2.3026], None),
+    ([2.28] + 10 * [2.279], 6),  # 1 % below ln 10 is 2.2796
 ])
-def test_the_escape_is_the_step_after_the_last_mark_at_ln_10(losses, step):
+def test_the_escape_is_where_a_tenth_of_an_epoch_is_better_than_guessing(losses, step):
     assert escape_step(marks(*losses)) == step
 
 
 def test_without_steps_nobody_knows_the_escape():
     old = [{name: value for name, value in mark.items() if name != "step"}
-           for mark in marks(2.3, 1.0)]
+           for mark in marks(2.3, *10 * [1.0])]
     assert escape_step(old) is None
     assert escape_step([]) is None
 

@@ -18,6 +18,8 @@ from nin_gluon.experiments.atlas.published_logs import (
 
 __all__ = ["add_log", "published_log"]
 
+PATIENCE = 10  # seconds to wait for another process, which takes far less than one
+
 
 def published_log(parsed: ParsedLog, source: str, framework: Optional[str] = None,
                   recipe: Optional[str] = None, epochs: Optional[int] = None,
@@ -67,16 +69,22 @@ def add_log(path: Union[str, Path], entry: PublishedLog) -> Optional[PublishedLo
     Raises
     ------
     InputError
-        The file is no atlas file, or is the packaged one.
+        The file is no atlas file, or is the packaged one, or another process has it.
     """
     path = Path(path)
     if path.resolve() == PACKAGED.resolve():
         raise InputError("the packaged atlas is never changed; give --atlas another file.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(str(path.with_name(f".{path.name}.lock"))):
-        mine = read_atlas(path) if path.exists() else []
-        for known in [*read_atlas(), *mine]:
-            if same_log(known, entry):
-                return known
-        write_atlas(path, [*mine, entry])
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        with filelock.FileLock(str(lock), timeout=PATIENCE):
+            mine = read_atlas(path) if path.exists() else []
+            for known in [*read_atlas(), *mine]:
+                if same_log(known, entry):
+                    return known
+            write_atlas(path, [*mine, entry])
+    except filelock.Timeout:
+        raise InputError(f"{lock} cannot be locked: another process has held it for {PATIENCE} s, "
+                         "or the folder takes no files; try again, or give --atlas another file."
+                         ) from None
     return None

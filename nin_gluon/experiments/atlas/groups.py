@@ -45,12 +45,11 @@ log = logging.getLogger(__name__)
 
 CLASSES = 10
 
-# How a run ended, by the living classes that its accuracy suggests.
+# How a run ended, by its accuracy alone.
 OUTCOMES = {
-    "whole": "above 0.8, where at most one class can be dead",
-    "maimed": "above 0.1, at most 0.8, like a net with two to eight living classes",
-    "dead": "at most 0.1, which is guessing, like a net with no or one living class, or one that "
-            "broke down",
+    "whole": "above 0.8, where one class at most is dead (two, if the first is one of them)",
+    "maimed": "above 0.1, at most 0.8: classes are dead, or alive and not recognized",
+    "dead": "at most 0.1, which is guessing: all classes are dead but one, or the net broke down",
 }
 
 OURS = "ours"
@@ -75,6 +74,7 @@ class Run:
     test_acc: Tuple[Optional[float], ...]  # by epoch; the last one is known
     counted: Optional[int] = None  # living classes at the end, counted on the net itself
     book: bool = False
+    kind: str = ""  # of ours: arithmetic, and what differs from the recipe beyond it
 
     @property
     def final(self) -> float:
@@ -141,9 +141,11 @@ def own_runs(records: Iterable[Any]) -> List[Run]:
         else:
             accuracies = [epoch.test_acc for epoch in record.history]
             accuracies += [1 / CLASSES] * (settings.epochs - len(accuracies))
-            runs.append(Run(f"seed {settings.seed}, {settings.dtype}", OURS, "sgd-0.1",
+            kind = (settings.dtype + " with bicubic images" * (settings.interpolation == "bicubic")
+                    + " with PyTorch" * (settings.engine == "torch"))
+            runs.append(Run(f"seed {settings.seed}, {kind}", OURS, "sgd-0.1",
                             settings.epochs, tuple(accuracies),
-                            None if record.diverged else record.living_classes))
+                            None if record.diverged else record.living_classes, kind=kind))
     if left_out:
         log.warning("left out: %d of our records with another recipe than the book's", left_out)
     return runs

@@ -42,7 +42,7 @@ NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf))"
 FIGURES = rf"loss:? +{NUMBER}, +train acc:? +{NUMBER}, +test acc:? +{NUMBER}"
 EPOCH = re.compile(rf"\bepoch:? +(\d+)(?:/(\d+))?[.,] +{FIGURES}", re.I)
 CLOSING = re.compile(FIGURES, re.I)
-RATE = re.compile(r"\d examples/sec on (\S.*)")
+RATE = re.compile(r"\d exam(?:ples|pes)/sec on (\S.*)")  # the first d2l editions misspell it
 TRAINING_ON = re.compile(r"^\W*training on:? +(\S.*)", re.I)
 
 # In a notebook's code. Other nets of the book have logs that look the same.
@@ -123,7 +123,8 @@ def parse_text(text: str) -> List[ParsedLog]:
     device: Optional[str] = None
     first = 1  # number of its first epoch
     for line in text.splitlines():
-        line = line[:MAX_LINE]
+        if len(line) > MAX_LINE:  # cut between words: a number must not lose digits
+            line = line[:MAX_LINE].rpartition(" ")[0]
         epoch, closing = EPOCH.search(line), CLOSING.search(line)
         if epoch:
             number = int(epoch[1])

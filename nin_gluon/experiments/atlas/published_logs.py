@@ -30,6 +30,7 @@ from nin_gluon.checked_files import (
     shown,
 )
 from nin_gluon.errors import InputError
+from nin_gluon.experiments.wording import counted
 
 __all__ = ["FRAMEWORKS", "LOSS_KINDS", "MAX_EPOCHS", "PACKAGED", "QUANTITIES", "READ_FROM",
            "RECIPES", "PublishedLog", "read_atlas", "same_log", "write_atlas"]
@@ -157,7 +158,8 @@ class PublishedLog:
             object.__setattr__(self, name, tuple(checked(name, v, highest) for v in values))
         done = len(self.test_acc)
         if not 1 <= done <= self.epochs:
-            raise ValueError(f"there are {done} values of test_acc for {self.epochs} epochs")
+            raise ValueError(f"there are {counted(done, 'value')} of test_acc for "
+                             f"{counted(self.epochs, 'epoch')}")
         if {len(self.train_acc), len(self.loss)} != {done}:
             raise ValueError(f"test_acc, train_acc and loss have {done}, {len(self.train_acc)} and "
                              f"{len(self.loss)} values")
@@ -256,18 +258,19 @@ def write_atlas(path: Union[str, Path], logs: Sequence[PublishedLog]) -> None:
 
 
 def same_log(one: PublishedLog, other: PublishedLog) -> bool:
-    """Whether two logs are copies of one.
+    """Whether two logs are copies of one, or one is the beginning of the other.
 
     Every value that both have is the same to three digits, which is what most editions print, and
-    they share more than a final test accuracy: several runs may well end at the same one. A value
-    read off a plot can be wrong by 0.005; where many are shared, that is allowed for.
+    they share more than a final test accuracy: several runs may well end at the same one. Where
+    the numbers of epochs differ, they share more than one epoch. A value read off a plot can be
+    wrong by 0.005; where many are shared, that is allowed for.
     """
-    if (one.framework, one.epochs, len(one.test_acc)) != (
-            other.framework, other.epochs, len(other.test_acc)):
+    if one.framework != other.framework:
         return False
+    as_long = (one.epochs, len(one.test_acc)) == (other.epochs, len(other.test_acc))
     shared = [(a, b) for name in QUANTITIES
               for a, b in zip(getattr(one, name), getattr(other, name))
               if a is not None and b is not None]
     plotted = "plot" in (one.read_from, other.read_from) and len(shared) > 6
     tolerance = 0.0051 if plotted else 0.00051
-    return len(shared) > 1 and all(abs(a - b) < tolerance for a, b in shared)
+    return len(shared) > (1 if as_long else 3) and all(abs(a - b) < tolerance for a, b in shared)

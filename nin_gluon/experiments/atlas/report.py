@@ -1,5 +1,6 @@
 """The atlas in words and tables, and as data."""
 
+from collections import Counter
 from dataclasses import asdict
 from statistics import median
 from typing import Any, Dict, List, Sequence
@@ -13,6 +14,7 @@ from nin_gluon.experiments.atlas.groups import (
     Run,
     comparisons,
 )
+from nin_gluon.experiments.wording import counted
 from nin_gluon.text_tables import columns
 
 __all__ = ["report", "report_data"]
@@ -34,14 +36,19 @@ def report(groups: Sequence[Group]) -> str:
 
 CAUTION = """\
 Read with care. These runs are no random sample, and many come from the book's own builds. An
-accuracy below 1 - k/10 does not prove k dead classes, least of all after few epochs. p counts below
-0.05 divided by the number of comparisons."""
+accuracy below 1 - k/10 does not prove k dead classes, least of all after few epochs. One class more
+may be dead if it is the first, which images without any score are taken for. Groups of fewer than
+10 runs are not compared, and a run counts only where its accuracy after that epoch is known.
+p counts below 0.05 divided by the number of comparisons."""
 
 
 def group_words(group: Group) -> str:
     """The runs of a group, a line for each number of living classes."""
-    lines = [f"{group.title}: {len(group.runs)} run{'s' * (len(group.runs) != 1)}, median "
-             f"{median(run.final for run in group.runs):.3f}"]
+    kinds = Counter(run.kind for run in group.runs if run.kind)
+    lines = [f"{group.title}: {counted(len(group.runs), 'run')}, median "
+             f"{median(run.final for run in group.runs):.3f}"
+             + (f" ({', '.join(f'{count} in {kind}' for kind, count in kinds.items())})"
+                if kinds else "")]
     by_living: Dict[str, List[str]] = {}
     for run in group.runs:
         accuracy = f"{run.final:.3f}{'*' * run.book}"

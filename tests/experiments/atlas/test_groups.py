@@ -163,7 +163,8 @@ def test_own_runs_are_those_of_the_books_recipe(caplog):
                      record(0, engine="torch"), record(6, (0.4, 0.83), diverged="the loss is nan"),
                      record(7, (), diverged="the loss is nan")])
     assert [r.label for r in runs] == ["seed 0, float32", "seed 1, bfloat16", "seed 5, float32",
-                                       "seed 0, float32", "seed 6, float32", "seed 7, float32"]
+                                       "seed 0, float32 with PyTorch", "seed 6, float32",
+                                       "seed 7, float32"]
     assert [r.epochs for r in runs] == [5, 5, 10, 5, 5, 5]
     # A net that has diverged guesses.
     assert [r.test_acc for r in runs[4:]] == [(0.4, 0.83, 0.1, 0.1, 0.1), (0.1,) * 5]

@@ -76,6 +76,18 @@ def test_closing_lines(device, framework):
     assert (log.framework, log.read_from) == (framework, "last line")
 
 
+def test_the_first_editions_misspell_the_rate():
+    assert only(CLOSING.replace("examples", "exampes")).framework == "pytorch"
+
+
+@pytest.mark.parametrize("cut", range(30, 80, 3))
+def test_no_number_of_a_long_line_loses_digits(cut):
+    """Only the beginning of a line is read. What is cut within the figures is no log."""
+    line = D2LZH.splitlines()[1]
+    found = parse_text("-" * (499 - cut) + " " + line)
+    assert not found or found[0].values == only(line).values
+
+
 def test_closing_lines_in_a_quoted_comment():
     assert only("> # loss 0.563, train acc 0.783, test acc 0.772\n").values["test_acc"] == [0.772]
 

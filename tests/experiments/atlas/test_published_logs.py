@@ -89,7 +89,17 @@ def test_copies_are_logs_whose_values_are_the_same():
     assert same_log(log_of(), log_of(loss=[None, 1.5], train_acc=[None, 0.4], test_acc=[None, 0.5]))
     assert not same_log(log_of(), log_of(test_acc=[0.3, 0.501]))
     assert not same_log(log_of(), log_of(framework="jax"))
-    assert not same_log(log_of(), log_of(epochs=3))
+
+
+def test_the_beginning_of_a_log_is_that_log():
+    short = {"test_acc": [0.3, 0.5], "epochs": 2}
+    longer = {"test_acc": [0.3, 0.5, 0.6], "train_acc": [0.2, 0.4, 0.5], "loss": [2.2, 1.5, 1.1],
+              "epochs": 5}
+    assert same_log(log_of(**short), log_of(**longer))
+    assert same_log(log_of(), log_of(epochs=3))  # it was broken off, or wrongly described
+    assert not same_log(log_of(**short), log_of(**{**longer, "loss": [2.2, 1.6, 1.1]}))
+    one = {"test_acc": [0.3], "train_acc": [0.2], "loss": [2.2], "epochs": 1}
+    assert not same_log(log_of(**one), log_of(**longer))  # one epoch may be alike
 
 
 def test_one_final_accuracy_makes_no_copy():
@@ -114,7 +124,7 @@ def test_values_off_a_plot_may_differ_by_its_error():
     ({"epochs": True}, "epochs is True"),
     ({"epochs": 2.0}, "epochs is 2.0"),
     ({"epochs": 10**9}, "epochs is 1000000000"),
-    ({"epochs": 1}, "2 values of test_acc for 1 epochs"),
+    ({"epochs": 1}, "2 values of test_acc for 1 epoch"),
     ({"test_acc": [0.3, 1.5]}, "test_acc is 1.5"),
     ({"test_acc": [0.3, -0.1]}, "test_acc is -0.1"),
     ({"test_acc": [0.3, "0.5"]}, "test_acc is '0.5'"),
