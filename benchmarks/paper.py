@@ -27,12 +27,16 @@ the time that all 307 epochs would take. An epoch takes seven minutes on one cor
 Ctrl-C saves, and the same command goes on.
 
   python -m benchmarks.paper              train what has no record, then print and draw
+  python -m benchmarks.paper --head fc    the same with a dense layer in place of the average
   python -m benchmarks.paper --report     only print and draw
 """
 
 PAPER = PRESETS["paper"].settings.but(resize=32)
 EPOCHS = 60
 SIGNATURE = "benchmarks.paper"  # in the picture
+
+# The paper's head and its alternatives, as the published errors name them.
+MODELS = {head: PAPER.model if head == "gap" else f"{PAPER.model},head={head}" for head in HEADS}
 
 # Who, epochs or None, test error in percent. Nets of this size without batch normalization.
 PUBLISHED_ERRORS = (
@@ -46,6 +50,9 @@ PUBLISHED_ERRORS = (
 def build_parser():
     parser = ArgumentParser(prog="python -m benchmarks.paper", description=DESCRIPTION)
     add = parser.add_argument
+    add("--head", choices=HEADS, default="gap",
+        help="what turns the maps into scores: the average, a dense layer, or one after dropout "
+             "(default: %(default)s)")
     add("--epochs", type=int, default=EPOCHS, metavar="N", help="default: %(default)s")
     add("--seeds", type=seed_list, default=[0], metavar="LIST",
         help="such as 0-2 or 0,3 (default: 0)")
@@ -82,7 +89,8 @@ def main(argv=None):
 def train(store, args):
     """Train the seeds that have no record; return the exit status."""
     engine = runtime.choose_engine(args.ctx or "auto")
-    settings = PAPER.but(epochs=args.epochs, schedule="cosine", dtype=args.dtype, engine=engine)
+    settings = PAPER.but(model=MODELS[args.head], epochs=args.epochs, schedule="cosine",
+                         dtype=args.dtype, engine=engine)
     device = device_kind(runtime.devices_of(engine, args.ctx or "auto"))
     own = own_data(settings.dataset, args.data_dir)
     name = slug(PAPER, settings, device, own)
@@ -93,10 +101,16 @@ def train(store, args):
 
 
 def is_papers(settings):
-    """Whether a run follows the paper's recipe but for its length, schedule and arithmetic."""
-    same = settings.but(epochs=PAPER.epochs, schedule=PAPER.schedule, dtype=PAPER.dtype,
-                        engine=PAPER.engine, seed=PAPER.seed)
-    return same == PAPER
+    """Whether a run follows the paper's recipe but for its head, length, schedule, arithmetic."""
+    same = settings.but(model=PAPER.model, epochs=PAPER.epochs, schedule=PAPER.schedule,
+                        dtype=PAPER.dtype, engine=PAPER.engine, seed=PAPER.seed)
+    return same == PAPER and settings.model in MODELS.values()
+
+
+def name_of(record):
+    """'seed 0', or 'head fc, seed 0'."""
+    head, = (name for name, model in MODELS.items() if model == record.settings.model)
+    return f"head {head}, " * (head != "gap") + f"seed {record.seed}"
 
 
 def errors_of(record):
@@ -114,11 +128,12 @@ def table(records):
         seconds = [epoch.seconds for epoch in record.history]
         error = errors_of(record)[-1]
         own = f", own files {record.own_data}" if record.own_data else ""
-        rows.append(f"| ours, {record.settings.dtype} on {record.device}{own}, seed {record.seed} "
+        rows.append(f"| ours, {record.settings.dtype} on {record.device}{own}, {name_of(record)} "
                     f"| {len(seconds)} | {error:.2f} % | {sum(seconds) / 3600:.1f} |")
         whole = mean(seconds) * PAPER.epochs / 3600
-        words.append(f"Seed {record.seed}: all {PAPER.epochs} epochs would take {whole:.1f} hours "
-                     f"on the same machine ({record.machine.get('cpu', 'unknown')}, "
+        words.append(f"{name_of(record).capitalize()}: all {PAPER.epochs} epochs would take "
+                     f"{whole:.1f} hours on the same machine "
+                     f"({record.machine.get('cpu', 'unknown')}, "
                      f"{record.machine.get('threads', '?')} threads).")
     rate = max(errors_of(record)[-1] for record in records) / 100
     words.append("A test error on 10,000 images is good to "
@@ -133,8 +148,9 @@ def draw(records):
     for record in records:
         errors = errors_of(record)
         axes.plot(range(1, len(errors) + 1), errors, color=TEST, lw=1.5)
-        axes.annotate(f"{errors[-1]:.2f} %", (len(errors), errors[-1]), (5, 0), color=TEST,
-                      textcoords="offset points", va="center")
+        head = name_of(record).rpartition(", ")[0]  # "" for the paper's own
+        axes.annotate(f"{head} {errors[-1]:.2f} %".strip(), (len(errors), errors[-1]), (5, 0),
+                      color=TEST, textcoords="offset points", va="center")
     for who, _, error in PUBLISHED_ERRORS[:2]:
         axes.axhline(error, color=PUBLISHED, lw=0.8, ls="--")
         axes.annotate(f"{who}: {error} %", (0, error), (3, 3), fontsize=8, color=PUBLISHED,

@@ -34,6 +34,17 @@ def test_the_table_and_the_picture(results, capsys):
     assert (results / "paper.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_another_head_has_a_row_of_its_own(results, capsys):
+    store = RecordFolder(results, paper.PAPER)
+    store.add(make_record(SHORT.but(model="cifar_nin,head=fc"), HISTORY), results)
+    store.add(make_record(SHORT.but(model="nin"), HISTORY), results)  # not the paper's net
+    assert paper.main(["--report", "--results", str(results)]) == 0
+    out = capsys.readouterr().out
+    assert "| ours, bfloat16 on cpu, head fc, seed 3 | 2 | 10.00 % | 0.0 |" in out
+    assert out.count("| ours") == 2
+    assert "Seed 3: all 307" in out and "Head fc, seed 3: all 307" in out
+
+
 def test_a_run_is_made_once(results, tmp_path, monkeypatch, capsys):
     asked = []
 
@@ -46,6 +57,8 @@ def test_a_run_is_made_once(results, tmp_path, monkeypatch, capsys):
     options = ["--epochs", "2", "--seeds", "3-4", "--results", str(results)]
     assert paper.main(options) == 130
     assert asked == [(SHORT, None, False), (SHORT.but(seed=4), None, True)]
+    assert paper.main([*options, "--head", "fc_dropout"]) == 130
+    assert asked[2][0] == SHORT.but(model="cifar_nin,head=fc_dropout") and asked[2][2]
     assert capsys.readouterr().out == ""
 
 
