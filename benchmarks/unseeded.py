@@ -93,7 +93,7 @@ def train(args):
             name = slug(store.recipe, settings, "cpu")
             job = Job(f"{EDITIONS[edition][1]}, seed {seed}", settings,
                       args.runs / f"{edition}-{name}-seed-{seed}", init_file=path)
-            runner = Runner(store, "cpu", "cpu", args.data_dir, complete=with_start(args, path))
+            runner = Runner(store, "cpu", "cpu", args.data_dir, complete=completed(args, path))
             status = runner.train([job]) or (128 + runner.stop if runner.stop else 0)
             if status:
                 return status
@@ -106,10 +106,19 @@ def store_of(results, edition, init_from=None):
     return RecordFolder(results / "unseeded" / edition, RECIPE.but(init_from=init_from))
 
 
-def with_start(args, weights):
-    """A function of (record, run folder): the record with what is measured of its start."""
-    return lambda record, folder: replace(
-        record, start=measure_start(record.settings, args.data_dir, str(weights)))
+def completed(args, weights):
+    """A function of (record, run folder): the record with its start and the command that makes it.
+
+    The train command by itself would need the file of weights, which is not kept.
+    """
+    def complete(record, folder):
+        words = ["python -m benchmarks.unseeded --seeds", str(record.seed)]
+        words += ["--short"] if args.short else ["--epochs", str(args.epochs)]
+        words += ["--dtype", args.dtype]
+        return replace(record, command=" ".join(words),
+                       start=measure_start(record.settings, args.data_dir, str(weights)))
+
+    return complete
 
 
 def write_start(edition, path):

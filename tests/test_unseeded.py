@@ -107,6 +107,10 @@ def test_each_run_starts_from_its_file_and_is_made_once(option, settings, tmp_pa
         assert made == [(1, "mxnet.params"), (1, "mxnet-np.params"),
                         (2, "mxnet.params"), (2, "mxnet-np.params")]
     assert [Path(weights).name for _, _, weights in started] == [name for _, name in made]
+    records = unseeded.store_of(tmp_path, "mxnet").read().values()
+    assert [record.command for record in records] == [
+        f"python -m benchmarks.unseeded --seeds {seed} {' '.join(option or ['--epochs', '1'])} "
+        "--dtype bfloat16" for seed in (1, 2)]
     rows = capsys.readouterr().out.count("| first edition, our runs from their weights | 2 | ")
     assert rows == (0 if option == ["--short"] else 2)
 
