@@ -22,8 +22,8 @@ from nin_gluon.checked_files import (
 )
 from nin_gluon.cli import ArgumentParser, command, number, whole_path
 from nin_gluon.errors import InputError
+from nin_gluon.extras import require_torch
 from nin_gluon.settings import PRESETS, positive
-from nin_gluon.torch_edition.require import require_torch
 
 DESCRIPTION = """\
 Find out on one NVIDIA GPU, in order of worth: whether the PyTorch engine computes what Gluon's

@@ -13,7 +13,7 @@ import torch
 from benchmarks import gpu_throughput, parity
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training import callbacks, torch_run
-from nin_gluon.training.history import read_history
+from nin_gluon.training.history import history_of
 from nin_gluon.training.hooks import Callback, Hooks
 from nin_gluon.training.run import Watch
 from nin_gluon.training.run_folder import Environment, RunConfig, read_config
@@ -148,8 +148,7 @@ def run_figures(folder):
     """What a run folder says: how far it is, and when it reached which accuracy."""
     if not (folder / "config.json").exists():
         return {"finished": False}
-    config, history = read_config(folder), folder / "history.jsonl"
-    log = read_history(history) if history.exists() else []
+    config, log = read_config(folder), history_of(folder)
     diverged = (folder / "diverged.txt").exists()
     return {"finished": diverged or len(log) >= config.settings.epochs, "diverged": diverged,
             "epochs": len(log), "of": config.settings.epochs,

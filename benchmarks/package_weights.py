@@ -22,7 +22,7 @@ from nin_gluon.data.whitening import standardization
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import train_command
 from nin_gluon.pretrained import Preprocessing, Weights, read_weights, write_weights
-from nin_gluon.training.history import read_history
+from nin_gluon.training.history import history_of
 from nin_gluon.training.run_folder import read_config
 from nin_gluon.training.saved_parameters import newest_parameters
 
@@ -98,10 +98,7 @@ def weights_of_run(run, data_dir=None):
 
 def check_run(run, settings, data_dir):
     """Raise `InputError` unless a run's net can go into the package."""
-    try:
-        done = len(read_history(run / "history.jsonl"))
-    except FileNotFoundError:
-        done = 0
+    done = len(history_of(run))
     if done < settings.epochs or (run / "diverged.txt").exists():
         raise InputError(f"{run} has not come to its end ({done} of {settings.epochs} epochs).")
     if settings.validation:

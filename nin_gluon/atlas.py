@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, List, Optional
 
 from nin_gluon.atomic_files import write_ours
-from nin_gluon.cli import ArgumentParser, command, utf8_path
+from nin_gluon.cli import ArgumentParser, command, number, utf8_path
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.atlas.adding_logs import add_log, published_log
 from nin_gluon.experiments.atlas.groups import Group, group_runs, published_runs, read_own_runs
@@ -22,6 +22,7 @@ from nin_gluon.experiments.atlas.published_logs import (
 from nin_gluon.experiments.atlas.report import report, report_data
 from nin_gluon.experiments.published import EDITIONS
 from nin_gluon.experiments.wording import counted
+from nin_gluon.settings import positive
 
 DESCRIPTION = """\
 How do runs of the book's recipe end? Print and draw the final test accuracy of every published run
@@ -61,25 +62,17 @@ def build_parser() -> ArgumentParser:
     add("--framework", choices=FRAMEWORKS, metavar="NAME", help=", ".join(FRAMEWORKS))
     add("--recipe", choices=RECIPES, metavar="NAME",
         help="; ".join(f"{name}: {title}" for name, title in RECIPES.items()))
-    add("--epochs", type=epoch_count, metavar="N", help="that the recipe asks for")
+    add("--epochs", type=number(int, positive), metavar="N", help="that the recipe asks for")
     add("--loss-is", choices=LOSS_KINDS, metavar="WHAT", default="mean",
         help="what is printed as the loss, which some PyTorch ports divide once more: "
              f"{', '.join(LOSS_KINDS)} (default: %(default)s)")
     add("--source", metavar="URL", help="where it was published (default: the file's name)")
-    add("--log", type=epoch_count, metavar="N", help="which log, where the file holds several")
+    add("--log", type=number(int, positive), metavar="N",
+        help="which log, where the file holds several")
     # Without a default here, so that the option may stand before `add` as well.
     add("--atlas", metavar="FILE", type=utf8_path, default=SUPPRESS,
         help="your own atlas file (default: results/atlas.json)")
     return parser
-
-
-def epoch_count(text: str) -> int:
-    """An argparse type: a whole number above 0."""
-    import argparse
-
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 @command
@@ -124,10 +117,9 @@ def show(args: Any, own_file: Path) -> None:
 
 
 def draw(groups: List[Group], path: Path) -> None:
-    from nin_gluon.plots import png
-    from nin_gluon.plots.atlas import draw_atlas
+    from nin_gluon import plots
 
-    write_ours(path, png(draw_atlas(groups), SOFTWARE), SOFTWARE)
+    write_ours(path, plots.png(plots.draw_atlas(groups), SOFTWARE), SOFTWARE)
 
 
 def tell(sentence: str) -> None:

@@ -6,6 +6,7 @@ import importlib
 import io
 import logging
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Optional, Set
 
 from nin_gluon.errors import InputError, why
+from nin_gluon.extras import require_torch
 from nin_gluon.runtime import MXNetUnavailable
 from nin_gluon.settings import DTYPES, ENGINES, Range, Settings, parse_number, setting_of
 
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from nin_gluon.analysis.trained_net import TrainedNet
 
 __all__ = ["ArgumentParser", "add_net_options", "add_settings", "command", "dataset_name",
-           "given_settings", "known_dataset", "load_net", "main", "number", "seed_list",
-           "silence_stdout", "this_python", "utf8_path", "whole_path"]
+           "given_settings", "known_dataset", "load_net", "main", "new_picture", "number",
+           "seed_list", "silence_stdout", "this_python", "utf8_path", "whole_path"]
 
 # Verb -> (module, what it does). The module has `main(argv)`.
 VERBS = {
@@ -121,8 +123,6 @@ def utf8_path(text: str) -> str:
 @option_type
 def seed_list(text: str) -> List[int]:
     """An argparse type: '0-2,5' -> [0, 1, 2, 5], each seed once and in order."""
-    import re
-
     seeds: Set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*([0-9]{1,18})(?:-([0-9]{1,18}))?\s*", part)
@@ -133,6 +133,21 @@ def seed_list(text: str) -> List[int]:
             raise ValueError(f"{part.strip()!r} is not a range of 1 to 10000 seeds")
         seeds.update(range(first, last + 1))
     return sorted(seeds)
+
+
+def new_picture(path: str, option: str = "--out") -> Path:
+    """The path of a picture to be made, once it is clear that it can be written.
+
+    `option` is the one that named it, for the message.
+    """
+    picture = Path(path)
+    if picture.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise InputError(f"{option} {path} is no picture's name; end it in .png, .pdf or .svg.")
+    if picture.exists():
+        raise InputError(f"{option} {path} is there already; choose another name.")
+    if not picture.parent.is_dir():
+        raise InputError(f"{option} {path}: there is no folder {picture.parent}; make it first.")
+    return picture
 
 
 def dataset_name(text: str) -> str:
@@ -165,8 +180,6 @@ def load_net(run: Optional[str], args: argparse.Namespace) -> "TrainedNet":
     args : argparse.Namespace
         With the options of `add_net_options`.
     """
-    from nin_gluon.torch_edition.require import require_torch
-
     if args.engine == "torch":
         require_torch()
     from nin_gluon.training.run_folder import read_config

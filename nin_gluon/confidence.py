@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from nin_gluon.atomic_files import write_text
-from nin_gluon.cli import ArgumentParser, add_net_options, command, load_net, number
+from nin_gluon.cli import ArgumentParser, add_net_options, command, load_net, new_picture, number
 from nin_gluon.errors import InputError
-from nin_gluon.resources import new_picture
 from nin_gluon.settings import Settings, at_least_0, positive
 from nin_gluon.text_tables import columns
 from nin_gluon.training.run_folder import read_config

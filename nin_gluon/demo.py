@@ -1,6 +1,5 @@
 """``python -m nin_gluon.demo``: a page on which a trained net can be played with."""
 
-import importlib.util
 import logging
 import sys
 import threading
@@ -10,6 +9,7 @@ from typing import List, Optional
 
 from nin_gluon.cli import ArgumentParser, command, number, whole_path
 from nin_gluon.errors import InputError
+from nin_gluon.extras import require, require_torch
 from nin_gluon.runtime import choose_engine, devices_of
 from nin_gluon.settings import ENGINES, Range
 from nin_gluon.training.run_folder import read_config
@@ -55,10 +55,8 @@ def build_parser() -> ArgumentParser:
 @command
 def main(argv: Optional[List[str]] = None) -> int:
     args = build_parser().parse_args(argv)
-    require_server()
+    require("demo", "starlette", "uvicorn")
     if args.engine == "torch":
-        from nin_gluon.torch_edition.require import require_torch
-
         require_torch()
     # Or say now why it cannot compute.
     devices_of(args.engine or choose_engine(args.ctx, "using PyTorch"), args.ctx)
@@ -82,14 +80,6 @@ def main(argv: Optional[List[str]] = None) -> int:
     serve(make_app(nets, port), listening)
     print("the demo has ended", file=sys.stderr)
     return 0
-
-
-def require_server() -> None:
-    """Raise `InputError` unless Starlette and uvicorn are installed."""
-    missing = [name for name in ("starlette", "uvicorn") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} not installed; "
-                         "in a checkout of the project, run: pip install -e '.[demo]'.")
 
 
 if __name__ == "__main__":

@@ -4,9 +4,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
-from nin_gluon.cli import ArgumentParser, add_net_options, command, load_net, number
+from nin_gluon.cli import ArgumentParser, add_net_options, command, load_net, new_picture, number
 from nin_gluon.errors import InputError
-from nin_gluon.resources import new_picture
 from nin_gluon.settings import positive
 from nin_gluon.text_tables import columns
 

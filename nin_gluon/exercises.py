@@ -22,8 +22,8 @@ from nin_gluon.experiments.answers import Answer
 from nin_gluon.experiments.exercises.exercise import Exercise
 from nin_gluon.experiments.exercises.registry import EXERCISES
 from nin_gluon.experiments.records import device_kind
+from nin_gluon.extras import require_torch
 from nin_gluon.settings import ENGINES, positive, setting_of
-from nin_gluon.torch_edition.require import require_torch
 
 DESCRIPTION = """\
 The chapter's exercises, answered by running them: variants of a net or of its recipe, trained from

@@ -16,10 +16,9 @@ from nin_gluon.exports.files import (
     write_parameters,
     write_torch,
 )
-from nin_gluon.exports.onnx_graph import require_onnx
 from nin_gluon.exports.preparation import Preparation, preparation_of
 from nin_gluon.exports.trained import Trained, read_pretrained, read_run
-from nin_gluon.torch_edition.require import require_torch
+from nin_gluon.extras import require, require_torch
 from nin_gluon.training.run_folder import read_config
 
 DESCRIPTION = """\
@@ -92,7 +91,7 @@ def check_options(args: argparse.Namespace) -> None:
         if getattr(args, name) and args.to != "onnx":
             raise InputError(f"--{name.replace('_', '-')} is for --to onnx; leave it out.")
     if args.to == "onnx":
-        require_onnx()
+        require("onnx", "onnx", title="the package onnx")
 
 
 def check_targets(paths: List[Path], force: bool) -> None:

@@ -25,8 +25,8 @@ from nin_gluon.experiments.reproduction import Reproduction, finished_record
 from nin_gluon.experiments.seed_groups import Group
 from nin_gluon.experiments.verdict import verdict_of
 from nin_gluon.experiments.wording import seed_words
+from nin_gluon.extras import require_torch
 from nin_gluon.settings import ENGINES, setting_of
-from nin_gluon.torch_edition.require import require_torch
 
 DESCRIPTION = """\
 Does this reproduce the published log? Train the published recipe with several seeds, print where

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from nin_gluon.analysis.cost import BYTES
-from nin_gluon.cli import ArgumentParser, command
-from nin_gluon.errors import InputError
+from nin_gluon.cli import ArgumentParser, command, new_picture
 from nin_gluon.experiments.exercises import resources as exercise
 from nin_gluon.experiments.exercises.resources import measure
 from nin_gluon.shapes import parse_size
 from nin_gluon.text_tables import columns
 
-__all__ = ["add_exercise", "answer_exercise", "format_result", "main", "measure", "new_picture"]
+__all__ = ["add_exercise", "answer_exercise", "format_result", "main", "measure"]
 
 DESCRIPTION = """\
 Count what a net costs: parameters, MACs (multiply-adds) and FLOPs (two a MAC), and memory for
@@ -68,21 +67,6 @@ def main(argv: Optional[List[str]] = None) -> int:
         plots.save(plots.draw_resources(result), out)
         print(f"picture: {out}", file=sys.stderr)
     return 0
-
-
-def new_picture(path: str, option: str = "--out") -> Path:
-    """The path of a picture to be made, once it is clear that it can be written.
-
-    `option` is the one that named it, for the message.
-    """
-    picture = Path(path)
-    if picture.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise InputError(f"{option} {path} is no picture's name; end it in .png, .pdf or .svg.")
-    if picture.exists():
-        raise InputError(f"{option} {path} is there already; choose another name.")
-    if not picture.parent.is_dir():
-        raise InputError(f"{option} {path}: there is no folder {picture.parent}; make it first.")
-    return picture
 
 
 # ------------------------------------------------------------------ the exercise

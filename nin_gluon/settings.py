@@ -109,48 +109,8 @@ def setting(default: Any, kind: type, help: str, **details: Any) -> Any:
 class Settings:
     """Everything that decides what a run computes. The defaults are the textbook's recipe.
 
-    Attributes
-    ----------
-    model : str
-        A net's name, with options if need be: ``"nin,dropout=0.2"``.
-    epochs : int
-        Passes over the training images.
-    batch_size : int
-        Images in a training step, of each worker.
-    optimizer : {"sgd", "adam"}
-    lr : float
-        Learning rate at its highest.
-    momentum : float
-        Of SGD, from 0 to below 1.
-    wd : float
-        Weight decay.
-    init : {"xavier", "he", "identity", "normal"}
-        Initialization of the weights.
-    schedule : {"constant", "cosine", "step", "warmup"}
-        Of the learning rate.
-    dtype : {"float32", "bfloat16", "float16", "tf32"}
-        Arithmetic of the convolutions. Parameters are float32 in any case.
-    seed : int
-        Of initialization, image order, dropout and augmentation.
-    dataset : str or None
-        None stands for Fashion-MNIST, or for the sample if that cannot be had.
-    resize : int or None
-        Edge length of the images in pixels. None keeps the images' own size.
-    limit : int or None
-        Use only the first so many training images and as many test images.
-    validation : int or None
-        Hold out so many training images, the last ones, and measure accuracy on them.
-    interpolation : {"bilinear", "bicubic"}
-        How images are resized; MXNet 1.2.1, with which the book began, was bicubic.
-    augment, preprocess : str
-        As in `nin_gluon.data`.
-    kvstore : str
-        How gradients are summed over devices and workers.
-    engine : {"gluon", "torch"}
-        What computes: MXNet Gluon or PyTorch. Runs from before there was a choice are Gluon's.
-    init_from : str or None
-        SHA-256 of the file with the parameters that the run started from, as ``sha256:...``; None
-        if they were drawn.
+    Each field says what it means, which values it takes and what it is by default. A setting of
+    None is open; a run that has started has settled its data set and image size.
 
     Raises
     ------
@@ -261,6 +221,11 @@ class Settings:
             raise InputError(f"{unknown[0]!r} is not a setting; the settings are: "
                              f"{', '.join(f.name for f in fields(cls))}")
         return cls(**content)
+
+    @property
+    def edge(self) -> int:
+        """`resize` of a run that has started, which settles it."""
+        return int(self.resize or 0)
 
     def but(self, **changes: Any) -> "Settings":
         """The same settings with some changed."""

@@ -24,6 +24,7 @@ from nin_gluon.cli import (
     whole_path,
 )
 from nin_gluon.errors import InputError, WriteError
+from nin_gluon.extras import require, require_torch
 from nin_gluon.runtime import choose_engine
 from nin_gluon.settings import (
     ENGINES,
@@ -35,7 +36,6 @@ from nin_gluon.settings import (
     setting_of,
     settings_in,
 )
-from nin_gluon.torch_edition.require import require_torch
 from nin_gluon.training.run_folder import (
     Environment,
     RunConfig,
@@ -125,9 +125,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     if args.resume and (folder / "tensorboard").is_dir():
         args.tensorboard = True
     if args.tensorboard:
-        from nin_gluon.training.tensorboard import require_tensorboard
-
-        require_tensorboard()
+        require("tensorboard", "tensorboard", title="TensorBoard")
     run = prepare_run(config, bool(args.resume))
     workers = run.workers
     if workers.rank:

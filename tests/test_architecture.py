@@ -21,7 +21,7 @@ FLOORS = [
     ("models, data and plots", {"models", "torch_models", "data", "plots", "pretrained"}),
     ("runtime", {"runtime"}),
     ("foundations", {"settings", "model_options", "checked_files", "array_files", "atomic_files",
-                     "text_tables", "errors"}),
+                     "text_tables", "errors", "extras"}),
 ]
 
 

@@ -28,7 +28,7 @@ def build(recipe: Recipe, ctx: str) -> Built:
     runtime.use_dtype(settings.dtype, [device])
     net = models.get_model(settings.model)
     try:
-        infer_shapes(net, (channels, int(settings.resize or 0), int(settings.resize or 0)))
+        infer_shapes(net, (channels, settings.edge, settings.edge))
     except ValueError as error:
         raise InputError(f"the run's settings do not fit together: {error}.") from None
     wanted = [entry_of(name, p) for name, p in named_parameters(net).items()]

@@ -24,7 +24,7 @@ def build(recipe: Recipe, ctx: str) -> Built:
     device = parse_device(ctx.split(",")[0])
     check_dtype(settings.dtype, device)
     use_dtype(settings.dtype)
-    net = nets.known_net(settings.model, channels, int(settings.resize or 0)).eval()
+    net = nets.known_net(settings.model, channels, settings.edge).eval()
     wanted = [Entry(name, tuple(p.shape), np.dtype(np.float32))
               for name, p in net.named_parameters()]
     fill(list(net.parameters()), recipe.read(wanted))

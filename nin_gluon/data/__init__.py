@@ -66,9 +66,9 @@ def load_data(name: str, batch_size: int, resize: Optional[int] = None, *,
     part : (int, int)
         (rank, workers): the iterators give this worker's part of every batch.
     augment : str
-        How training images are changed at random; see `nin_gluon.data.augment`.
+        How training images are changed at random: a choice of the setting of this name.
     preprocess : str
-        One of `nin_gluon.data.preprocess.PREPROCESSING`, fitted to the training images.
+        A choice of the setting of this name, fitted to the training images.
     validation : int, optional
         Hold out so many training images, the last ones. They take the place of the test set, which
         is not even read.

@@ -17,16 +17,15 @@ __all__ = ["read_records"]
 
 SHAPE = (3, 32, 32)  # planes (red, green, blue), rows, columns
 RECORD = 1 + 3 * 32 * 32  # bytes
+CLASSES = 10
 
 
-def read_records(path: Union[str, Path], classes: int = 10) -> Arrays:
+def read_records(path: Union[str, Path]) -> Arrays:
     """Read one file of records, however many it has.
 
     Parameters
     ----------
     path : str or Path
-    classes : int
-        Every label must be below this.
 
     Returns
     -------
@@ -60,9 +59,9 @@ def read_records(path: Union[str, Path], classes: int = 10) -> Arrays:
         raise bad("became shorter while it was read")
     records = values.reshape(-1, RECORD)
     labels = records[:, 0].copy()
-    if labels.max() >= classes:
-        number = int((labels >= classes).argmax())
+    if labels.max() >= CLASSES:
+        number = int((labels >= CLASSES).argmax())
         raise bad(f"holds the label {labels[number]} in record {number + 1:,}, and labels go from "
-                  f"0 to {classes - 1}")
+                  f"0 to {CLASSES - 1}")
     images = records[:, 1:].reshape(-1, *SHAPE).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), labels

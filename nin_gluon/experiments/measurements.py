@@ -57,7 +57,7 @@ def cost(settings: Settings, channels: int) -> Tuple[int, int]:
     InputError
         There is no such net, or the images are too small for it.
     """
-    size = settings.resize or 0  # settled by now: a finished run names its size
+    size = settings.edge
     if settings.engine == "torch":
         from nin_gluon.torch_models import nets
 

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.pages import render
 from nin_gluon.text_tables import columns
-from nin_gluon.training.history import EpochRecord, read_history
+from nin_gluon.training.history import EpochRecord, history_of
 from nin_gluon.training.progress_marks import read_marks
 from nin_gluon.training.run_folder import RunConfig, read_config
 
@@ -70,12 +70,7 @@ def read_runs(folders: Sequence[Path]) -> List[ComparedRun]:
     """
     runs = []
     for folder, name in zip(folders, short_names(folders)):
-        config = read_config(folder)
-        try:
-            history = read_history(folder / "history.jsonl")
-        except FileNotFoundError:  # it has just begun
-            history = []
-        runs.append(ComparedRun(name, folder, config, history,
+        runs.append(ComparedRun(name, folder, read_config(folder), history_of(folder),
                                 read_marks(folder / "progress.jsonl"),
                                 (folder / "diverged.txt").exists()))
     return runs

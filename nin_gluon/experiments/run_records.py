@@ -3,9 +3,9 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, List, Mapping, Optional
+from typing import Any, Mapping, Optional
 
-from nin_gluon.checked_files import check_text, parse_json, read_text, reason, shown
+from nin_gluon.checked_files import check_text, read_text, reason, shown
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import (
     Record,
@@ -14,7 +14,7 @@ from nin_gluon.experiments.records import (
     train_command,
     whole_run,
 )
-from nin_gluon.training.history import EpochRecord, parse_epoch
+from nin_gluon.training.history import history_of
 from nin_gluon.training.progress_marks import escape_step, read_marks
 from nin_gluon.training.run_folder import RunConfig, read_config
 
@@ -45,7 +45,7 @@ def record_of_run(folder: Path) -> Record:
         record = Record(config.settings, device, ctx, machine, train_command(config.settings, ctx),
                         divergence_of(folder), (), config.environment.own_data)
         check_head(record)
-        record = replace(record, history=tuple(epochs_of(folder)),
+        record = replace(record, history=tuple(history_of(folder)),
                          escape_step=escape_step(read_marks(folder / "progress.jsonl")))
         return record if not record.finished else whole_run(record)
     except InputError:
@@ -65,18 +65,6 @@ def device_of(config: RunConfig, machine: Mapping[str, Any]) -> str:
     # A run made before the devices were kept. Only CPUs have bfloat16.
     given = "cpu" if config.settings.dtype == "bfloat16" else config.environment.ctx
     return device_kind(re.findall("cpu|gpu", given))
-
-
-def epochs_of(folder: Path) -> List[EpochRecord]:
-    """The epochs in a run folder; ValueError says what is wrong with its history."""
-    try:
-        lines = read_text(folder / "history.jsonl").splitlines()
-    except FileNotFoundError:  # a run that was killed in its first moments has none yet
-        return []
-    try:
-        return [parse_epoch(parse_json(line), number) for number, line in enumerate(lines, 1)]
-    except ValueError as error:
-        raise ValueError(f"history.jsonl: {error}") from None
 
 
 def divergence_of(folder: Path) -> Optional[str]:

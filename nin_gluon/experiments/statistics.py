@@ -4,7 +4,7 @@ All are valid for small numbers: none supposes that a share is spread like a bel
 """
 
 import math
-from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -17,8 +17,8 @@ SHUFFLES = 10_000
 Z_95 = 1.959963984540054
 
 
-def wilson_interval(count: int, total: int, z: float = Z_95) -> Tuple[float, float]:
-    """Wilson's score interval for a share, by default of 95 % confidence.
+def wilson_interval(count: int, total: int) -> Tuple[float, float]:
+    """Wilson's score interval of 95 % confidence for a share.
 
     Parameters
     ----------
@@ -26,8 +26,6 @@ def wilson_interval(count: int, total: int, z: float = Z_95) -> Tuple[float, flo
         How many of `total` have the property, from 0 to `total`.
     total : int
         Above 0.
-    z : float
-        Half the interval's width in standard deviations.
 
     Returns
     -------
@@ -47,7 +45,7 @@ def wilson_interval(count: int, total: int, z: float = Z_95) -> Tuple[float, flo
     """
     if not 0 <= count <= total or total < 1:
         raise ValueError(f"{count} of {total} is no share")
-    share = count / total
+    share, z = count / total, Z_95
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total
                                                + z * z / (4 * total * total))
@@ -90,26 +88,21 @@ def sign_test_p(above: int, below: int) -> float:
     return min(1.0, 2 * tail / 2 ** total)
 
 
-Statistic = Callable[[Sequence[np.ndarray]], np.ndarray]
-
-
-def permutation_p(groups: Sequence[Sequence[float]], statistic: Statistic = largest_difference,
-                  seed: int = 0, shuffles: int = SHUFFLES) -> Tuple[float, float]:
-    """How often a statistic is as large when the runs are dealt to the groups at random.
+def permutation_p(groups: Sequence[Sequence[float]], seed: int = 0,
+                  shuffles: int = SHUFFLES) -> Tuple[float, float]:
+    """How often the means differ as much when the runs are dealt to the groups at random.
 
     Parameters
     ----------
     groups : sequence of sequences of float
         The values of each group; two groups or more, none empty.
-    statistic : function
-        Of the groups; a large value means that they differ. It works on the last axis.
     seed : int
     shuffles : int
 
     Returns
     -------
     observed : float
-        The statistic.
+        The `largest_difference` of the groups.
     p : float
         (1 + shuffles with at least the observed value) / (1 + shuffles): the observed deal is one
         of the possible ones, so p is never 0.
@@ -123,16 +116,16 @@ def permutation_p(groups: Sequence[Sequence[float]], statistic: Statistic = larg
         raise ValueError("a comparison takes two groups or more, none of them empty")
     values = np.concatenate([np.asarray(group, dtype=np.float64) for group in groups])
     cuts = np.cumsum([len(group) for group in groups])[:-1]
-    observed = float(statistic(np.split(values, cuts)))
+    observed = float(largest_difference(np.split(values, cuts)))
     # The order of random numbers is a random order.
     order = np.random.default_rng(seed).random((shuffles, len(values))).argsort(axis=1)
-    statistics = statistic(np.split(values[order], cuts, axis=1))
+    differences = largest_difference(np.split(values[order], cuts, axis=1))
     # The same sum in another order may differ in its last bit.
-    as_large = int(np.count_nonzero(statistics >= observed - 1e-12))
+    as_large = int(np.count_nonzero(differences >= observed - 1e-12))
     return observed, (1 + as_large) / (1 + shuffles)
 
 
-def moves_to_cross(shares: Mapping[str, Tuple[int, int]], level: float = 0.05, seed: int = 0,
+def moves_to_cross(shares: Mapping[str, Tuple[int, int]], level: float = 0.05,
                    shuffles: int = SHUFFLES) -> Optional[Tuple[str, int]]:
     """How many runs of one group must have ended otherwise for p to cross a level.
 
@@ -144,7 +137,7 @@ def moves_to_cross(shares: Mapping[str, Tuple[int, int]], level: float = 0.05, s
     shares : mapping of name to (int, int)
         Of each group how many runs have the property, and how many there are.
     level : float
-    seed, shuffles : int
+    shuffles : int
         As for `permutation_p`.
 
     Returns
@@ -159,7 +152,7 @@ def moves_to_cross(shares: Mapping[str, Tuple[int, int]], level: float = 0.05, s
     def p_with(changed: int) -> float:
         counts: Dict[str, Tuple[int, int]] = {**shares, lowest: (changed, total)}
         return permutation_p([[1.0] * n + [0.0] * (of - n) for n, of in counts.values()],
-                             seed=seed, shuffles=shuffles)[1]
+                             shuffles=shuffles)[1]
 
     significant = p_with(count) < level
     step = 1 if significant else -1

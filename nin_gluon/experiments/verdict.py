@@ -20,8 +20,8 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
-from nin_gluon.experiments.atlas.groups import living_classes, outcome
-from nin_gluon.experiments.atlas.published_logs import LOSS_KINDS, PublishedLog, read_atlas
+from nin_gluon.experiments.atlas.groups import beyond_the_recipe, living_classes, outcome
+from nin_gluon.experiments.atlas.published_logs import PublishedLog, read_atlas
 from nin_gluon.experiments.published import Edition
 from nin_gluon.experiments.records import Record, differences_from
 from nin_gluon.experiments.statistics import wilson_interval
@@ -313,12 +313,9 @@ def verdict_of(edition: Edition, records: Iterable[Record],
 
 def values_of(log: PublishedLog) -> Values:
     """The values of a published log that are known."""
-    mean = LOSS_KINDS[log.loss_is]
-    found = {(epoch, name): value for name in ("train_acc", "test_acc")
-             for epoch, value in enumerate(getattr(log, name), 1) if value is not None}
-    found.update({(epoch, "loss"): mean(value, epoch)
-                  for epoch, value in enumerate(log.loss, 1) if value is not None})
-    return found
+    columns = {"loss": log.mean_loss, "train_acc": log.train_acc, "test_acc": log.test_acc}
+    return {(epoch, name): value for name, column in columns.items()
+            for epoch, value in enumerate(column, 1) if value is not None}
 
 
 def standing(values: Values, places: Iterable[Place]) -> Values:
@@ -349,7 +346,4 @@ def is_like(record: Record, edition: Edition, free: Set[str]) -> bool:
 
 def kind_words(record: Record) -> str:
     """'in float32 on cpu', and how it differs from the recipe beyond that."""
-    settings = record.settings
-    return (f"in {settings.dtype} on {record.device}"
-            + " with bicubic images" * (settings.interpolation == "bicubic")
-            + " with PyTorch" * (settings.engine == "torch"))
+    return f"in {record.settings.dtype} on {record.device}" + beyond_the_recipe(record.settings)

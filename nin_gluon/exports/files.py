@@ -44,7 +44,7 @@ def facts_of(trained: Trained) -> Dict[str, str]:
 def write_onnx(trained: Trained, path: Path, preparation: Preparation) -> None:
     """Write an ONNX model that takes pixels; see `nin_gluon.exports.onnx_graph.onnx_model`."""
     layers, settings = layers_of(trained.settings), trained.settings
-    edge = int(settings.resize or 0)
+    edge = settings.edge
     size: Size = ("height", "width")
     if preparation.resize:
         size = preparation.resize[0]
@@ -72,7 +72,7 @@ def write_torch(trained: Trained, path: Path) -> None:
     from nin_gluon.torch_models.nets import known_net
 
     settings = trained.settings
-    net = known_net(settings.model, channels_of(trained), int(settings.resize or 0))
+    net = known_net(settings.model, channels_of(trained), settings.edge)
     names = list(net.state_dict())
     with replacing(path) as temporary:
         write_safetensors(temporary, dict(zip(names, trained.parameters.values())),
@@ -89,7 +89,7 @@ def write_gluon(trained: Trained, path: Path) -> None:
 
     symbol, parameters = targets("gluon", path)
     settings = trained.settings
-    edge = int(settings.resize or 0)
+    edge = settings.edge
     net = models.get_model(settings.model)
     infer_shapes(net, (channels_of(trained), edge, edge))
     set_parameters(net, list(trained.parameters.values()), mx.cpu())

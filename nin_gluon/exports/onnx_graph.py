@@ -13,28 +13,18 @@ import numpy as np
 
 from nin_gluon.data.resize_weights import bilinear_weights
 from nin_gluon.data.whitening import NORM
-from nin_gluon.errors import InputError
 from nin_gluon.exports.layers import Layer
 from nin_gluon.exports.preparation import Preparation
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["onnx_model", "require_onnx"]
+__all__ = ["onnx_model"]
 
 # Of 2021, so that old runtimes read the files, too; new ones read all versions.
 OPSET, IR_VERSION = 13, 8
 
 Size = Tuple[Union[int, str], Union[int, str]]  # a name stands for any number of pixels
-
-
-def require_onnx() -> None:
-    """Raise `InputError` unless the package onnx is installed."""
-    import importlib.util
-
-    if importlib.util.find_spec("onnx") is None:
-        raise InputError("the package onnx is not installed; in a checkout of the project, run: "
-                         "pip install -e '.[onnx]'.")
 
 
 class Graph:
@@ -93,7 +83,7 @@ def onnx_model(layers: Sequence[Layer], parameters: Dict[str, np.ndarray], size:
     if preparation:
         image = helper.make_tensor_value_info("images", TensorProto.UINT8,
                                               ["batch", *size, channels])
-        x = prepare(graph, "images", preparation, channels)
+        x = prepare(graph, "images", preparation)
     else:
         image = helper.make_tensor_value_info("X", TensorProto.FLOAT, ["batch", channels, *size])
         x = "X"
@@ -143,7 +133,7 @@ def add_layers(graph: Graph, x: str, layers: Sequence[Layer],
 # ------------------------------------------------------------------ images
 
 
-def prepare(graph: Graph, x: str, preparation: Preparation, channels: int) -> str:
+def prepare(graph: Graph, x: str, preparation: Preparation) -> str:
     """Add what turns pixels (batch, height, width, channels) into the net's input."""
     if preparation.resize:
         x = resized(graph, x, *preparation.resize)

@@ -70,7 +70,7 @@ def preparation_of(config: RunConfig, with_resize: bool = False,
     """
     settings = config.settings
     own = SHAPES[str(settings.dataset)][:2]
-    new = (int(settings.resize or 0),) * 2
+    new = (settings.edge,) * 2
     resize = (own, new) if with_resize and own != new else None
     name = settings.preprocess
     if name in ("none", "gcn"):

@@ -74,15 +74,15 @@ def read_run(folder: Path) -> Trained:
     return Trained(config, {entry.name: value for entry, value in zip(wanted, values)}, source)
 
 
-def read_pretrained(name: str = "nin") -> Trained:
-    """A trained net that comes with the package; no images are needed.
+def read_pretrained() -> Trained:
+    """The trained net that comes with the package; no images are needed.
 
     Raises
     ------
     InputError
         There is no such trained net, or its file is damaged.
     """
-    weights = read_packaged(name)
+    weights = read_packaged("nin")
     made_of = weights.preprocessing
     settings = weights.settings.but(
         engine=choose_engine("cpu", "using PyTorch"), resize=made_of.resize,
@@ -92,7 +92,7 @@ def read_pretrained(name: str = "nin") -> Trained:
     line = (-made_of.mean / made_of.deviation, 1 / made_of.deviation)
     return Trained(RunConfig("pretrained", settings, Environment("cpu")),
                    {entry.name: value for entry, value in zip(wanted, values)},
-                   f"{name}.safetensors", line)
+                   "nin.safetensors", line)
 
 
 def entries_of(settings: Settings) -> List[Entry]:
@@ -103,7 +103,7 @@ def entries_of(settings: Settings) -> List[Entry]:
     ValueError
         The net is unknown, or cannot take the images.
     """
-    channels, edge = SHAPES[str(settings.dataset)][2], int(settings.resize or 0)
+    channels, edge = SHAPES[str(settings.dataset)][2], settings.edge
     if settings.engine == "torch":
         from nin_gluon.torch_models.nets import known_net
 

@@ -10,8 +10,7 @@ from nin_gluon.errors import InputError
 from nin_gluon.exports.layers import layers_of
 from nin_gluon.pretrained import Weights, read_packaged
 from nin_gluon.settings import Settings
-from nin_gluon.torch_edition.settings import read_config as torch_edition_config
-from nin_gluon.training.history import read_history
+from nin_gluon.training.history import history_of
 from nin_gluon.training.run_folder import read_config
 from nin_gluon.training.saved_parameters import newest_parameters
 
@@ -120,8 +119,7 @@ def runs_in(folder: Path) -> List[str]:
     found = []
     for config in folder.glob("*/config.json"):
         try:
-            if is_of_torch_edition(config.parent):
-                continue
+            read_config(config.parent)  # refuses the runs of the book's PyTorch edition
             path, _ = newest_parameters(config.parent)
             found.append((path.stat().st_mtime, str(config.parent)))
         except (InputError, OSError):
@@ -129,21 +127,9 @@ def runs_in(folder: Path) -> List[str]:
     return [run for _, run in sorted(found, reverse=True)]
 
 
-def is_of_torch_edition(folder: Path) -> bool:
-    """Whether it is a run of the book's PyTorch edition, whose nets only its own command loads."""
-    try:
-        torch_edition_config(folder)
-    except InputError:
-        return False
-    return True
-
-
 def so_far(run: Path) -> Tuple[int, Optional[float]]:
     """How many epochs a run has done, and its last test accuracy."""
-    try:
-        history = read_history(run / "history.jsonl")
-    except FileNotFoundError:
-        history = []
+    history = history_of(run)
     return len(history), history[-1].test_acc if history else None
 
 

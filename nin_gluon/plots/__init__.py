@@ -5,6 +5,7 @@ Nothing here knows how the data was made: the functions take arrays, numbers and
 
 from matplotlib.figure import Figure
 
+from nin_gluon.plots.atlas import draw_atlas
 from nin_gluon.plots.class_maps import draw_class_maps
 from nin_gluon.plots.comparisons import draw_comparisons
 from nin_gluon.plots.curves import draw_curves
@@ -18,7 +19,7 @@ from nin_gluon.plots.run_curves import draw_run_curves
 from nin_gluon.plots.runs import draw_band, draw_runs
 from nin_gluon.plots.style import LN_10, png, save
 
-__all__ = ["LN_10", "Figure", "OwnPicture", "draw_band", "draw_class_maps", "draw_comparisons",
-           "draw_curves", "draw_evaluation", "draw_image", "draw_odds", "draw_own_pictures",
-           "draw_predictions", "draw_resources", "draw_run_curves", "draw_runs", "png", "save",
-           "show_fashion_mnist"]
+__all__ = ["LN_10", "Figure", "OwnPicture", "draw_atlas", "draw_band", "draw_class_maps",
+           "draw_comparisons", "draw_curves", "draw_evaluation", "draw_image", "draw_odds",
+           "draw_own_pictures", "draw_predictions", "draw_resources", "draw_run_curves",
+           "draw_runs", "png", "save", "show_fashion_mnist"]

@@ -13,7 +13,7 @@ The files, from the bottom up:
 - ``import_hook``: what is done before mxnet is imported
 - ``devices``: from ``--ctx`` to MXNet's devices; ``torch_device``: to PyTorch's
 - ``engine_choice``: MXNet, or PyTorch where MXNet cannot compute
-- ``mixed_precision``: float32, bfloat16 or float16
+- ``mixed_precision``: float32, bfloat16 or float16 in MXNet; ``torch_precision``: in PyTorch
 - ``machine``: the description that is kept beside a result
 """
 

@@ -17,8 +17,8 @@ from nin_gluon.cli import (
     whole_path,
 )
 from nin_gluon.errors import InputError
+from nin_gluon.extras import require_torch
 from nin_gluon.settings import MODES, positive
-from nin_gluon.torch_edition.require import require_torch
 from nin_gluon.torch_edition.settings import DTYPES, RECIPE, read_config
 from nin_gluon.train import lead, resumed_settings
 from nin_gluon.training.run_folder import (

@@ -13,8 +13,8 @@ import mxnet as mx
 from mxnet.gluon import nn
 
 from nin_gluon.errors import InputError
+from nin_gluon.extras import require_torch
 from nin_gluon.models.base import NiN
-from nin_gluon.torch_edition.require import require_torch
 
 if TYPE_CHECKING:
     from mxnet.gluon import Block, HybridBlock, Parameter

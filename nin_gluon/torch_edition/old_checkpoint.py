@@ -65,7 +65,7 @@ def is_there(folder: Path) -> bool:
 
 
 def restore(folder: Path, engine: EditionEngine, train_iter: BatchLoader,
-         ) -> Tuple[List[EpochRecord], Tally]:
+            ) -> Tuple[List[EpochRecord], Tally]:
     """Put net and random states back to where the checkpoint in a run folder was taken.
 
     Nothing is changed before all of the checkpoint has been read and found to fit.

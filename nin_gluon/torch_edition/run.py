@@ -56,7 +56,7 @@ def prepare(config: RunConfig, device: torch.device) -> Run:
         raise InputError(f"torchrun has started {worker_count()} processes, and this edition "
                          "trains in one; use python -m nin_gluon.train --engine torch.")
     settings, mode = config.settings, choose_mode(config.environment.mode, device, workers=1)
-    size = int(settings.resize or 0)  # these runs have one
+    size = settings.edge
     if size < nets.SMALLEST_INPUT:
         raise InputError(f"--resize {size} is too small for this net: nothing would be left before "
                          f"the average; the smallest is {nets.SMALLEST_INPUT}.")

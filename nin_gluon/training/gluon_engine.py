@@ -16,7 +16,7 @@ from nin_gluon.training.checkpoint import net_parameters, trainer_state
 from nin_gluon.training.engine import OptimizerArrays, step_seed
 from nin_gluon.training.run_folder import export_net
 
-__all__ = ["GluonEngine", "count_correct", "parameters_are_finite", "seed_step"]
+__all__ = ["GluonEngine", "count_correct"]
 
 Devices = Union[mx.Context, List[mx.Context]]
 Parts = List[nd.NDArray]  # one for each device
@@ -69,7 +69,8 @@ class GluonEngine:
     # -------------------------------------------------------------- steps
 
     def seed_step(self, seed: int, epoch: int, step: int, rank: int = 0) -> None:
-        seed_step(seed, epoch, step, rank)
+        # MXNet can set its random state but not tell it. Seeding is queued like any operation.
+        mx.random.seed(step_seed(seed, epoch, step, rank))
 
     def train_step(self, X: nd.NDArray, y: nd.NDArray) -> Parts:
         Xs, ys = split(X, self.contexts), split(y, self.contexts)
@@ -113,7 +114,10 @@ class GluonEngine:
         return sums[: len(numbers)]
 
     def parameters_are_finite(self) -> bool:
-        return parameters_are_finite(self.net)
+        arrays = [p.list_data()[0] for p in self.net.collect_params().values()]
+        parts = [arrays[i : i + MAX_ARRAYS] for i in range(0, len(arrays), MAX_ARRAYS)]
+        finite = [nd.multi_all_finite(*part, num_arrays=len(part)) for part in parts]
+        return bool(nd.stack(*finite).asnumpy().all()) if finite else True
 
     def predict(self, X: nd.NDArray) -> np.ndarray:
         return self.net(X.as_in_context(self.contexts[0])).argmax(axis=1).asnumpy()
@@ -183,15 +187,6 @@ class GluonEngine:
         return export_net(self.net, folder, epoch)
 
 
-def seed_step(seed: int, epoch: int, step: int, rank: int = 0) -> None:
-    """Seed MXNet's random numbers for one step of training.
-
-    MXNet can set its random state but not tell it. Seeding is queued like any operation: nothing
-    waits.
-    """
-    mx.random.seed(step_seed(seed, epoch, step, rank))
-
-
 # ------------------------------------------------------------------ parts of a step
 
 
@@ -254,11 +249,3 @@ class Queue:
         if self.queued > MAX_QUEUED_BYTES[result.context.device_type]:
             result.wait_to_read()
             self.queued = 0
-
-
-def parameters_are_finite(net: gluon.Block) -> bool:
-    """Whether every parameter of the net is finite; waits for the device."""
-    arrays = [p.list_data()[0] for p in net.collect_params().values()]
-    parts = [arrays[i : i + MAX_ARRAYS] for i in range(0, len(arrays), MAX_ARRAYS)]
-    finite = [nd.multi_all_finite(*part, num_arrays=len(part)) for part in parts]
-    return bool(nd.stack(*finite).asnumpy().all()) if finite else True

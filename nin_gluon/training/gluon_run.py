@@ -8,10 +8,11 @@ from mxnet import autograd, gluon
 from mxnet.contrib import amp
 
 from nin_gluon import models
+from nin_gluon.data import load_data
 from nin_gluon.settings import Settings
 from nin_gluon.training.gluon_engine import GluonEngine
 from nin_gluon.training.run import Run, check_batches, check_classes
-from nin_gluon.training.run_data import check_memory, load_run_data
+from nin_gluon.training.run_data import check_memory, load_settled
 from nin_gluon.training.run_folder import RunConfig
 from nin_gluon.training.workers import Workers
 
@@ -36,9 +37,13 @@ def prepare(config: RunConfig, contexts: "List[mx.Context]", workers: Workers) -
     mx.random.seed(config.settings.seed % 2**31)
     np.random.seed(config.settings.seed % 2**31)
     net = models.get_model(config.settings.model)
-    train_iter, test_iter, config = load_run_data(config, contexts, (workers.rank, workers.count))
+    batch_size = config.settings.batch_size * workers.count
+    # Batches go to the device at once; with several devices the loop splits them.
+    ctx = contexts[0] if len(contexts) == 1 else None
+    train_iter, test_iter, config = load_settled(config, lambda name, **options: load_data(
+        name, batch_size, ctx=ctx, part=(workers.rank, workers.count), **options),
+        workers.count == 1)
     settings, devices = config.settings, len(contexts) * workers.count
-    batch_size = settings.batch_size * workers.count
     for data_iter in (train_iter, test_iter):
         check_batches(len(data_iter.labels), batch_size, devices)
     channels = train_iter.images.shape[3]
@@ -54,7 +59,8 @@ def prepare(config: RunConfig, contexts: "List[mx.Context]", workers: Workers) -
     if settings.dtype == "float16":
         amp.init_trainer(trainer)  # scales the loss, or small gradients would become 0
     forward_of = models.optimize_for_training if settings.dtype == "bfloat16" else None
-    engine = GluonEngine(net, contexts, trainer, batch_size, forward_of, workers.allreduce)
+    engine = GluonEngine(net, contexts, trainer, batch_size, forward_of,
+                         workers.all_reduce if workers.distributed else None)
     return Run(config, workers, engine, train_iter, test_iter)
 
 

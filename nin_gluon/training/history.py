@@ -20,8 +20,8 @@ from nin_gluon.checked_files import (
 )
 from nin_gluon.errors import InputError
 
-__all__ = ["EpochRecord", "parse_epoch", "parse_history", "parse_living", "parse_log",
-           "read_history", "warn_unless_finished", "write_history"]
+__all__ = ["EpochRecord", "history_of", "parse_epoch", "parse_history", "parse_living",
+           "parse_log", "read_history", "warn_unless_finished", "write_history"]
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,14 @@ def read_history(path: Union[str, Path]) -> List[EpochRecord]:
     return records
 
 
+def history_of(run: Path) -> List[EpochRecord]:
+    """The epochs of a run folder, none if it has just begun; raises as `read_history`."""
+    try:
+        return read_history(run / "history.jsonl")
+    except FileNotFoundError:
+        return []
+
+
 def parse_history(content: Any) -> List[EpochRecord]:
     """Records from a list of JSON objects; ValueError says what is wrong with it."""
     if not isinstance(content, list):
@@ -139,10 +147,7 @@ def parse_class_acc(content: Any) -> Optional[Tuple[Optional[float], ...]]:
 
 def warn_unless_finished(run: Path, epochs: int, path: Path) -> None:
     """Say so if these parameters are not those of a finished run."""
-    try:
-        done = len(read_history(run / "history.jsonl"))
-    except FileNotFoundError:
-        done = 0
+    done = len(history_of(run))
     if (run / "diverged.txt").exists():
         log.warning("the run has diverged; these are its last saved parameters, %s", path)
     elif done < epochs:

@@ -139,8 +139,7 @@ def train_ch5(net: "Block", train_iter: Batches, test_iter: Batches, batch_size:
                hooks)
 
 
-def evaluate_accuracy(data_iter: Batches, net: "Block", ctx: "Optional[Devices]" = None,
-                      hooks: Optional[Hooks] = None) -> float:
+def evaluate_accuracy(data_iter: Batches, net: "Block", ctx: "Optional[Devices]" = None) -> float:
     """Fraction of the images in `data_iter` that a Gluon net classifies correctly, in [0, 1].
 
     Parameters
@@ -149,11 +148,9 @@ def evaluate_accuracy(data_iter: Batches, net: "Block", ctx: "Optional[Devices]"
     net : Block
     ctx : mxnet.Context or list of mxnet.Context
         The device or devices of `net`; the CPU by default.
-    hooks : Hooks, optional
-        As for `train_ch5`.
     """
     import mxnet as mx
 
     from nin_gluon.training.gluon_engine import GluonEngine
 
-    return evaluate(GluonEngine(net, ctx or mx.cpu()), data_iter, hooks).accuracy
+    return evaluate(GluonEngine(net, ctx or mx.cpu()), data_iter).accuracy

@@ -1,50 +1,15 @@
 """The images of a run, as its settings ask for them."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Callable, List, Tuple
+from typing import Any, Callable, Tuple
 
-from nin_gluon.data import load_data
 from nin_gluon.data.choose import choose_dataset, compare_own_data
 from nin_gluon.errors import InputError
 from nin_gluon.runtime.processors import memory_bytes
 from nin_gluon.settings import Settings
 from nin_gluon.training.run_folder import RunConfig
 
-if TYPE_CHECKING:
-    import mxnet as mx
-
-    from nin_gluon.data.loader import BatchLoader
-
-__all__ = ["check_memory", "load_run_data", "load_settled"]
-
-
-def load_run_data(config: RunConfig, contexts: "List[mx.Context]", part: Tuple[int, int] = (0, 1),
-                  ) -> "Tuple[BatchLoader, BatchLoader, RunConfig]":
-    """A run's training and test iterators in MXNet.
-
-    Parameters
-    ----------
-    config : RunConfig
-    contexts : list of mxnet.Context
-        The devices of this process.
-    part : (int, int)
-        (rank, workers): the iterators give this worker's part of every batch.
-
-    Returns
-    -------
-    train_iter, test_iter : BatchLoader
-    config : RunConfig
-        As from `load_settled`.
-
-    Raises
-    ------
-    InputError
-        The data cannot be had, or the run began with other files than are found now.
-    """
-    # Batches go to the device at once; with several devices the loop splits them.
-    ctx = contexts[0] if len(contexts) == 1 else None
-    return load_settled(config, lambda name, **options: load_data(
-        name, config.settings.batch_size * part[1], ctx=ctx, part=part, **options), part[1] == 1)
+__all__ = ["check_memory", "load_settled"]
 
 
 def load_settled(config: RunConfig, load: Callable[..., Any],
@@ -93,7 +58,7 @@ def check_memory(settings: Settings, channels: int, images: int,
     side. The frameworks would then end with an error of their own, or the system would end them.
     A batch has no more than all `images`. The message ends in the `advice`.
     """
-    size = int(settings.resize or 0)  # settled by now
+    size = settings.edge
     batch = min(settings.batch_size, images)
     needed, there = 4 * channels * size**2 * batch, memory_bytes()
     if there and needed > there:

@@ -8,7 +8,6 @@ epochs, in ``steps`` training steps. When a run goes on, each begins with an eve
 readers drop what an attempt that was killed wrote beyond its checkpoint.
 """
 
-import importlib.util
 import struct
 import time
 from pathlib import Path
@@ -19,23 +18,15 @@ import numpy as np
 from nin_gluon import plots
 from nin_gluon.atomic_files import explained
 from nin_gluon.data.sets import DATASETS
-from nin_gluon.errors import InputError
 from nin_gluon.settings import Settings
 from nin_gluon.training.engine import Engine
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.hooks import Callback
 from nin_gluon.training.tally import Tally
 
-__all__ = ["TensorBoard", "require_tensorboard"]
+__all__ = ["TensorBoard"]
 
 IMAGES = 4  # whose class maps are shown
-
-
-def require_tensorboard() -> None:
-    """Raise `InputError` unless TensorBoard is installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        raise InputError("--tensorboard needs TensorBoard, which is not installed; in a checkout "
-                         "of the project, run: pip install -e '.[tensorboard]'.")
 
 
 class TensorBoard(Callback):
@@ -117,7 +108,7 @@ class TensorBoard(Callback):
         title, names, _ = DATASETS[str(self.settings.dataset)]
         X = next(iter(self.test_iter))[0][: len(self.shown)]
         maps, scores = self.engine.maps_and_scores(X)
-        size = int(self.settings.resize or 0)  # settled by now; X may still be as the set has it
+        size = self.settings.edge  # X may still be as the set has it
         figure = plots.draw_class_maps(
             self.shown, maps, scores, self.labels, names, self.engine.receptive_field(),
             (size, size), f"{title}: {self.settings.model}, after epoch {epoch}")

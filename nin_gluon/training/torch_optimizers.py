@@ -42,9 +42,6 @@ class Optimizer(Protocol):
     def update(self, gradients: List[Tensor], rate: Rate) -> None:
         """Update the parameters. Nothing is done on the host, so this can be recorded."""
 
-    def step(self, gradients: List[Tensor], lr: float) -> None:
-        """Both."""
-
 
 class SGD:
     """v <- momentum v - lr (g + wd w), w <- w + v."""
@@ -70,9 +67,6 @@ class SGD:
             torch._foreach_add_(self.parameters, velocities)
         else:
             subtract(self.parameters, gradients, rate)
-
-    def step(self, gradients: List[Tensor], lr: float) -> None:
-        self.update(gradients, self.next_rate(lr))
 
 
 class Adam:
@@ -108,9 +102,6 @@ class Adam:
             subtract(self.parameters, list(torch._foreach_div(mean, scale)), rate)
         else:
             torch._foreach_addcdiv_(self.parameters, mean, scale, value=-rate)
-
-    def step(self, gradients: List[Tensor], lr: float) -> None:
-        self.update(gradients, self.next_rate(lr))
 
 
 def optimizer_of(settings: Settings, parameters: List[Tensor]) -> Optimizer:

@@ -62,7 +62,7 @@ def prepare(config: RunConfig, device: torch.device, workers: TorchWorkers) -> R
         check_batches(len(data_iter.labels), batch_size, workers.count)
     channels = train_iter.images.shape[3]
     check_memory(settings, channels, len(train_iter.labels))
-    size = int(settings.resize or 0)  # settled by now
+    size = settings.edge
     nets.check_size(net, size)
     with torch.no_grad():  # one pass settles the shapes
         scores = net(torch.zeros(1, channels, size, size))

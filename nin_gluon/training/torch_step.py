@@ -81,7 +81,8 @@ class Replay:
 
     def __call__(self, X: Tensor, *more: Input) -> Tensor:
         """What the step returns for these inputs, without waiting. Numbers become float32."""
-        self.prepare(X, *more)
+        if X.shape not in self.recorded:
+            self.recorded[X.shape] = self.record((X, *more))
         recording = self.recorded[X.shape]
         for place, value in zip(recording.places, (X, *more)):
             if isinstance(value, Tensor):
@@ -92,11 +93,6 @@ class Replay:
         for tensor, gradient in zip(self.changes, recording.gradients):
             tensor.grad = gradient
         return recording.result.clone()
-
-    def prepare(self, X: Tensor, *more: Input) -> None:
-        """Record the step for inputs of these shapes, if that is still to be done."""
-        if X.shape not in self.recorded:
-            self.recorded[X.shape] = self.record((X, *more))
 
     def record(self, inputs: Sequence[Input]) -> "Recording":
         """Record the step. Uses up no random numbers."""

@@ -6,7 +6,7 @@ each worker the sum over all workers, and all workers then make the same update.
 """
 
 import os
-from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Optional, Sequence, Union
 
 from nin_gluon.errors import InputError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Workers", "check", "join", "started_by_torchrun", "worker_count"]
 
-# The kvstore key under which `Workers.sum_over_workers` sums. gluon.Trainer counts from 0.
+# The kvstore key under which `Workers.all_reduce` sums. gluon.Trainer counts from 0.
 SUMS = 10**6
 
 
@@ -96,8 +96,6 @@ class Workers:
         The number of workers.
     distributed : bool
         Whether the launcher started this process as one of a job.
-    allreduce : callable or None
-        `sum_over_workers`; None for a single process.
     launch : str
         The start of the command line that starts all workers, before the command of each; empty
         for a single process.
@@ -107,8 +105,6 @@ class Workers:
         self.kvstore: Any = kvstore
         self.rank, self.count = rank, count
         self.distributed = not isinstance(kvstore, str)
-        self.allreduce: Optional[Callable[[Sequence[NDArray]], NDArray]] = (
-            self.sum_over_workers if self.distributed else None)
         self.launch = os.environ.get("NIN_GLUON_LAUNCH", "") if self.distributed else ""
         if not isinstance(kvstore, str):
             from mxnet import nd
@@ -116,7 +112,7 @@ class Workers:
             self.sums = nd.zeros(3)
             kvstore.init(SUMS, self.sums)
 
-    def sum_over_workers(self, arrays: "Sequence[NDArray]") -> "NDArray":
+    def all_reduce(self, arrays: "Sequence[NDArray]") -> "NDArray":
         """Sum NDArrays of shape (3,), one for each device, over the devices and all workers.
 
         All workers must call this equally often. The call does not wait: the sum arrives later.

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 import nin_gluon
-from nin_gluon.analysis.dead_channels import which_classes_live
 from nin_gluon.analysis.initial_state import measure_start
 from nin_gluon.data.loader import BatchLoader
 from nin_gluon.settings import TEXTBOOK
@@ -27,9 +26,9 @@ def test_the_start_is_the_net_that_the_seed_makes(garments, pytestconfig):
     mx.random.seed(3)
     net = nin_gluon.nin()
     net.initialize(mx.init.Xavier())
-    X, y = next(iter(BatchLoader(*garments("test", IMAGES), IMAGES, resize=67)))
+    X, _ = next(iter(BatchLoader(*garments("test", IMAGES), IMAGES, resize=67)))
     scores = net(X).asnumpy()
-    assert start.living == tuple(np.flatnonzero(which_classes_live(net, [(X, y)])))
+    assert start.living == tuple(np.flatnonzero((scores > 0).any(axis=0)))
     assert start.spread == pytest.approx(np.sqrt(scores.var(axis=0).mean()), rel=1e-4)
     maps = nin_gluon.maps_and_head(net)[0](X).asnumpy()
     assert start.positive == pytest.approx((maps > 0).mean(axis=(0, 2, 3)), abs=1e-5)

@@ -54,7 +54,7 @@ def notebook(path, text, source="lr, num_epochs, batch_size = 0.1, 2, 128"):
 
 def test_tables_and_a_picture(here, capsys, monkeypatch):
     """Of the first groups; that of all is drawn in tests/plots."""
-    monkeypatch.setattr("nin_gluon.plots.atlas.draw_atlas", lambda groups: draw_atlas(groups[:2]))
+    monkeypatch.setattr(plots, "draw_atlas", lambda groups: draw_atlas(groups[:2]))
     assert atlas.main([]) == 0
     out, error = capsys.readouterr()
     assert "112 published runs and 0 of our own" in out
@@ -66,7 +66,7 @@ def test_tables_and_a_picture(here, capsys, monkeypatch):
 
 
 def test_a_picture_of_somebody_else_stays(here, capsys, monkeypatch):
-    monkeypatch.setattr("nin_gluon.plots.atlas.draw_atlas", lambda groups: plots.Figure())
+    monkeypatch.setattr(plots, "draw_atlas", lambda groups: plots.Figure())
     (here / "mine.png").write_bytes(b"holiday")
     assert atlas.main(["--out", "mine.png"]) == 2
     assert "was not written by this command" in capsys.readouterr().err

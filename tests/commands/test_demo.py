@@ -23,7 +23,7 @@ def empty(tmp_path, monkeypatch):
 
 
 def test_without_the_extra(monkeypatch, capsys):
-    monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     error = refused(capsys)
     assert "starlette and uvicorn are not installed" in error and ".[demo]" in error
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from nin_gluon import plots
-from nin_gluon.plots import atlas
 from tests.docs import console
 from tests.docs.console import (
     console_blocks,
@@ -35,9 +34,8 @@ def has_gpu():
 def blank_pictures(monkeypatch):
     """Empty files in place of pictures, which the pages list; drawing takes as long as training."""
     for draw in ("draw_curves", "draw_predictions", "draw_comparisons", "draw_odds",
-                 "draw_resources"):
+                 "draw_resources", "draw_atlas"):
         monkeypatch.setattr(plots, draw, lambda *args: None)
-    monkeypatch.setattr(atlas, "draw_atlas", lambda groups: None)
     monkeypatch.setattr(plots, "save", lambda figure, path: Path(path).touch())
     # The mark tells whose file it is.
     monkeypatch.setattr(plots, "png", lambda figure, mark: mark.encode())

@@ -75,7 +75,7 @@ def test_what_epoch_lines_may_not_add(tmp_path, fact, sentence):
     with pytest.raises(InputError) as caught:
         record_of_run(run)
     message = str(caught.value)
-    assert f"{run} is damaged (history.jsonl: " in message and sentence in message
+    assert f"{path} is damaged (line 1: " in message and sentence in message
 
 
 def test_runs_that_make_no_record(tmp_path):

@@ -270,7 +270,7 @@ def torch_engine_checkpoint(name):
         net = torch_net()
         parameters = list(net.parameters())
         optimizer = SGD(parameters, 0.9)
-        optimizer.step([torch.ones_like(p) for p in parameters], 0.1)
+        optimizer.update([torch.ones_like(p) for p in parameters], optimizer.next_rate(0.1))
         engine = TorchEngine(net, torch.device("cpu"), optimizer, lambda update: 0.1, 8)
         path = checkpoint.save(folder, engine, Tally(2, 3, 1.5, 5, 6, 7.5),
                                [EpochRecord(1, 0.1, 0.2, 0.3, 0.4)], np.random.get_state())

@@ -6,7 +6,8 @@ from mxnet import autograd, gluon, nd
 from mxnet.gluon import nn
 
 from nin_gluon.training import checkpoint
-from nin_gluon.training.gluon_engine import GluonEngine, seed_step
+from nin_gluon.training.engine import step_seed
+from nin_gluon.training.gluon_engine import GluonEngine
 from nin_gluon.training.tally import Tally
 
 COSINE = mx.lr_scheduler.CosineScheduler
@@ -33,7 +34,7 @@ def net_and_trainer(units=3, optimizer="sgd", ctx=None):
 
 def train_steps(net, trainer, first, last):
     for step in range(first, last):
-        seed_step(0, 1, step)
+        mx.random.seed(step_seed(0, 1, step))
         with autograd.record():
             losses = [net(nd.array([[1, 2], [3, step]], ctx)).square()
                       for ctx in net.collect_params().list_ctx()]

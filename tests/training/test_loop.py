@@ -147,7 +147,7 @@ def test_the_parameters_of_a_large_net_are_all_looked_at(bad):
     net.initialize()
     if bad is not None:
         net[bad].weight.set_data(nd.array([[float("inf")]]))
-    assert gluon_engine.parameters_are_finite(net) == (bad is None)
+    assert GluonEngine(net, mx.cpu()).parameters_are_finite() == (bad is None)
 
 
 def test_with_a_frozen_layer_the_queue_is_kept_short_too(garments, monkeypatch):

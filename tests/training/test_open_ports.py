@@ -36,7 +36,7 @@ worker = workers.join("dist_sync")
 sums = []
 for step in range(1, 7):
     time.sleep(0.1 * worker.rank)
-    sums.append(worker.allreduce([nd.array([step * 1000 ** worker.rank, 1, 0.75])]))
+    sums.append(worker.all_reduce([nd.array([step * 1000 ** worker.rank, 1, 0.75])]))
 print([total.asnumpy().tolist() for total in sums], flush=True)
 while not os.path.exists(sys.argv[1]):
     time.sleep(0.02)

@@ -40,7 +40,8 @@ def test_updates_are_mxnets(name):
             parameter.list_grad()[0][:] = nd.array(gradient * 8)
             parameter.data()._fresh_grad = True
         trainer.step(8)
-        optimizer.step([torch.tensor(gradient) for gradient in gradients], rate(update))
+        optimizer.update([torch.tensor(gradient) for gradient in gradients],
+                         optimizer.next_rate(rate(update)))
         assert rate(update) == pytest.approx(trainer.learning_rate, rel=1e-12)
         for parameter, tensor in zip(parameters, tensors):
             np.testing.assert_allclose(tensor.numpy(), parameter.data().asnumpy(), rtol=2e-5,

@@ -35,11 +35,11 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from nin_gluon.experiments.atlas.published_logs import FRAMEWORKS, RECIPES, PublishedLog
 from nin_gluon.experiments.statistics import moves_to_cross, permutation_p, wilson_interval
-from nin_gluon.settings import TEXTBOOK
+from nin_gluon.settings import TEXTBOOK, Settings
 
-__all__ = ["CLASSES", "LEVEL", "OURS", "OUTCOMES", "Comparison", "Group", "Run", "compare",
-           "comparisons", "group_runs", "living_classes", "outcome", "own_runs", "published_runs",
-           "read_own_runs", "shares_above"]
+__all__ = ["CLASSES", "LEVEL", "OURS", "OUTCOMES", "Comparison", "Group", "Run",
+           "beyond_the_recipe", "compare", "comparisons", "group_runs", "living_classes",
+           "outcome", "own_runs", "published_runs", "read_own_runs", "shares_above"]
 
 log = logging.getLogger(__name__)
 
@@ -141,14 +141,19 @@ def own_runs(records: Iterable[Any]) -> List[Run]:
         else:
             accuracies = [epoch.test_acc for epoch in record.history]
             accuracies += [1 / CLASSES] * (settings.epochs - len(accuracies))
-            kind = (settings.dtype + " with bicubic images" * (settings.interpolation == "bicubic")
-                    + " with PyTorch" * (settings.engine == "torch"))
+            kind = settings.dtype + beyond_the_recipe(settings)
             runs.append(Run(f"seed {settings.seed}, {kind}", OURS, "sgd-0.1",
                             settings.epochs, tuple(accuracies),
                             None if record.diverged else record.living_classes, kind=kind))
     if left_out:
         log.warning("left out: %d of our records with another recipe than the book's", left_out)
     return runs
+
+
+def beyond_the_recipe(settings: Settings) -> str:
+    """How a run of the recipe differs from it, but for its arithmetic; '' if it does not."""
+    return (" with bicubic images" * (settings.interpolation == "bicubic")
+            + " with PyTorch" * (settings.engine == "torch"))
 
 
 def read_own_runs(folder: Union[str, Path]) -> List[Run]:

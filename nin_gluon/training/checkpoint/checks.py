@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from nin_gluon.array_files import Entry, read_safetensors, total
 from nin_gluon.training.engine import OptimizerArrays
 
-__all__ = ["check_completeness", "need", "read_optimizer_arrays"]
+__all__ = ["check_completeness", "merged_counts", "need", "read_optimizer_arrays"]
 
 
 def read_optimizer_arrays(path: Path, expected: Dict[Tuple[str, str], Entry]) -> OptimizerArrays:
@@ -49,3 +49,15 @@ def need(value: Any, kinds: Dict[str, Any], what: str) -> None:
             raise ValueError(f"{key} in {what} is of the wrong type")
         if isinstance(found, (int, float)) and not 0 <= found <= 2**53:
             raise ValueError(f"{key} in {what} is no number from 0 to 2**53")
+
+
+def merged_counts(counts: Dict[int, Dict[int, int]], names: List[str]) -> Dict[str, int]:
+    """How often each parameter was updated, from MXNet's counts by device and index.
+
+    They are alike on the devices in use, and 0 or missing on the others.
+    """
+    most: Dict[str, int] = {}
+    for by_index in counts.values():
+        for index, count in by_index.items():
+            most[names[index]] = max(count, most.get(names[index], 0))
+    return most

@@ -6,10 +6,11 @@ from typing import Any, Dict, List, Tuple
 
 from nin_gluon.array_files import Entry, read_entry, scan_ndarray
 from nin_gluon.checked_files import naming, open_file
+from nin_gluon.training.checkpoint.checks import merged_counts
 from nin_gluon.training.engine import OptimizerArrays
 from nin_gluon.training.inert_pickle import TRAINER, Made, read_pickle
 
-__all__ = ["merged", "read_trainer"]
+__all__ = ["read_trainer"]
 
 SCHEDULES = ("CosineScheduler", "MultiFactorScheduler")
 
@@ -96,16 +97,4 @@ def numbers_of(optimizer: Any, names: List[str]) -> Dict[str, Any]:
             "base_lr", "count", "cur_step_ind") if name in changing}}
     return {"name": optimizer.name.lower(), "num_update": state.get("num_update"),
             "begin_num_update": state.get("begin_num_update"),
-            "update_counts": merged(counts, names), "schedule": schedule, "loss_scale": None}
-
-
-def merged(counts: Dict[int, Dict[int, int]], names: List[str]) -> Dict[str, int]:
-    """How often each parameter was updated, from MXNet's counts by device and index.
-
-    They are alike on the devices in use, and 0 or missing on the others.
-    """
-    most: Dict[str, int] = {}
-    for by_index in counts.values():
-        for index, count in by_index.items():
-            most[names[index]] = max(count, most.get(names[index], 0))
-    return most
+            "update_counts": merged_counts(counts, names), "schedule": schedule, "loss_scale": None}

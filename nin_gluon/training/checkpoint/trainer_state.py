@@ -12,7 +12,12 @@ from mxnet import gluon
 
 from nin_gluon.array_files import Entry
 from nin_gluon.training.checkpoint import old_checkpoint
-from nin_gluon.training.checkpoint.checks import check_completeness, need, read_optimizer_arrays
+from nin_gluon.training.checkpoint.checks import (
+    check_completeness,
+    merged_counts,
+    need,
+    read_optimizer_arrays,
+)
 from nin_gluon.training.engine import OptimizerArrays
 
 __all__ = ["KINDS", "check_numbers", "kinds_of", "put", "read", "take"]
@@ -61,7 +66,7 @@ def take(trainer: gluon.Trainer, names: List[str]) -> Tuple[OptimizerArrays, Dic
         "name": optimizer_name(trainer),
         "num_update": optimizer.num_update,
         "begin_num_update": optimizer.begin_num_update,
-        "update_counts": old_checkpoint.merged(optimizer._all_index_update_counts, names),
+        "update_counts": merged_counts(optimizer._all_index_update_counts, names),
         "schedule": schedule and {"name": type(schedule).__name__,
                                   **numbers_in(schedule, SCHEDULE_NUMBERS)},
         "loss_scale": scaler and {name: kind(getattr(scaler, "_" + name))
