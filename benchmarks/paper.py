@@ -51,8 +51,8 @@ def build_parser():
     parser = ArgumentParser(prog="python -m benchmarks.paper", description=DESCRIPTION)
     add = parser.add_argument
     add("--head", choices=HEADS, default="gap",
-        help="what turns the maps into scores: the average, a dense layer, or one after dropout "
-             "(default: %(default)s)")
+        help="what turns the maps into scores: gap, their average; fc, a dense layer; fc_dropout, "
+             "one after dropout (default: %(default)s)")
     add("--epochs", type=int, default=EPOCHS, metavar="N", help="default: %(default)s")
     add("--seeds", type=seed_list, default=[0], metavar="LIST",
         help="such as 0-2 or 0,3 (default: 0)")

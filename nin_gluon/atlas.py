@@ -16,8 +16,8 @@ from nin_gluon.experiments.atlas.published_logs import (
     LOSS_KINDS,
     RECIPES,
     PublishedLog,
+    is_copy,
     read_atlas,
-    same_log,
 )
 from nin_gluon.experiments.atlas.report import report, report_data
 from nin_gluon.experiments.published import EDITIONS
@@ -93,14 +93,14 @@ def show(args: Any, own_file: Path) -> None:
     logs = read_atlas()
     if args.atlas or own_file.exists():
         mine = read_atlas(own_file)
-        new = [log for log in mine if not any(same_log(log, known) for known in logs)]
+        new = [log for log in mine if not any(is_copy(log, known) for known in logs)]
         logs += new
         if len(new) < len(mine):
             tell(f"left out: {counted(len(mine) - len(new), 'log')} of {own_file} that the package "
                  "has, too")
     published = published_runs(logs)
     shortest = min(run.epochs for run in published)
-    folders = sorted({edition.folder for edition in EDITIONS.values()})
+    folders = sorted({edition.folder for edition in EDITIONS.values() if edition.atlas})
     every = [run for folder in folders for run in read_own_runs(Path(args.results, folder))]
     own = [run for run in every if run.epochs >= shortest]
     short = len(every) - len(own)

@@ -109,8 +109,8 @@ def setting(default: Any, kind: type, help: str, **details: Any) -> Any:
 class Settings:
     """Everything that decides what a run computes. The defaults are the textbook's recipe.
 
-    Each field says what it means, which values it takes and what it is by default. A setting of
-    None is open; a run that has started has settled its data set and image size.
+    Each field says what it means, which values it takes and what it is by default. `dataset` and
+    `resize` may be None until a run starts, which settles them.
 
     Raises
     ------

@@ -187,7 +187,8 @@ def fates(record: Record) -> Dict[str, int]:
 def escape_epoch(record: Record) -> Optional[int]:
     """The first epoch, from 1, whose mean loss is better than guessing; None if there is none.
 
-    Classes are counted after each epoch, so nothing finer is needed.
+    Classes are counted after each epoch, so these tables go by whole epochs, although many records
+    have the step as well.
     """
     return next((epoch.epoch for epoch in record.history
                  if not no_better_than_guessing(epoch.loss)), None)

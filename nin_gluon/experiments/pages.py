@@ -210,8 +210,8 @@ def draw_all(verdict: Verdict) -> bytes:
         return [(epoch, value) for (epoch, name), value in sorted(run.items())
                 if name == "test_acc" and epoch <= made]
 
-    return plots.png(plots.draw_runs([curve(run, made) for run, made
-                                      in zip(verdict.others, verdict.made)],
+    made = verdict.made or [math.inf] * len(verdict.others)
+    return plots.png(plots.draw_runs([curve(*run) for run in zip(verdict.others, made)],
                                      [curve(run) for run in verdict.ours],
                                      curve(verdict.published)), SIGNATURE)
 

@@ -91,7 +91,8 @@ class Reproduction:
     def runner(self, device: str, ctx: Optional[str], data_dir: Optional[str]) -> Runner:
         """What trains the seeds, takes their records in and brings the pages up to date."""
         def with_start(record: Record, folder: Path) -> Record:
-            log.warning("measuring the net that seed %d started from", record.seed)
+            log.warning("measuring the net that seed %d started from; Ctrl-C waits for it",
+                        record.seed)
             return replace(record, start=measure_start(record.settings, data_dir))
 
         return Runner(self.store, device, ctx, data_dir, with_start, self.write_pages)

@@ -163,10 +163,10 @@ class Verdict:
         """How far p is from the level, in runs."""
         more = fewest_above(1 + len(runs)) - self.as_far(runs)
         if more > 0:
-            return f"With {more} more, p would be {LEVEL} or more."
+            return f"If {more} more of them lay as far out, p would be {LEVEL} or more."
         if 1 + len(runs) < FEWEST:
             return f"So few runs cannot bring p below {LEVEL}; that takes {FEWEST}."
-        return f"With {1 - more} fewer, p would be below {LEVEL}."
+        return f"If {1 - more} fewer of them did, p would be below {LEVEL}."
 
     def explanation(self) -> List[str]:
         """What a reader of the odds has to know, a paragraph each; code in backticks."""
@@ -200,8 +200,9 @@ class Verdict:
         low = self.low_and_living()
         if not low:
             return ""
+        living = f"{low[0]} to {low[-1]}" if low[0] < low[-1] else f"{low[0]}"
         return (f" Of our {counted(len(self.living), 'run')} whose classes were counted, "
-                f"{len(low)} ended at {WHOLE} or lower, with {low[0]} to {low[-1]} living classes.")
+                f"{len(low)} ended at {WHOLE} or lower, with {living} living classes.")
 
     def low_and_living(self) -> List[int]:
         """The living classes of those of our runs that ended at 0.8 or lower, fewest first."""

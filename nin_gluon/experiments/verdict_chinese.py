@@ -64,10 +64,10 @@ class ChineseVerdict:
         """How far p is from the level, in runs."""
         more = fewest_above(1 + len(runs)) - self.verdict.as_far(runs)
         if more > 0:
-            return f"这样的运行若再多 {more} 次，p 就不小于 {LEVEL}。"
+            return f"若其中再多 {more} 次同样远，p 就不小于 {LEVEL}。"
         if 1 + len(runs) < FEWEST:
             return f"运行这么少，p 不可能小于 {LEVEL}；至少需要 {FEWEST} 次。"
-        return f"这样的运行若少 {1 - more} 次，p 就小于 {LEVEL}。"
+        return f"若其中少 {1 - more} 次同样远，p 就小于 {LEVEL}。"
 
     def explanation(self) -> List[str]:
         """What a reader of the odds has to know, a paragraph each; code in backticks."""
@@ -96,8 +96,9 @@ class ChineseVerdict:
         low = self.verdict.low_and_living()
         if not low:
             return ""
+        living = f"{low[0]} 至 {low[-1]}" if low[0] < low[-1] else f"{low[0]}"
         return (f"我们有 {len(self.verdict.living)} 次运行统计了活着的类别，其中 {len(low)} 次最终"
-                f"不超过 {WHOLE}，活着的类别有 {low[0]} 至 {low[-1]} 个。")
+                f"不超过 {WHOLE}，活着的类别有 {living} 个。")
 
     def odds_rows(self) -> List[List[str]]:
         """The table of the odds with Chinese names."""

@@ -2,7 +2,6 @@
 
 import math
 from pathlib import Path
-from statistics import mean
 from typing import Any, Dict, List, Optional
 
 from nin_gluon.checked_files import check_number, is_file, parse_json, read_text
@@ -11,7 +10,7 @@ __all__ = ["escape_step", "no_better_than_guessing", "read_marks"]
 
 LN_10 = math.log(10)  # the loss of a net that finds ten classes equally likely, in nats
 
-STEADY = 10  # marks, a tenth of an epoch
+STEADY = 0.1  # epochs for which a loss must have left ln 10
 
 # Of a mark. Version 0.1 wrote no step.
 REQUIRED, OPTIONAL = ("epochs", "loss", "train_acc"), ("step",)
@@ -49,16 +48,30 @@ def escape_step(marks: List[Dict[str, float]]) -> Optional[int]:
     """The step, from 1, at which the loss left ln 10.
 
     From there on it is better than guessing in the mean of a tenth of an epoch, and so is the first
-    of these marks, which are a hundredth of an epoch apart. A bad batch long after that does not
-    count. None if the loss never left, or if the marks have no steps.
+    mark of that time. (Marks are a hundredth of an epoch apart, or more where epochs are short.) A
+    bad batch long after that does not count. None if the loss never left, or if the marks have no
+    steps.
     """
     if not marks or "step" not in marks[-1]:
         return None
-    losses = [mark["loss"] for mark in marks]
-    for number in range(len(losses) - STEADY + 1):
-        steady = losses[number : number + STEADY]
-        if not (no_better_than_guessing(steady[0]) or no_better_than_guessing(mean(steady))):
-            return 1 + round(marks[number - 1]["step"]) if number else 1
+    for number, mark in enumerate(marks):
+        before = marks[number - 1] if number else {"epochs": 0.0, "step": 0}
+        if no_better_than_guessing(mark["loss"]):
+            continue
+        loss = mean_loss(marks[number:], before["epochs"])
+        if loss is not None and not no_better_than_guessing(loss):
+            return 1 + round(before["step"])
+    return None
+
+
+def mean_loss(marks: List[Dict[str, float]], since: float) -> Optional[float]:
+    """The mean loss of a tenth of an epoch `since` then, or more; None if the marks end before."""
+    total, begin = 0.0, since
+    for mark in marks:
+        total += (mark["epochs"] - begin) * mark["loss"]
+        begin = mark["epochs"]
+        if begin >= since + STEADY - 1e-9:
+            return total / (begin - since)
     return None
 
 

@@ -145,6 +145,16 @@ def test_the_beginning_of_a_known_log_is_recognized(here, capsys):
     assert "already there, nothing added: MXNet, SGD 0.1, 5 epochs" in capsys.readouterr().out
 
 
+def test_a_log_takes_the_place_of_its_beginning(here, capsys):
+    lines = LINES.splitlines(keepends=True)
+    more = lines[2].replace("epoch 2", "epoch 3").replace("0.585", "0.601")
+    for name, text in (("short.ipynb", LINES), ("whole.ipynb", LINES + more)):
+        path = notebook(here / name, text, "lr, num_epochs, batch_size = 0.1, 3, 128")
+        assert atlas.main(["add", path]) == 0
+    log, = read_atlas(here / "results" / "atlas.json")
+    assert (log.test_acc, log.sources) == ((0.341, 0.585, 0.601), ("whole.ipynb", "short.ipynb"))
+
+
 def test_logs_that_the_package_has_too_count_once(here, no_picture, capsys):
     """Such as those of a file that was begun before the package had them."""
     (here / "mine.json").write_bytes(PACKAGED.read_bytes())

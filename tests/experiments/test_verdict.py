@@ -69,7 +69,7 @@ def test_a_log_that_is_none_of_the_runs():
                              "42 other runs ended as low or lower.")
     assert more.sentences()[2] == (
         "Among all 43 runs, 1 other lies at least as far from the middle over the log's 15 values "
-        "(rank test, p = 0.047). With 1 more, p would be 0.05 or more.")
+        "(rank test, p = 0.047). If 1 more of them lay as far out, p would be 0.05 or more.")
     alone = Verdict(BOOK, outside, more.others, ())
     assert alone.p(alone.others) < LEVEL and alone.belongs is None  # it takes runs of ours, too
 
@@ -92,8 +92,9 @@ def test_what_would_change_it_by_counting():
         below = (1 + as_far) / runs < LEVEL
         across = [k for k in range(runs) if ((1 + k) / runs < LEVEL) != below]
         assert words == (
-            f"With {min(across) - as_far} more, p would be 0.05 or more." if below else
-            f"With {as_far - max(across)} fewer, p would be below 0.05." if across else
+            f"If {min(across) - as_far} more of them lay as far out, p would be 0.05 or more."
+            if below else
+            f"If {as_far - max(across)} fewer of them did, p would be below 0.05." if across else
             "So few runs cannot bring p below 0.05; that takes 21."), (runs, as_far)
 
 
@@ -182,6 +183,8 @@ def test_low_ends_with_living_classes_are_told():
              "living classes.")
     assert found.explanation()[0].endswith(words)
     assert "我们有 4 次运行" in ChineseVerdict(found).explanation()[0]
+    assert "1 ended at 0.8 or lower, with 9 living" in replace(
+        found, living=living[:1]).explanation()[0]
     assert "counted" not in replace(found, living=living[3:]).explanation()[0]
 
 

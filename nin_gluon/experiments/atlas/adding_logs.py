@@ -1,5 +1,6 @@
 """Adding a published log to an atlas file of the user's own."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Optional, Tuple, Union
 
@@ -11,8 +12,8 @@ from nin_gluon.experiments.atlas.published_logs import (
     MAX_EPOCHS,
     PACKAGED,
     PublishedLog,
+    is_copy,
     read_atlas,
-    same_log,
     write_atlas,
 )
 
@@ -60,11 +61,13 @@ def published_log(parsed: ParsedLog, source: str, framework: Optional[str] = Non
 def add_log(path: Union[str, Path], entry: PublishedLog) -> Optional[PublishedLog]:
     """Add a log to a user's atlas file, which is made if need be.
 
+    It takes the place of its own beginning, where the file has that.
+
     Returns
     -------
     PublishedLog or None
-        The log that is there already with the same values, packaged or in the file; then nothing
-        is written. None if the log was added.
+        The log that is there already, packaged or in the file, of which this one is a copy or the
+        beginning; then nothing is written. None if the log was added.
 
     Raises
     ------
@@ -80,9 +83,13 @@ def add_log(path: Union[str, Path], entry: PublishedLog) -> Optional[PublishedLo
         with filelock.FileLock(str(lock), timeout=PATIENCE):
             mine = read_atlas(path) if path.exists() else []
             for known in [*read_atlas(), *mine]:
-                if same_log(known, entry):
+                if is_copy(entry, known):
                     return known
-            write_atlas(path, [*mine, entry])
+            # What it continues goes; the places that hold it stay.
+            beginnings = [log for log in mine if is_copy(log, entry)]
+            sources = [source for log in [entry, *beginnings] for source in log.sources]
+            kept = [log for log in mine if log not in beginnings]
+            write_atlas(path, [*kept, replace(entry, sources=tuple(dict.fromkeys(sources)))])
     except filelock.Timeout:
         raise InputError(f"{lock} cannot be locked: another process has held it for {PATIENCE} s, "
                          "or the folder takes no files; try again, or give --atlas another file."

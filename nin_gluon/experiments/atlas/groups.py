@@ -49,7 +49,8 @@ CLASSES = 10
 OUTCOMES = {
     "whole": "above 0.8, where one class at most is dead (two, if the first is one of them)",
     "maimed": "above 0.1, at most 0.8: classes are dead, or alive and not recognized",
-    "dead": "at most 0.1, which is guessing: all classes are dead but one, or the net broke down",
+    "dead": "at most 0.1, which is guessing: all classes are dead, or all but one, or the net "
+            "broke down",
 }
 
 OURS = "ours"

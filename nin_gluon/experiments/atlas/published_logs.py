@@ -33,7 +33,7 @@ from nin_gluon.errors import InputError
 from nin_gluon.experiments.wording import counted
 
 __all__ = ["FRAMEWORKS", "LOSS_KINDS", "MAX_EPOCHS", "PACKAGED", "QUANTITIES", "READ_FROM",
-           "RECIPES", "PublishedLog", "read_atlas", "same_log", "write_atlas"]
+           "RECIPES", "PublishedLog", "is_copy", "read_atlas", "write_atlas"]
 
 PACKAGED = Path(__file__).with_name("atlas.json")
 
@@ -69,6 +69,8 @@ LOSS_KINDS: Dict[str, Callable[[float, int], float]] = {
     "mean / batch size": lambda loss, epoch: loss * 128,
     "mean / epoch": lambda loss, epoch: loss * epoch,
 }
+
+GUESSED = 0.11  # an accuracy above it is more than that of guessing among ten classes
 
 QUANTITIES = ("loss", "train_acc", "test_acc")
 
@@ -257,20 +259,24 @@ def write_atlas(path: Union[str, Path], logs: Sequence[PublishedLog]) -> None:
 # ------------------------------------------------------------------ copies
 
 
-def same_log(one: PublishedLog, other: PublishedLog) -> bool:
-    """Whether two logs are copies of one, or one is the beginning of the other.
+def is_copy(entry: PublishedLog, known: PublishedLog) -> bool:
+    """Whether a log is a copy of a known one, or of its beginning.
 
     Every value that both have is the same to three digits, which is what most editions print, and
     they share more than a final test accuracy: several runs may well end at the same one. Where
-    the numbers of epochs differ, they share more than one epoch. A value read off a plot can be
-    wrong by 0.005; where many are shared, that is allowed for.
+    the numbers of epochs differ, they share accuracies of more than one epoch, and not those of
+    guessing, with which many runs begin. A value read off a plot can be wrong by 0.005; where many
+    are shared, that is allowed for.
     """
-    if one.framework != other.framework:
+    if entry.framework != known.framework or len(entry.test_acc) > len(known.test_acc):
         return False
-    as_long = (one.epochs, len(one.test_acc)) == (other.epochs, len(other.test_acc))
-    shared = [(a, b) for name in QUANTITIES
-              for a, b in zip(getattr(one, name), getattr(other, name))
+    shared = [(name, a, b) for name in QUANTITIES
+              for a, b in zip(getattr(entry, name), getattr(known, name))
               if a is not None and b is not None]
-    plotted = "plot" in (one.read_from, other.read_from) and len(shared) > 6
+    plotted = "plot" in (entry.read_from, known.read_from) and len(shared) > 6
     tolerance = 0.0051 if plotted else 0.00051
-    return len(shared) > (1 if as_long else 3) and all(abs(a - b) < tolerance for a, b in shared)
+    if not all(abs(a - b) < tolerance for _, a, b in shared):
+        return False
+    if (entry.epochs, len(entry.test_acc)) == (known.epochs, len(known.test_acc)):
+        return len(shared) > 1
+    return sum(name != "loss" and a > GUESSED for name, a, _ in shared) > 2
