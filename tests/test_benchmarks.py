@@ -274,6 +274,14 @@ def test_versions_tell_builds_apart(tmp_path, monkeypatch):
     assert "| gradients, with dropout | 0.0e+00 | 5.0e-01 |" in table
 
 
+def test_the_control_moves_one_weight_as_little_as_can_be():
+    given = {"parameter0": np.ones((2, 3), np.float32), "parameter1": np.ones(2, np.float32)}
+    moved = versions.nudged(given)
+    assert (moved["parameter0"] != given["parameter0"]).sum() == 1
+    assert 0 < (moved["parameter0"] - given["parameter0"]).max() < 2e-7
+    assert moved["parameter0"].dtype == np.float32 and moved["parameter1"] is given["parameter1"]
+
+
 def test_parity_explains_itself_and_writes_nothing(monkeypatch, capsys):
     monkeypatch.setattr(parity, "write_text", lambda *args: pytest.fail("it wrote"))
     with pytest.raises(SystemExit) as stop:
