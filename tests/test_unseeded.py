@@ -180,6 +180,11 @@ def test_the_pages_have_the_table():
     folder, table = ROOT / "docs" / "explanation", unseeded.first_epochs(ROOT / "results")
     assert table in (folder / "lottery.md").read_text("utf-8")
     chinese = (folder / "lottery.zh.md").read_text("utf-8")
+    short, _ = unseeded.ends(ROOT / "results", unseeded.SHORT).split("\n\n")
+    assert short in (folder / "lottery.md").read_text("utf-8")
+    for row in short.splitlines()[2:]:
+        cells = row.replace(" to ", " 至 ").replace(", median ", "，中位数 ").split(" | ")[1:4]
+        assert " | ".join(cells) in chinese, row
     for row in table.splitlines()[2:]:
         cells = row.replace(" to ", " 到 ").replace(", median ", "，中位数 ").split(" | ")[1:4]
         assert " | ".join(cells) in chinese, row
