@@ -95,7 +95,7 @@ def comparison_words(comparison: Comparison) -> str:
         side = "no longer be below" if comparison.significant else "be below"
         change = (f"p would {side} it if {abs(moved)} {'more' if moved > 0 else 'fewer'} of "
                   f"{title} were above 0.8.")
-    return (f"Do the groups differ? Runs above 0.8 {when}:\n\n{shares}\n\n"
+    return (f"Do the frameworks differ? Published runs above 0.8 {when}:\n\n{shares}\n\n"
             f"The shares differ by up to {100 * comparison.difference:.0f} points. They differ as "
             f"much in {share_words(comparison.p)} random deals of\nthe runs to the groups "
             f"(permutation test, p = {comparison.p:.2g}).\n{verdict} (p counts below "

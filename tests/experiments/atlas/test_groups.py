@@ -184,6 +184,14 @@ def test_a_folder_without_records(tmp_path):
     assert read_own_runs(tmp_path) == [] and read_own_runs(tmp_path / "none") == []
 
 
+def test_our_own_runs_are_no_framework():
+    published = published_runs(read_atlas())
+    ours = [run(0.5, framework="ours") for _ in range(20)]
+    with_ours = comparisons(group_runs([*published, *ours]))
+    assert [each.p for each in with_ours] == [each.p for each in comparisons(group_runs(published))]
+    assert not any("our runs" in title for each in with_ours for title in each.shares)
+
+
 # ------------------------------------------------------------------ words and data
 
 
