@@ -5,7 +5,7 @@ import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -93,7 +93,7 @@ class Reproduction:
         def with_start(record: Record, folder: Path) -> Record:
             log.warning("measuring the net that seed %d started from; Ctrl-C waits for it",
                         record.seed)
-            return replace(record, start=measure_start(record.settings, data_dir))
+            return replace(record, start=self.start_of(record, data_dir))
 
         return Runner(self.store, device, ctx, data_dir, with_start, self.write_pages)
 
@@ -108,13 +108,19 @@ class Reproduction:
         missing = [path for path, record in self.store.read().items()
                    if record.start is None and record.own_data == own_data(
                        record.settings.dataset or "fashion-mnist", data_dir)]
-        starts: Dict[Settings, InitialState] = {}
         for path in tqdm(missing, unit=" records", leave=False, disable=None):
             record = self.store.read()[path]
-            net = record.settings.but(dtype="float32", epochs=1)  # neither changes the start
-            if net not in starts:
-                starts[net] = measure_start(net, data_dir)
-            write_record(path, replace(record, start=starts[net]))
+            write_record(path, replace(record, start=self.start_of(record, data_dir)))
+
+    def start_of(self, record: Record, data_dir: Optional[str]) -> InitialState:
+        """The net that a seed starts from; measured unless another record of the seed has it."""
+        def key(each: Record) -> Tuple[Settings, Optional[str]]:
+            return each.settings.but(dtype="float32", epochs=1), each.own_data  # whatever these are
+
+        for other in self.store.read().values():
+            if other.start and key(other) == key(record):
+                return other.start
+        return measure_start(key(record)[0], data_dir)
 
     def write_pages(self) -> List[Group]:
         """Write the pages and pictures of the records; return the records' groups.

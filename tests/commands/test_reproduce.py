@@ -343,6 +343,16 @@ def test_finished_seeds_are_never_run_again(here, calls, capsys):
     assert calls == [0, 1, 2, 3, 0]
 
 
+def test_a_seed_starts_alike_in_any_arithmetic_and_is_measured_once(here, calls, monkeypatch):
+    assert reproduce.main(["--seeds", "0"]) == 0
+    measured = []
+    monkeypatch.setattr(reproduction, "measure_start",
+                        lambda settings, data_dir: measured.append(settings.seed) or START)
+    assert reproduce.main(["--seeds", "0-1", "--epochs", "4"]) == 0
+    assert calls == [0, 0, 1] and measured == [1]
+    assert [record.start for record in records_in().values()] == [START] * 3
+
+
 def test_a_seed_that_another_process_trains_is_left_out(here, calls, capsys, caplog):
     import filelock
 
