@@ -87,7 +87,8 @@ def status_of(path: Path) -> Optional[os.stat_result]:
         raise BadFile(ascii(str(path)), "cannot be the name of a file") from None
     if not stat.S_ISREG(status.st_mode):
         kind = KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-        raise BadFile(path, f"is {kind}, not a file", "move it away")
+        raise BadFile(path, f"is {kind}, not a file",
+                      "use an ordinary file" if kind == "a device" else "move it away")
     return status
 
 

@@ -75,9 +75,10 @@ class Reproduction:
             options += [f"--{name}", value]
         if Path(results) != Path("results"):
             options += ["--results", str(results)]
+        if markdown:
+            options += ["--markdown", markdown]
         self.options = [shlex.quote(option) for option in options]
-        page = ["--markdown", shlex.quote(markdown)] if markdown else []
-        self.command = " ".join(["python -m nin_gluon.reproduce --report", *self.options, *page])
+        self.command = " ".join(["python -m nin_gluon.reproduce --report", *self.options])
 
     def jobs(self, seeds: Sequence[int], device: str, data_dir: Optional[str]) -> List[Job]:
         """A run for each seed."""

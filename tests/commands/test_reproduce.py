@@ -191,7 +191,9 @@ def test_files_of_others_are_left_alone(add, here, capsys):
     assert (here / "REPRODUCTION.md").read_text() == "mine"
     assert not (here / "results").exists()
     assert reproduce.main(["--add", str(run), "--markdown", "other.md"]) == 0
-    assert (here / "other.md").exists()
+    page = (here / "other.md").read_text()
+    assert "nin_gluon.reproduce --report --markdown other.md" in page
+    assert "nin_gluon.reproduce --seeds 0 --markdown other.md" in page
 
 
 def test_runs_that_cannot_be_taken_in(here, capsys):
