@@ -43,7 +43,10 @@ FIGURES = rf"loss:? +{NUMBER}, +train acc:? +{NUMBER}, +test acc:? +{NUMBER}"
 EPOCH = re.compile(rf"\bepoch:? +(\d+)(?:/(\d+))?[.,] +{FIGURES}", re.I)
 CLOSING = re.compile(FIGURES, re.I)
 RATE = re.compile(r"\d exam(?:ples|pes)/sec on (\S.*)")  # the first d2l editions misspell it
-TRAINING_ON = re.compile(r"^\W*training on:? +(\S.*)", re.I)
+TRAINING_ON = re.compile(r"^\W*(?:text\W+)?training on:? +(\S.*)", re.I)
+# A line's end that is spelt out, as in notebooks made into Markdown; where lines were joined, an
+# epoch begins the next.
+LINE_END = re.compile(r"\\n|(?=\bepoch:? +\d)", re.I)
 
 # In a notebook's code. Other nets of the book have logs that look the same.
 THE_NET = re.compile(r"NiN|(?<![A-Za-z])(?:[Nn]in|NIN)(?!_gluon)(?![a-z])")
@@ -122,7 +125,7 @@ def parse_text(text: str) -> List[ParsedLog]:
     lines: List[re.Match[str]] = []  # of the same run
     device: Optional[str] = None
     first = 1  # number of its first epoch
-    for line in text.splitlines():
+    for line in LINE_END.sub("\n", text).splitlines():
         if len(line) > MAX_LINE:  # cut between words: a number must not lose digits
             line = line[:MAX_LINE].rpartition(" ")[0]
         epoch, closing = EPOCH.search(line), CLOSING.search(line)

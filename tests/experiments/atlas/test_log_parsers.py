@@ -52,6 +52,16 @@ def test_lines_of_the_pytorch_ports():
     assert (log.device, log.framework) == ("cuda", "pytorch")
 
 
+def test_lines_of_notebooks_that_were_made_into_markdown():
+    log = only("```{.json .output n=20}\n[\n {\n  \"name\": \"stdout\",\n"
+               f'  "text": {json.dumps(D2LZH)}\n' " }\n]\n```\n")
+    assert log == only(D2LZH)
+
+
+def test_lines_that_were_joined():
+    assert only(" ".join(D2LZH.splitlines()[1:])).values == only(D2LZH).values
+
+
 def test_lines_that_say_how_many_epochs_there_are():
     log = only("training on: [cuda:0], [2024-05-01 12:00:00]\n"
                "epoch: 1/2, loss 2.301, train acc 0.104, test acc 0.119\n"
