@@ -5,7 +5,8 @@ Editions differ in what they print:
 - d2lzh, gluonbook and their PyTorch ports print a line an epoch:
   ``epoch 1, loss 2.2627, train acc 0.154, test acc 0.362, time 24.1 sec``;
   some copies number it ``epoch: 1/10``, and the first drafts of the book, which the mlpconv
-  article follows, count from 0: ``Epoch 0. Loss: 1.1, Train acc 0.6, Test acc 0.7, Time 9 sec``.
+  article follows, count from 0: ``Epoch 0. Loss: 1.1, Train acc 0.6, Test acc 0.7, Time 9 sec``,
+  or with ``Train_acc`` and ``Test_acc``.
 - The later editions for MXNet, PyTorch, TensorFlow and Paddle draw the epochs and print two lines
   at the end: ``loss 0.352, train acc 0.871, test acc 0.874`` and
   ``1721.5 examples/sec on cuda:0``. The plot is read by `nin_gluon.experiments.atlas.svg_plots`.
@@ -39,7 +40,7 @@ MAX_LINE = 500  # characters; the lines looked for are far shorter
 MAX_CODE = 200_000
 
 NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf))"
-FIGURES = rf"loss:? +{NUMBER}, +train acc:? +{NUMBER}, +test acc:? +{NUMBER}"
+FIGURES = rf"loss:? +{NUMBER}, +train[ _]acc:? +{NUMBER}, +test[ _]acc:? +{NUMBER}"
 EPOCH = re.compile(rf"\bepoch:? +(\d+)(?:/(\d+))?[.,] +{FIGURES}", re.I)
 CLOSING = re.compile(FIGURES, re.I)
 RATE = re.compile(r"\d exam(?:ples|pes)/sec on (\S.*)")  # the first d2l editions misspell it
