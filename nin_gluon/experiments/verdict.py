@@ -125,11 +125,7 @@ class Verdict:
         if self.belongs:
             return f"Yes, as far as these runs can tell: {draw}."
         if self.ours:
-            alone, together = "the published runs alone", "all runs"
-            if self.p(self.others) >= LEVEL:
-                alone, together = together, alone
-            return (f"Perhaps: {draw}; as a whole it is too unusual for {alone}, but not for "
-                    f"{together}.")
+            return f"Perhaps: {draw}; rank tests of the whole log disagree."
         return f"Not tried yet, for want of runs of ours. Among the published runs, {draw}."
 
     def how_rare(self) -> str:

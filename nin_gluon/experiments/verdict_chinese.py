@@ -32,10 +32,7 @@ class ChineseVerdict:
         if verdict.belongs:
             return f"就这些运行来看，能：{draw}。"
         if verdict.ours:
-            alone, together = "公开的运行", "全部运行"
-            if verdict.p(verdict.others) >= LEVEL:
-                alone, together = together, alone
-            return f"或许能：{draw}；就整份日志来看，它在{alone}中过于反常，在{together}中则不然。"
+            return f"或许能：{draw}；对整份日志的两次秩检验结论不一。"
         return f"还没有试过，本项目还没有这个配方的运行。就公开的运行来看，{draw}。"
 
     def sentences(self) -> List[str]:

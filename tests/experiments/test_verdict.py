@@ -61,8 +61,8 @@ def test_a_log_that_is_none_of_the_runs():
     assert found.p(found.runs) == 2 / 41 < LEVEL
     assert found.p(found.others) == 2 / 40 == LEVEL and found.belongs is None
     assert found.answer() == ("Perhaps: the published log is a high draw in a lottery; 40 of 40 "
-                              "other runs ended as low or lower; as a whole it is too "
-                              "unusual for all runs, but not for the published runs alone.")
+                              "other runs ended as low or lower; rank tests of the whole log "
+                              "disagree.")
     more = verdict(*runs, *runs[:2], published=outside)
     assert more.belongs is False
     assert more.answer() == ("No: the published log is too unusual for a run of its recipe; 42 of "
@@ -107,14 +107,14 @@ def test_the_books_own_verdict():
                     if (log.framework, log.recipe, log.epochs) == BOOK.atlas)
     assert finals[:3] == [0.1, 0.544, 0.667] and len(finals) == 23
     assert found.answer() == ("Perhaps: the published log is a rare low draw in a lottery; 1 of 25 "
-                              "other runs ended as low or lower; as a whole it is too unusual for "
-                              "the published runs alone, but not for all runs.")
+                              "other runs ended as low or lower; rank tests of the whole log "
+                              "disagree.")
     assert found.sentences()[0] == (
         "The log ends at a test accuracy of 0.544; 1 of 22 other published runs and none of our 3 "
         "runs ended as low or lower.")
     assert "(rank test, p = 0.043). No smaller p is possible with 23 runs." in found.sentences()[1]
     for words in (found.answer(), *found.sentences(), *found.explanation()):
-        assert all(len(sentence.split()) <= 30 for sentence in re.split(r"(?<=[.;:]) ", words))
+        assert all(len(sentence.split()) <= 30 for sentence in re.split(r"(?<=[.!?]) ", words))
     assert [row[:3] for row in found.odds_rows()] == [
         ["published runs", "23", "13 (37% to 74%)"], ["our runs", "3", "3 (44% to 100%)"]]
 
