@@ -25,7 +25,8 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 
 from nin_gluon.checked_files import BadFile, parse_json, read_text, reason
 from nin_gluon.errors import InputError
-from nin_gluon.experiments.atlas.published_logs import MAX_EPOCHS, QUANTITIES, RECIPES
+from nin_gluon.experiments.atlas.notebook_code import NotebookCode, Told
+from nin_gluon.experiments.atlas.published_logs import MAX_EPOCHS, QUANTITIES
 from nin_gluon.experiments.atlas.svg_plots import read_plot
 
 __all__ = ["ParsedLog", "parse_file", "parse_text"]
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 20_000_000
 MAX_LOGS = 100
 MAX_LINE = 500  # characters; the lines looked for are far shorter
-MAX_CODE = 200_000
 
 NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf))"
 FIGURES = rf"loss:? +{NUMBER}, +train[ _]acc:? +{NUMBER}, +test[ _]acc:? +{NUMBER}"
@@ -49,24 +49,8 @@ TRAINING_ON = re.compile(r"^\W*(?:text\W+)?training on:? +(\S.*)", re.I)
 # epoch begins the next.
 LINE_END = re.compile(r"\\n|(?=\bepoch:? +\d)", re.I)
 
-# In a notebook's code. Other nets of the book have logs that look the same.
-THE_NET = re.compile(r"NiN|(?<![A-Za-z])(?:[Nn]in|NIN)(?!_gluon)(?![a-z])")
-IMPORTS = {
-    "mxnet": r"^[ \t]*(?:import d2lzh|import gluonbook|import mxnet|from mxnet)\b",
-    "mxnet-np": r"\bfrom d2l import mxnet\b|\bfrom mxnet import .{0,80}\bnpx?\b",
-    "pytorch": r"^[ \t]*(?:import torch|from torch|from d2l import torch|import d2lzh_pytorch)\b",
-    "tensorflow": r"^[ \t]*(?:import tensorflow|from d2l import tensorflow)\b",
-    "paddle": r"^[ \t]*(?:import paddle|from d2l import paddle)\b",
-    "jax": r"^[ \t]*(?:import jax|from jax|from flax|from d2l import jax)\b",
-}
+PYTHON = re.compile(r"^```[ \t{.]*python[^\n]*\n(.*?)^```", re.M | re.S | re.I)
 DEVICES = {"pytorch": r"^cuda\b", "tensorflow": r"^/[GC]PU:\d", "paddle": r"^Place\("}
-
-# `lr, num_epochs, batch_size = 0.1, 10, 128`; the Trainer edition has NiN(lr=0.05) and max_epochs.
-DECIMAL = r"[\d.]+(?:e[-+]?\d+)?"
-ASSIGNED = re.compile(r"\blr *, *(?:num_)?epochs *(, *batch_size)?[\w ,]{0,60}= *(" + DECIMAL
-                      + r") *, *(\d+)"
-                      r"(?: *, *(\d+))?")
-SETTING = r"\b{} *= *(" + DECIMAL + ")"
 
 
 @dataclass(frozen=True)
@@ -95,7 +79,7 @@ def parse_file(path: Union[str, Path]) -> List[ParsedLog]:
         text = read_text(path, MAX_BYTES, "utf-8-sig")
         # Other programs write notebooks, and what their outputs hold may be nested deeply.
         logs = (parse_notebook(parse_json(text, most_depth=200, allow_nan=True)) if is_notebook
-                else parse_text(text))
+                else parse_document(text))
     except FileNotFoundError:
         raise InputError(f"{path} is not a file; expected a notebook (.ipynb) or a text file."
                          ) from None
@@ -160,6 +144,17 @@ def parse_text(text: str) -> List[ParsedLog]:
     return [with_framework_of_device(log) for log in logs]
 
 
+def parse_document(text: str) -> List[ParsedLog]:
+    """The training logs in a text that may show Python code in Markdown's fences."""
+    first, *pairs = PYTHON.split(text)
+    code = NotebookCode()
+    logs = parse_text(first)
+    for source, after in zip(pairs[::2], pairs[1::2]):
+        code.read(source)
+        logs += [with_code(log, code.told(), []) for log in parse_text(after)]
+    return logs
+
+
 def breaks_off(lines: List["re.Match[str]"], text: str) -> bool:
     """Whether the last of a run's lines is cut within its figures, to judge by those before it."""
     *before, last = lines
@@ -214,12 +209,11 @@ def parse_notebook(content: Any) -> List[ParsedLog]:
         raise ValueError("it has no list of cells")
     logs: List[ParsedLog] = []
     broken: Optional[ValueError] = None
-    code = ""
+    code = NotebookCode()
     for cell in content["cells"]:
         if not isinstance(cell, dict) or cell.get("cell_type") != "code":
             continue
-        source = joined(cell.get("source"))[-MAX_CODE:]
-        code = (code + source + "\n")[-MAX_CODE:]
+        code.read(joined(cell.get("source")))
         outputs = cell.get("outputs")
         printed, plots = split_outputs(outputs if isinstance(outputs, list) else [])
         try:
@@ -227,12 +221,12 @@ def parse_notebook(content: Any) -> List[ParsedLog]:
         except ValueError as error:
             broken = error
             continue
-        if not found and plots and "fit(" in source:
-            found = [ParsedLog(read_from="plot")]  # the Trainer edition
+        if not found and plots and code.call:
+            found = [ParsedLog(read_from="plot")]  # the Trainer edition, or a run broken off
         if len(logs) + len(found) > MAX_LOGS:
             raise ValueError(f"it holds more than {MAX_LOGS} logs")
         if found:
-            told = told_by_code(source, code)
+            told = code.told()
             logs += [with_code(log, told, plots) for log in found]
     logs = [parsed for parsed in logs if parsed.values]
     if broken and not logs:
@@ -264,23 +258,14 @@ def joined(text: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def told_by_code(source: str, code: str) -> ParsedLog:
-    """Framework, recipe and epochs, as far as a cell's code and the code before it tell them."""
-    lr, epochs, batch_size = rate_and_epochs(source)
-    if lr is None:
-        lr, epochs, batch_size = rate_and_epochs(code)
-    return ParsedLog(framework=framework_of(code), epochs=epochs,
-                     recipe=recipe_of(code, source, lr, batch_size))
-
-
-def with_code(log: ParsedLog, told: ParsedLog, plots: List[str]) -> ParsedLog:
+def with_code(log: ParsedLog, told: Told, plots: List[str]) -> ParsedLog:
     """The log with what the notebook's code and the cell's plot tell of it."""
     log = replace(log, framework=told.framework or log.framework, recipe=told.recipe,
                   epochs=log.epochs or told.epochs)
     if log.read_from == "printed" or not plots:
         return log
     # A cell that draws while it trains keeps only the last picture.
-    return with_plot(log, read_plot(plots[-1], min(log.epochs or MAX_EPOCHS, MAX_EPOCHS)))
+    return with_plot(log, read_plot(plots[-1], MAX_EPOCHS))
 
 
 def with_plot(log: ParsedLog,
@@ -291,65 +276,10 @@ def with_plot(log: ParsedLog,
     ends = [epoch for epoch, value in enumerate(drawn["test_acc"], 1) if value is not None]
     if not ends:
         return log
+    if log.epochs and ends[-1] > log.epochs:  # the code was changed after the run
+        log = replace(log, epochs=ends[-1], recipe=None)
     values = {name: drawn[name][:ends[-1]] for name in QUANTITIES if name in drawn}
     for name, column in log.values.items():
         if name in values and column[-1] is not None:
             values[name][-1] = column[-1]
     return replace(log, values=values, read_from="plot", epochs=log.epochs or ends[-1])
-
-
-def framework_of(code: str) -> Optional[str]:
-    """The one framework that the code imports; None if there is none or several."""
-    found = [name for name, pattern in IMPORTS.items() if re.search(pattern, code, re.M)]
-    if set(found) == {"mxnet", "mxnet-np"}:  # the later editions use parts of the first interface
-        return "mxnet-np"
-    return found[0] if len(found) == 1 else None
-
-
-def rate_and_epochs(code: str) -> Tuple[Optional[float], Optional[int], Optional[int]]:
-    """Learning rate, epochs and batch size, as far as the code assigns them."""
-    lr: Optional[float] = None
-    epochs = batch_size = None
-    for match in ASSIGNED.finditer(code):  # the last one counts
-        lr, epochs = to_float(match[2]), int(match[3])
-        batch_size = int(match[4]) if match[1] and match[4] else None
-    if lr is None:
-        rates = re.findall(SETTING.format("lr"), code)
-        lr = to_float(rates[-1]) if rates else None
-    if epochs is None:
-        counts = re.findall(SETTING.format("(?:max|num)_epochs"), code)
-        epochs = int(counts[-1]) if counts and counts[-1].isdigit() else None
-    if batch_size is None:
-        sizes = re.findall(SETTING.format("batch_size"), code)
-        batch_size = int(sizes[-1]) if sizes and sizes[-1].isdigit() else None
-    return lr, epochs, batch_size
-
-
-def to_float(text: str) -> Optional[float]:
-    try:
-        return float(text)
-    except ValueError:  # "0.1.2"
-        return None
-
-
-def without_comments(code: str) -> str:
-    return re.sub(r"#.*", "", code)
-
-
-def recipe_of(code: str, source: str, lr: Optional[float],
-              batch_size: Optional[int]) -> Optional[str]:
-    """The key of the recipe that the code follows, or None if it is unknown."""
-    sizes = re.findall(r"\bresize *= *\(? *(\d+)", source) or re.findall(
-        r"\bresize *= *\(? *(\d+)", code)
-    size = sizes[-1] if sizes else None
-    if lr is None or batch_size not in (None, 128) or not THE_NET.search(without_comments(code)):
-        return None
-    if "mlpconv" in code:
-        return "mlpconv" if (lr, size) == (0.2, "112") else None
-    if size not in (None, "224"):
-        return None
-    optimizer = "adam" if re.search(r"\bAdam\b|['\"]adam['\"]", source) else "sgd"
-    name = f"{optimizer}-{lr:g}"
-    if re.search(r"AdaptiveMaxPool2[dD]|GlobalMaxPool", code):
-        name += "-max-pooling"
-    return name if name in RECIPES else None

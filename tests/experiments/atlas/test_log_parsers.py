@@ -58,6 +58,15 @@ def test_lines_of_notebooks_that_were_made_into_markdown():
     assert log == only(D2LZH)
 
 
+@pytest.mark.parametrize("fence", ["```python", "```{.python .input  n=3}", "``` python"])
+def test_markdown_that_shows_the_code(tmp_path, fence):
+    code = "import d2lzh as d2l\nlr, num_epochs, batch_size = 0.1, 2, 128\nnet = d2l.nin()\n"
+    (tmp_path / "nin.md").write_text(f"# NiN\n\n{fence}\n{code}```\n\n```\n{D2LZH}```\n")
+    log, = parse_file(tmp_path / "nin.md")
+    assert (log.framework, log.recipe, log.epochs) == ("mxnet", "sgd-0.1", 2)
+    assert log.values == only(D2LZH).values
+
+
 def test_lines_that_were_joined():
     assert only(" ".join(D2LZH.splitlines()[1:])).values == only(D2LZH).values
 
@@ -325,6 +334,25 @@ def test_a_notebook_that_only_draws(tmp_path):
         [drawn([svg])])))
     assert log.values == {"test_acc": TEST}
     assert (log.framework, log.recipe, log.epochs) == ("jax", "sgd-0.05", 10)
+
+
+def test_a_run_that_was_broken_off_is_read_as_it_stood(tmp_path):
+    """It has drawn, but not printed its last line."""
+    svg = plot({"train loss": (WITHIN, LOSS), "train acc": (WITHIN, TRAIN),
+                "test acc": ([1, 2], TEST[:2])})
+    stopped = {"output_type": "error", "ename": "KeyboardInterrupt", "traceback": []}
+    log, = parse_file(notebook(tmp_path / "nin.ipynb", ("from d2l import torch as d2l", []), (
+        "lr, num_epochs, batch_size = 0.1, 10, 128\nd2l.train_ch6(net)", [stopped, drawn(svg)])))
+    assert (log.epochs, log.read_from, log.values["test_acc"]) == (10, "plot", TEST[:2])
+
+
+def test_a_plot_of_more_epochs_than_the_code_says(tmp_path):
+    """The code was changed after the run, so it does not tell the run's recipe either."""
+    svg = plot({"train loss": (WITHIN, LOSS), "test acc": ([1, 2, 3], TEST)})
+    log, = parse_file(notebook(tmp_path / "nin.ipynb", (
+        "lr, num_epochs, batch_size = 0.1, 2, 128\nd2l.train_ch6(nin())",
+        [printed("loss 0.985, train acc 0.667, test acc 0.712\n"), drawn(svg)])))
+    assert (log.epochs, log.recipe, log.values["test_acc"]) == (3, None, TEST)
 
 
 @pytest.mark.parametrize("svg", [
