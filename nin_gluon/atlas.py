@@ -35,9 +35,9 @@ maimed or dead, and whether frameworks differ.
 """
 
 ADD = """\
-Add a training log from a notebook or a text file to an atlas file of your own. A notebook is read
-and never executed. What the file does not tell has to be given. A log that is there already is not
-added again.
+Add a training log from a notebook, a Markdown page or a text file to an atlas file of your own. The
+file's code tells the framework, the recipe and the epochs; it is read and never executed. What the
+file does not tell has to be given. A log that is there already is not added again.
 """
 
 # Kept in the picture; a file without it is somebody else's and is not overwritten.
@@ -58,7 +58,7 @@ def build_parser() -> ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="[add FILE]", title="verbs")
     adding = verbs.add_parser("add", help="add a log to your own atlas file", description=ADD)
     add = adding.add_argument
-    add("file", metavar="FILE", type=utf8_path, help="notebook (.ipynb) or text file")
+    add("file", metavar="FILE", type=utf8_path, help="notebook (.ipynb), Markdown or text file")
     add("--framework", choices=FRAMEWORKS, metavar="NAME", help=", ".join(FRAMEWORKS))
     add("--recipe", choices=RECIPES, metavar="NAME",
         help="; ".join(f"{name}: {title}" for name, title in RECIPES.items()))
