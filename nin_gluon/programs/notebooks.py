@@ -20,6 +20,7 @@ from tqdm import tqdm
 from nin_gluon.atomic_files import read_ours, write_ours
 from nin_gluon.errors import InputError, why
 from nin_gluon.programs.kernel_spec import kernel_spec
+from nin_gluon.programs.missing import advice
 from nin_gluon.programs.preparation import Options
 
 __all__ = ["CellFailed", "copy_of", "run_notebook"]
@@ -181,10 +182,11 @@ def save(notebook: Any, copy: Path) -> None:
 
 
 def trace_in(cell: Any) -> str:
-    """The traceback among a cell's outputs, without colours."""
+    """The traceback among a cell's outputs, without colours, and what to do about it."""
     lines = [line for output in cell.outputs if output.output_type == "error"
              for line in output.traceback]
-    return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines)) + "\n"
+    trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(lines)) + "\n"
+    return trace + advice(trace)
 
 
 def shown(cell: Any, number: int, count: int, trace: str) -> str:

@@ -11,6 +11,7 @@ from typing import Callable, Sequence
 
 from nin_gluon.errors import InputError, why
 from nin_gluon.programs.epochs import FewerEpochs
+from nin_gluon.programs.missing import advice
 from nin_gluon.programs.preparation import Options, prepare
 
 __all__ = ["run_module", "run_script"]
@@ -108,3 +109,5 @@ def show(error: BaseException) -> None:
         sys.excepthook(type(error), error.with_traceback(trace), trace)
     except Exception:  # the program's own hook failed
         traceback.print_exc()
+    if isinstance(error, ModuleNotFoundError):
+        print(advice(str(error)), end="", file=sys.stderr)

@@ -76,6 +76,18 @@ def test_a_traceback_begins_in_the_program(tmp_path):
     assert lines[-1] == "ZeroDivisionError: division by zero"
 
 
+def test_a_missing_package_of_the_book_gets_advice(tmp_path, capsys):
+    done = run(script(tmp_path, "import gluonbook\n"))
+    assert done.returncode == 1
+    error, advice = done.stderr.splitlines()[-2:]
+    assert error == "ModuleNotFoundError: No module named 'gluonbook'"
+    assert advice.startswith("gluonbook is what d2lzh was before")
+    assert run_command.main([str(notebook(tmp_path, "import gluonbook"))]) == 1
+    assert advice in capsys.readouterr().err
+    done = run(script(tmp_path, "import another_package\n"))
+    assert done.stderr.endswith("No module named 'another_package'\n")
+
+
 def test_a_syntax_error_is_shown_as_python_shows_it(tmp_path):
     done = run(script(tmp_path, "x = = 1\n"))
     assert done.returncode == 1
