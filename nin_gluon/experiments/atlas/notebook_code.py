@@ -120,9 +120,9 @@ class NotebookCode:
         number = self.number(value)
         if number is None:
             self.numbers.pop(name, None)
-            # `net = net.to(device)` is still the net from before.
-            before = self.made.get(name, []) if name in set(identifiers(value)) else []
-            self.made[name] = [*before, value]
+            if name not in identifiers(value):  # `net = net.to(device)` is the net from before
+                self.made[name] = []
+            self.made.setdefault(name, []).append(value)
         else:
             self.numbers[name] = number
             self.latest.update({role: number for role in roles(name)})
@@ -144,7 +144,9 @@ class NotebookCode:
         if isinstance(node, ast.Name):
             return self.numbers.get(node.id)
         value = node.value if isinstance(node, ast.Constant) else None
-        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value < 1e9:
+            return value
+        return None
 
     def settings_of(self, call: ast.Call) -> Dict[str, Number]:
         """The settings among a call's arguments, by role."""
@@ -213,8 +215,7 @@ class NotebookCode:
     def parts_of(self, node: ast.AST) -> List[ast.AST]:
         """An expression, and what all that it refers to was made of."""
         parts, names, seen = [node], list(identifiers(node)), set()
-        while names:
-            name = names.pop(0)
+        for name in names:  # which grows
             if name not in seen:
                 seen.add(name)
                 for part in self.made.get(name, []):

@@ -168,7 +168,8 @@ def test_max_pooling_is_a_recipe_of_its_own():
 
 @pytest.mark.parametrize("cell", [
     "", "\x00", "(" * 9000, "-" * 9999 + "1", "a" + ".a" * 4990, "not " * 2490 + "1", "训练(",
-    "other = " + "a + " * 2000 + "a\ntrain(other)", "a\n" * 250_000, "a = a\ntrain(a)",
+    "other = " + "a + " * 2000 + "a\ntrain(other)", "a\n" * 20_000, "a = a\n" * 20_000 + "train(a)",
+    "x_epochs = 1e999", f"x = {'9' * 4000}\ntrain(a, x)",
 ])
 def test_anything_can_be_read(cell):
     assert told(PYTORCH, BLOCK, NET, cell, TRAIN) in (Told("pytorch", "sgd-0.1", 10), Told())
