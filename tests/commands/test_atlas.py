@@ -210,8 +210,11 @@ def test_one_of_several_logs(here, capsys):
 
 def test_a_loss_that_was_divided_once_more(here, capsys):
     (here / "log.txt").write_text("epoch 1, loss 0.0179, train acc 0.102, test acc 0.100\n")
-    assert atlas.main(["add", "log.txt", "--framework", "pytorch", "--recipe", "sgd-0.1",
-                       "--loss-is", "mean / batch size"]) == 0
+    given = ["add", "log.txt", "--framework", "pytorch", "--recipe", "sgd-0.1"]
+    line = refused(given, capsys)
+    # Nine of ten images are wrong, and each of these costs ln 2 or more.
+    assert "0.0179 in epoch 1 is no mean" in line and "that is 0.62 or more" in line
+    assert atlas.main([*given, "--loss-is", "mean / batch size"]) == 0
     log, = read_atlas("results/atlas.json")
     assert log.loss == (0.0179,) and log.mean_loss == (0.0179 * 128,)
 

@@ -37,11 +37,14 @@ log = logging.getLogger(__name__)
 # can take short.
 MAX_BYTES = 20_000_000
 MAX_LOGS = 100
+PLOT_ERROR = 0.0051  # of a value read from a plot, held against the printed one
+FURTHEST = 0.7  # training accuracy of a first epoch; published runs reach 0.585
 MAX_LINE = 500  # characters; the lines looked for are far shorter
 
 NUMBER = r"([-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|nan|inf))"
 FIGURES = rf"loss:? +{NUMBER}, +train[ _]acc:? +{NUMBER}, +test[ _]acc:? +{NUMBER}"
-EPOCH = re.compile(rf"\bepoch:? +(\d+)(?:/(\d+))?[.,] +{FIGURES}", re.I)
+EPOCH = re.compile(rf"\bepoch:? +\[?(\d+)(?: ?/ ?(\d+))?\]?[.,:]? +(?:train )?{FIGURES}", re.I)
+ESCAPES = re.compile("\x1b\\[[0-9;]*m")  # colours in terminals
 CLOSING = re.compile(FIGURES, re.I)
 RATE = re.compile(r"\d exam(?:ples|pes)/sec on (\S.*)")  # the first d2l editions misspell it
 TRAINING_ON = re.compile(r"^\W*(?:text\W+)?training on:? +(\S.*)", re.I)
@@ -110,7 +113,7 @@ def parse_text(text: str) -> List[ParsedLog]:
     lines: List[re.Match[str]] = []  # of the same run
     device: Optional[str] = None
     first = 1  # number of its first epoch
-    for line in LINE_END.sub("\n", text).splitlines():
+    for line in LINE_END.sub("\n", ESCAPES.sub("", text)).splitlines():
         if len(line) > MAX_LINE:  # cut between words: a number must not lose digits
             line = line[:MAX_LINE].rpartition(" ")[0]
         epoch, closing = EPOCH.search(line), CLOSING.search(line)
@@ -118,7 +121,7 @@ def parse_text(text: str) -> List[ParsedLog]:
             number = int(epoch[1])
             if not rows or number <= first + len(rows) - 1:
                 first, rows, lines = number, [], []
-                logs.append(ParsedLog(device=device))
+                logs.append(ParsedLog({name: [] for name in QUANTITIES}, device=device))
                 if first > 1:
                     raise ValueError(f"a log begins with epoch {first}")
             if number != first + len(rows) or len(rows) >= MAX_EPOCHS:
@@ -126,7 +129,9 @@ def parse_text(text: str) -> List[ParsedLog]:
             rows.append(tuple(map(to_number, epoch.groups()[2:])))
             lines.append(epoch)
             planned = int(epoch[2]) if epoch[2] else logs[-1].epochs
-            logs[-1] = replace(logs[-1], values=columns(rows), epochs=planned)
+            for name, value in zip(QUANTITIES, rows[-1]):
+                logs[-1].values[name].append(value)
+            logs[-1] = replace(logs[-1], epochs=planned)
         elif closing:
             row = tuple(map(to_number, closing.groups()))
             # The later editions' closing lines; they may follow lines of the same run.
@@ -151,7 +156,7 @@ def parse_document(text: str) -> List[ParsedLog]:
     logs = parse_text(first)
     for source, after in zip(pairs[::2], pairs[1::2]):
         code.read(source)
-        logs += [with_code(log, code.told(), []) for log in parse_text(after)]
+        logs += [if_new(with_code(log, code.told(), [])) for log in parse_text(after)]
     return logs
 
 
@@ -227,7 +232,9 @@ def parse_notebook(content: Any) -> List[ParsedLog]:
             raise ValueError(f"it holds more than {MAX_LOGS} logs")
         if found:
             told = code.told()
-            logs += [with_code(log, told, plots) for log in found]
+            if len(found) > 1:  # runs of a loop, or of several calls: which is which?
+                told, plots = replace(told, recipe=None), []
+            logs += [if_new(with_code(log, told, plots)) for log in found]
     logs = [parsed for parsed in logs if parsed.values]
     if broken and not logs:
         raise broken
@@ -268,6 +275,15 @@ def with_code(log: ParsedLog, told: Told, plots: List[str]) -> ParsedLog:
     return with_plot(log, read_plot(plots[-1], MAX_EPOCHS))
 
 
+def if_new(parsed: ParsedLog) -> ParsedLog:
+    """The log, without a recipe if it cannot be that of a net that was new."""
+    first = (parsed.values.get("train_acc") or [None])[0]
+    if parsed.read_from == "last line" or first is None or first <= FURTHEST:
+        return parsed
+    log.warning("a log begins at a training accuracy of %.3f, so its net was not new", first)
+    return replace(parsed, recipe=None)
+
+
 def with_plot(log: ParsedLog,
               drawn: Optional[Dict[str, List[Optional[float]]]]) -> ParsedLog:
     """The log with the values of the epochs that were only drawn; what is printed goes first."""
@@ -276,10 +292,15 @@ def with_plot(log: ParsedLog,
     ends = [epoch for epoch, value in enumerate(drawn["test_acc"], 1) if value is not None]
     if not ends:
         return log
-    if log.epochs and ends[-1] > log.epochs:  # the code was changed after the run
-        log = replace(log, epochs=ends[-1], recipe=None)
-    values = {name: drawn[name][:ends[-1]] for name in QUANTITIES if name in drawn}
+    done, last = ends[-1], drawn["test_acc"][ends[-1] - 1]
+    printed = log.values.get("test_acc", [None])[-1]
+    if printed is not None and last is not None and abs(printed - last) > PLOT_ERROR:
+        return log  # a picture of another run
+    # Only a run that was broken off, and has not printed its last line, did less than it was to.
+    if log.epochs and (done > log.epochs or printed is not None and done < log.epochs):
+        log = replace(log, epochs=done, recipe=None)  # the code was changed after the run
+    values = {name: drawn[name][:done] for name in QUANTITIES if name in drawn}
     for name, column in log.values.items():
         if name in values and column[-1] is not None:
             values[name][-1] = column[-1]
-    return replace(log, values=values, read_from="plot", epochs=log.epochs or ends[-1])
+    return replace(log, values=values, read_from="plot", epochs=log.epochs or done)

@@ -9,7 +9,7 @@ import ast
 import re
 import warnings
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, Optional, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Set, Tuple, Union
 
 from nin_gluon.experiments.atlas.published_logs import RECIPES
 
@@ -30,15 +30,20 @@ IMPORTS = {
 ROLES = {"lr": re.compile(r"(lr|learning_rate)(?![a-z])"), "epochs": re.compile(r".*epochs"),
          "batch_size": re.compile(r"batch_?size"), "resize": re.compile(r"resize$")}
 
+UNKNOWN = 0  # a setting that is no plain number; no recipe has it
+
 # The same of plain numbers, by their place in a call.
 PLACES = {"train_ch5": {3: "batch_size", 6: "epochs"}, "train_ch6": {3: "epochs", 4: "lr"},
-          "load_data_fashion_mnist": {0: "batch_size", 1: "resize"}}
+          "load_data_fashion_mnist": {0: "batch_size", 1: "resize"}, "SGD": {1: "lr"},
+          "Adam": {1: "lr"}, "Resize": {0: "resize"}, "DataLoader": {1: "batch_size"}}
 
 TRAINS = re.compile(r"train|fit$")
+LOADS = re.compile(r"load_(state_dict|parameters|params|weights)$")
 OPTIMIZER = re.compile(r"(?:SGD|Adam\w*|RMSprop|Adagrad|Adadelta|Nadam|LBFGS)$", re.I)
 THE_NET = re.compile(r"NiN|(?<![A-Za-z])(?:[Nn]in|NIN)(?!_gluon)(?![a-z])")
 BLOCK = re.compile(r"nin_?block", re.I)
 CONVOLUTION = re.compile(r"(?:Lazy)?Conv(?:2d)?$", re.I)
+FOREIGN = re.compile(r"Norm(\dd|alization)?$|Linear$|Dense$|.ReLU$|Sigmoid$|Tanh$|ELU$|SiLU$")
 BLOCKS = [(96, 11, 4), (256, 5, 1), (384, 3, 1), (10, 3, 1)]  # channels, window, stride
 
 # Longer ones are read by the line: the depth of a syntax tree is limited by the length of its text,
@@ -68,11 +73,13 @@ class NotebookCode:
     optimizer: str = "sgd"  # or "" for one with momentum or weight decay
     # What variables, functions and classes were made of.
     made: Dict[str, List[ast.AST]] = field(default_factory=dict)
+    trained: Set[str] = field(default_factory=set)  # nets that are not new any more
     call: Optional[ast.Call] = None  # what trains in the last cell
+    goes_on: bool = False  # whether that trains a net that is not new
 
     def read(self, source: str) -> None:
         """Take in the next cell."""
-        self.call = None
+        self.call, self.goes_on = None, False
         self.size += len(source)
         if self.size > MAX_CODE:
             return
@@ -87,8 +94,7 @@ class NotebookCode:
             for node in ast.walk(statement):
                 self.note(node)
             for call in calls:
-                if call.args and TRAINS.match(name_of(call)):
-                    self.call = call
+                self.note_training(call)
 
     def told(self) -> Told:
         """What the code so far tells of the runs in the last cell."""
@@ -96,7 +102,8 @@ class NotebookCode:
             return Told()
         settings = {**self.latest, **(self.settings_of(self.call) if self.call else {})}
         epochs = settings.get("epochs")
-        return Told(self.framework(), self.recipe(settings), int(epochs) if epochs else None)
+        recipe = None if self.goes_on else self.recipe(settings)
+        return Told(self.framework(), recipe, int(epochs) if epochs else None)
 
     def note(self, node: ast.AST) -> None:
         """Remember what later code may refer to."""
@@ -107,6 +114,11 @@ class NotebookCode:
         elif isinstance(node, ast.AnnAssign) and node.value:
             for name, value in pairs(node.target, node.value):
                 self.assign(name, value)
+        elif isinstance(node, ast.For):
+            for name in identifiers(node.target):
+                self.assign(name, node)
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            self.assign(node.target.id, node)
         elif isinstance(node, ast.Call):
             self.latest.update(self.settings_of(node))
             if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
@@ -118,14 +130,15 @@ class NotebookCode:
 
     def assign(self, name: str, value: ast.AST) -> None:
         number = self.number(value)
-        if number is None:
+        if number is not None:
+            self.numbers[name] = number
+        else:
             self.numbers.pop(name, None)
             if name not in identifiers(value):  # `net = net.to(device)` is the net from before
+                self.trained.discard(name)
                 self.made[name] = []
             self.made.setdefault(name, []).append(value)
-        else:
-            self.numbers[name] = number
-            self.latest.update({role: number for role in roles(name)})
+        self.latest.update({role: number or UNKNOWN for role in roles(name)})
 
     def note_optimizer(self, call: ast.Call) -> None:
         """Which optimizer it makes: ``optim.SGD(...)`` or ``gluon.Trainer(..., 'sgd', ...)``."""
@@ -136,6 +149,26 @@ class NotebookCode:
             more = [self.number(value) for key, value in named_values(call)
                     if key in ("momentum", "weight_decay", "wd")]
             self.optimizer = "" if any(value != 0 for value in more) else named[0].lower()
+
+    def note_training(self, call: ast.Call) -> None:
+        """Remember what trains, and which nets are trained."""
+        if call.args and TRAINS.match(name_of(call)):
+            net = call.args[0]
+            self.call, self.goes_on = call, False
+            if isinstance(net, ast.Name) and not self.makes_all_anew():
+                self.goes_on = net.id in self.trained
+                self.trained.add(net.id)
+        elif isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
+            if call.func.attr in ("apply", "initialize"):
+                self.trained.discard(call.func.value.id)
+            elif LOADS.match(call.func.attr):
+                self.trained.add(call.func.value.id)
+
+    def makes_all_anew(self) -> bool:
+        """Whether the later editions' train_ch6 trains, which makes the optimizer and initializes
+        the net."""
+        return (self.call is not None and name_of(self.call) == "train_ch6"
+                and "train_ch6" not in self.made)
 
     def number(self, node: ast.AST) -> Optional[Number]:
         """The number that an expression is; of several, such as (224, 224), the first."""
@@ -152,12 +185,13 @@ class NotebookCode:
         """The settings among a call's arguments, by role."""
         found: Dict[str, Number] = {}
         places = PLACES.get(name_of(call), {})
-        given = [(value.id if isinstance(value, ast.Name) else places.get(place, ""), value)
+        given = [(value.id if isinstance(value, ast.Name) and roles(value.id)
+                  else places.get(place, ""), value)
                  for place, value in enumerate(call.args)]
         for name, value in [*given, *named_values(call)]:
             number = self.number(value)
-            if number is not None:
-                found.update({role: number for role in roles(name)})
+            if number is not None or not isinstance(value, ast.Name):
+                found.update({role: number or UNKNOWN for role in roles(name)})
         return found
 
     # ------------------------------------------------------------------ what it tells
@@ -173,10 +207,7 @@ class NotebookCode:
     def recipe(self, settings: Dict[str, Number]) -> Optional[str]:
         """The key of the recipe that the code follows, or None if it is unknown."""
         lr, size = settings.get("lr"), settings.get("resize")
-        # The later editions' train_ch6 makes its own optimizer.
-        own = (self.call is not None and name_of(self.call) == "train_ch6"
-               and "train_ch6" not in self.made)
-        optimizer = "sgd" if own else self.optimizer
+        optimizer = "sgd" if self.makes_all_anew() else self.optimizer
         names = self.names_in_net()
         if lr is None or settings.get("batch_size", 128) != 128 or names is None:
             return None
@@ -203,7 +234,11 @@ class NotebookCode:
         if not any(THE_NET.search(name) for name in names) or (
                 known and known == sizes and known != BLOCKS):
             return None
-        if any(name_of(node).startswith("BatchNorm") for node in calls):
+        if any(FOREIGN.search(name_of(node)) for node in calls):
+            return None
+        dropout = [self.number(value) for node in calls if name_of(node).startswith("Dropout")
+                   for value in [*node.args, *(value for _, value in named_values(node))][:1]]
+        if known and known == sizes and dropout != [0.5]:
             return None
         for name in {name_of(block) for block in blocks} & set(self.made):
             layers = [node for part in self.made[name] for node in ast.walk(part)

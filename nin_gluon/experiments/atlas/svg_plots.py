@@ -6,6 +6,7 @@ back. Nothing in the file is executed, and no entity in it is expanded.
 """
 
 import math
+import re
 import xml.etree.ElementTree as ET
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -49,7 +50,7 @@ def read_plot(svg: str, epochs: int) -> Optional[Dict[str, List[Optional[float]]
     to_epoch, to_value = scale(axes, "xtick_", "x"), scale(axes, "ytick_", "y")
     names = legend(axes)
     lines = [points(line) for line in axes if name_of(line).startswith("line2d_")]
-    if not (to_epoch and to_value and 0 < len(names) <= len(lines)):
+    if not (to_epoch and to_value and 0 < len(names) <= len(lines)) or has_offset(axes):
         return None
     values: Dict[str, List[Optional[float]]] = {}
     # The Trainer edition draws all its lines anew over the old ones whenever there is a new point.
@@ -102,6 +103,16 @@ def scale(axes: ET.Element, prefix: str, axis: str) -> Optional[Tuple[float, flo
         return None
     slope = (ticks[-1][1] - ticks[0][1]) / (ticks[-1][0] - ticks[0][0])
     return ticks[0][1] - slope * ticks[0][0], slope
+
+
+def has_offset(axes: ET.Element) -> bool:
+    """Whether a text such as "1e6" beside an axis says that its labels are not the values.
+
+    A loss of millions leaves too few digits for the accuracies in the same plot.
+    """
+    beside = [text for axis in axes.iter() if name_of(axis).startswith("matplotlib.axis_")
+              for child in axis if "tick_" not in name_of(child) for text in comments(child)]
+    return any(re.match(r"[+\u2212-]?\d|\$\\times", text) for text in beside)
 
 
 def legend(axes: ET.Element) -> List[str]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import pytest
 from matplotlib.figure import Figure
@@ -78,6 +79,14 @@ def test_lines_that_say_how_many_epochs_there_are():
                "*** 700.1 examples/sec on cuda:0 - [0:00:13:58], all: [0:00:18:48] ***\n")
     assert log.values["loss"] == [2.301, 2.081]
     assert (log.epochs, log.device, log.framework) == (2, "cuda:0", "pytorch")
+
+
+@pytest.mark.parametrize("old, new", [
+    (r"epoch (.),", r"epoch \1:"), (r"epoch (.),", r"Epoch [\1/2],"),
+    (r"epoch (.),", r"epoch \1 / 2,"), ("loss", "train loss"),
+    ("epoch", "\x1b[32mepoch"), (", train", "\x1b[0m, train")])
+def test_other_ways_to_write_a_line(old, new):
+    assert only(re.sub(old, new, D2LZH)).values == only(D2LZH).values
 
 
 def test_lines_of_the_first_drafts_count_from_0():
@@ -353,6 +362,45 @@ def test_a_plot_of_more_epochs_than_the_code_says(tmp_path):
         "lr, num_epochs, batch_size = 0.1, 2, 128\nd2l.train_ch6(nin())",
         [printed("loss 0.985, train acc 0.667, test acc 0.712\n"), drawn(svg)])))
     assert (log.epochs, log.recipe, log.values["test_acc"]) == (3, None, TEST)
+
+
+def test_a_plot_of_fewer_epochs_than_the_code_says_beside_a_last_line(tmp_path):
+    """It came to its end, so the code was changed after the run here, too."""
+    svg = plot({"train loss": (WITHIN, LOSS), "test acc": ([1, 2, 3], TEST)})
+    log, = parse_file(notebook(tmp_path / "nin.ipynb", (
+        "lr, num_epochs, batch_size = 0.1, 10, 128\nd2l.train_ch6(nin())",
+        [printed("loss 0.985, train acc 0.667, test acc 0.712\n"), drawn(svg)])))
+    assert (log.epochs, log.recipe, log.values["test_acc"]) == (3, None, TEST)
+
+
+def test_a_picture_of_another_run_is_left_alone(tmp_path):
+    svg = plot({"train loss": (WITHIN, LOSS), "test acc": ([1, 2, 3], TEST)})
+    log, = parse_file(notebook(tmp_path / "nin.ipynb", (
+        "lr, num_epochs, batch_size = 0.1, 3, 128\nd2l.train_ch6(nin())",
+        [printed("loss 0.5, train acc 0.8, test acc 0.812\n"), drawn(svg)])))
+    assert (log.read_from, log.values["test_acc"]) == ("last line", [0.812])
+
+
+def test_several_runs_in_a_cell_have_no_recipe(tmp_path):
+    """Nothing says which is which, nor whose the picture is."""
+    svg = plot({"train loss": (WITHIN, LOSS), "test acc": ([1, 2, 3], TEST)})
+    logs = parse_file(notebook(tmp_path / "nin.ipynb", (
+        "batch_size = 128\nfor lr in (0.1, 0.05): d2l.train_ch6(nin(), a, b, 3, lr)",
+        [printed("loss 0.5, train acc 0.8, test acc 0.812\n" + CLOSING), drawn(svg)])))
+    assert [(log.recipe, log.read_from) for log in logs] == [(None, "last line")] * 2
+
+
+def test_a_run_whose_loss_blew_up(tmp_path):
+    """Beside the axis stands 1e6: the accuracies in the plot have lost their digits."""
+    svg = plot({"train loss": ([1, 2, 3], [2.0, 4.6e6, 2.3]), "test acc": ([1, 2, 3], [0.1] * 3)})
+    assert read_plot(svg, 10) is None
+
+
+def test_a_log_that_begins_with_a_trained_net(tmp_path, caplog):
+    text = D2LZH.replace("0.151", "0.787").replace("0.382", "0.801")
+    log, = parse_file(notebook(tmp_path / "nin.ipynb", (
+        "lr, num_epochs, batch_size = 0.1, 2, 128\nd2l.train_ch5(nin())", [printed(text)])))
+    assert log.recipe is None and "0.787, so its net was not new" in caplog.text
 
 
 @pytest.mark.parametrize("svg", [

@@ -122,7 +122,8 @@ class NiNBlock(nn.Module):
 class MyNiN(nn.Module):
     def __init__(self):
         self.features = nn.Sequential(NiNBlock(1, 96, 11, 4, 0), NiNBlock(96, 256, 5, 1, 2),
-                                      NiNBlock(256, 384, 3, 1, 1), NiNBlock(384, 10, 3, 1, 1))
+                                      NiNBlock(256, 384, 3, 1, 1), nn.Dropout(p=0.5),
+                                      NiNBlock(384, 10, 3, 1, 1))
     def forward(self, x):
         x = self.features(x)
         return x.mean((2, 3))
@@ -183,3 +184,46 @@ def test_strange_strings_give_no_warning():
 
 def test_more_code_than_any_chapter_tells_nothing():
     assert told(PYTORCH, BLOCK, NET, "# x\n" * 200_000, TRAIN) == Told()
+
+
+# ------------------------------------------------------------------ what is not told
+
+
+@pytest.mark.parametrize("cell", [
+    "lr = lr / 2\nd2l.train_ch6(net, a, b, num_epochs, lr, 0)",
+    "lr *= 0.5\nd2l.train_ch6(net, a, b, num_epochs, lr, 0)",
+    "d2l.train_ch6(net, a, b, num_epochs, lr / 10, 0)",
+    "for lr in [0.05, 0.01]:\n    d2l.train_ch6(net, a, b, num_epochs, lr, 0)",
+    "batch_size = 2 * 128\nd2l.train_ch6(net, a, b, num_epochs, lr, 0)",
+    "it = DataLoader(images, 256)\nd2l.train_ch6(net, it, b, num_epochs, lr, 0)",
+    "resize = transforms.Resize(96)\nd2l.train_ch6(net, a, b, num_epochs, lr, 0)",
+    "optimizer = torch.optim.SGD(net.parameters(), 0.01)\ntrain(net, a, b, optimizer)",
+])
+def test_a_setting_that_has_changed_is_not_the_old_one(cell):
+    assert recipe(BLOCK, NET, TRAIN, cell) is None
+
+
+@pytest.mark.parametrize("net", [
+    NET.replace("nn.Dropout(0.5), ", ""), NET.replace("nn.Dropout(0.5)", "nn.Dropout(p=0.2)"),
+    NET.replace("nn.Flatten()", "nn.Flatten(), nn.Linear(10, 10)"),
+    NET.replace("nn.Flatten()", "nn.LazyBatchNorm2d(), nn.Flatten()"),
+    BLOCK.replace("nn.ReLU()", "nn.LeakyReLU()") + NET,
+])
+def test_other_layers_make_another_net(net):
+    assert recipe(BLOCK, net, TRAIN) is None
+
+
+TRAIN_CH5 = "d2l.train_ch5(net, a, b, batch_size, trainer, ctx, num_epochs)"
+
+
+@pytest.mark.parametrize("cells, expected", [
+    ([TRAIN_CH5], "sgd-0.1"),
+    ([TRAIN_CH5, TRAIN_CH5], None),
+    ([TRAIN_CH5, "net.initialize(force_reinit=True)\n" + TRAIN_CH5], "sgd-0.1"),
+    ([TRAIN_CH5, NET, TRAIN_CH5], "sgd-0.1"),
+    (["net.load_parameters('best.params')", TRAIN_CH5], None),
+    ([TRAIN, TRAIN], "sgd-0.1"),  # train_ch6 initializes the net
+])
+def test_a_run_that_goes_on_with_a_trained_net_is_none_of_the_recipe(cells, expected):
+    setup = TRAIN.rpartition("d2l.train_ch6")[0]
+    assert recipe(BLOCK, NET, setup, *cells) == expected

@@ -89,6 +89,10 @@ def test_copies_are_logs_whose_values_are_the_same():
     assert is_copy(log_of(), log_of(loss=[None, 1.5], train_acc=[None, 0.4], test_acc=[None, 0.5]))
     assert not is_copy(log_of(), log_of(test_acc=[0.3, 0.501]))
     assert not is_copy(log_of(), log_of(framework="jax"))
+    dead = {"loss": [None, 2.303], "train_acc": [None, 0.1], "test_acc": [None, 0.1]}
+    assert is_copy(log_of(**dead), log_of(**dead))
+    # Another run that has died prints the same.
+    assert not is_copy(log_of(**dead), log_of(**dead, sources=["another/place@2:nin.ipynb"]))
 
 
 def test_the_beginning_of_a_log_is_that_log():
