@@ -161,7 +161,7 @@ def draw(records):
     axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.set_ylim(7, 95)
-    axes.set_xlim(0, 1.08 * max(len(record.history) for record in records))
+    axes.set_xlim(0, 1.1 * max(len(record.history) for record in records))
     open_axes(axes)
     return figure
 
