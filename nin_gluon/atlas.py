@@ -1,7 +1,6 @@
 """``python -m nin_gluon.atlas``: every published run of the recipe, and how they ended."""
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any, List, Optional
@@ -43,7 +42,6 @@ file does not tell has to be given. A log that is there already is not added aga
 
 # Kept in the picture; a file without it is somebody else's and is not overwritten.
 SOFTWARE = "nin_gluon.atlas"
-ROUNDED = 0.01  # how far apart rounding can bring a printed loss and accuracy
 
 
 def build_parser() -> ArgumentParser:
@@ -138,7 +136,6 @@ def add_file(args: Any, own_file: Path) -> int:
     parsed = chosen_log(parse_file(args.file), args)
     source = args.source or " ".join(Path(args.file).name.split())
     entry = published_log(parsed, source, args.framework, args.recipe, args.epochs, args.loss_is)
-    check_loss(entry)
     known = add_log(own_file, entry)
     if known:
         print(f"already there, nothing added: {described(known)} (published in "
@@ -146,17 +143,6 @@ def add_file(args: Any, own_file: Path) -> int:
     else:
         print(f"added to {own_file}: {described(entry)}")
     return 0
-
-
-def check_loss(entry: PublishedLog) -> None:
-    """Refuse a loss that is too low for a mean: each image that is wrong costs ln 2 at least."""
-    for epoch, (loss, accuracy) in enumerate(zip(entry.loss, entry.train_acc), 1):
-        least = math.log(2) * (1 - (1.0 if accuracy is None else accuracy))
-        if entry.loss_is == "mean" and loss is not None and loss < least - ROUNDED:
-            raise InputError(
-                f"a loss of {loss:g} in epoch {epoch} is no mean over the images: with a training "
-                f"accuracy of {accuracy:g} that is {least:.2f} or more; say what it is by "
-                "--loss-is, such as --loss-is 'mean / batch size'.")
 
 
 def described(log: PublishedLog) -> str:

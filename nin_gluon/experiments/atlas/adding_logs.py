@@ -1,5 +1,6 @@
 """Adding a published log to an atlas file of the user's own."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Optional, Tuple, Union
@@ -19,6 +20,7 @@ from nin_gluon.experiments.atlas.published_logs import (
 
 __all__ = ["add_log", "published_log"]
 
+ROUNDED = 0.01  # how far apart rounding can bring a printed loss and accuracy
 PATIENCE = 10  # seconds to wait for another process, which takes far less than one
 
 
@@ -51,11 +53,28 @@ def published_log(parsed: ParsedLog, source: str, framework: Optional[str] = Non
         return known
 
     try:
-        return PublishedLog(framework, recipe, epochs, values("test_acc"), (source,),
-                            values("train_acc"), values("loss"), parsed.device, parsed.read_from,
-                            loss_is)
+        entry = PublishedLog(framework, recipe, epochs, values("test_acc"), (source,),
+                             values("train_acc"), values("loss"), parsed.device, parsed.read_from,
+                             loss_is)
     except ValueError as error:
         raise InputError(f"this log cannot be added: {error}.") from None
+    check_loss(entry)
+    return entry
+
+
+def check_loss(entry: PublishedLog) -> None:
+    """Refuse a loss that is too low for a mean: each image that is wrong costs ln 2 at least."""
+    if entry.loss_is != "mean":
+        return
+    for epoch, (loss, accuracy) in enumerate(zip(entry.loss, entry.train_acc), 1):
+        if loss is None or accuracy is None:
+            continue
+        least = math.log(2) * (1 - accuracy)
+        if loss < least - ROUNDED:
+            raise InputError(
+                f"a loss of {loss:g} in epoch {epoch} is no mean over the images: with a training "
+                f"accuracy of {accuracy:g} that is {least:.2f} or more; say what it is by "
+                "--loss-is, such as --loss-is 'mean / batch size'.")
 
 
 def add_log(path: Union[str, Path], entry: PublishedLog) -> Optional[PublishedLog]:

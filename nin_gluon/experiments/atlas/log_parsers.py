@@ -26,7 +26,12 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple, Union
 from nin_gluon.checked_files import BadFile, parse_json, read_text, reason
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.atlas.notebook_code import NotebookCode, Told
-from nin_gluon.experiments.atlas.published_logs import MAX_EPOCHS, QUANTITIES
+from nin_gluon.experiments.atlas.published_logs import (
+    MAX_EPOCHS,
+    PLOT_ERROR,
+    PRINT_ERROR,
+    QUANTITIES,
+)
 from nin_gluon.experiments.atlas.svg_plots import read_plot
 
 __all__ = ["ParsedLog", "parse_file", "parse_text"]
@@ -37,7 +42,6 @@ log = logging.getLogger(__name__)
 # can take short.
 MAX_BYTES = 20_000_000
 MAX_LOGS = 100
-PLOT_ERROR = 0.0051  # of a value read from a plot, held against the printed one
 FURTHEST = 0.7  # training accuracy of a first epoch; published runs reach 0.585
 MAX_LINE = 500  # characters; the lines looked for are far shorter
 
@@ -156,7 +160,7 @@ def parse_document(text: str) -> List[ParsedLog]:
     logs = parse_text(first)
     for source, after in zip(pairs[::2], pairs[1::2]):
         code.read(source)
-        logs += [if_new(with_code(log, code.told(), [])) for log in parse_text(after)]
+        logs += [with_code(log, code.told(), []) for log in parse_text(after)]
     return logs
 
 
@@ -178,7 +182,7 @@ def to_number(text: str) -> Optional[float]:
 
 
 def same(a: Optional[float], b: Optional[float]) -> bool:
-    return a == b or (a is not None and b is not None and abs(a - b) < 0.00051)
+    return a == b or (a is not None and b is not None and abs(a - b) < PRINT_ERROR)
 
 
 def columns(rows: List[Tuple[Optional[float], ...]]) -> Dict[str, List[Optional[float]]]:
@@ -234,7 +238,7 @@ def parse_notebook(content: Any) -> List[ParsedLog]:
             told = code.told()
             if len(found) > 1:  # runs of a loop, or of several calls: which is which?
                 told, plots = replace(told, recipe=None), []
-            logs += [if_new(with_code(log, told, plots)) for log in found]
+            logs += [with_code(log, told, plots) for log in found]
     logs = [parsed for parsed in logs if parsed.values]
     if broken and not logs:
         raise broken
@@ -269,10 +273,10 @@ def with_code(log: ParsedLog, told: Told, plots: List[str]) -> ParsedLog:
     """The log with what the notebook's code and the cell's plot tell of it."""
     log = replace(log, framework=told.framework or log.framework, recipe=told.recipe,
                   epochs=log.epochs or told.epochs)
-    if log.read_from == "printed" or not plots:
-        return log
-    # A cell that draws while it trains keeps only the last picture.
-    return with_plot(log, read_plot(plots[-1], MAX_EPOCHS))
+    if log.read_from != "printed" and plots:
+        # A cell that draws while it trains keeps only the last picture.
+        log = with_plot(log, read_plot(plots[-1], MAX_EPOCHS))
+    return if_new(log)
 
 
 def if_new(parsed: ParsedLog) -> ParsedLog:

@@ -72,6 +72,9 @@ LOSS_KINDS: Dict[str, Callable[[float, int], float]] = {
 
 GUESSED = 0.11  # an accuracy above it is more than that of guessing among ten classes
 
+# How far apart two copies of a value can be: printed to three digits, or read off a plot.
+PRINT_ERROR, PLOT_ERROR = 0.00051, 0.0051
+
 QUANTITIES = ("loss", "train_acc", "test_acc")
 
 MAX_BYTES = 50_000_000
@@ -274,7 +277,7 @@ def is_copy(entry: PublishedLog, known: PublishedLog) -> bool:
               for a, b in zip(getattr(entry, name), getattr(known, name))
               if a is not None and b is not None]
     plotted = "plot" in (entry.read_from, known.read_from) and len(shared) > 6
-    tolerance = 0.0051 if plotted else 0.00051
+    tolerance = PLOT_ERROR if plotted else PRINT_ERROR
     if not all(abs(a - b) < tolerance for _, a, b in shared):
         return False
     if (entry.epochs, len(entry.test_acc)) == (known.epochs, len(known.test_acc)):

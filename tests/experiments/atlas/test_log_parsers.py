@@ -355,20 +355,12 @@ def test_a_run_that_was_broken_off_is_read_as_it_stood(tmp_path):
     assert (log.epochs, log.read_from, log.values["test_acc"]) == (10, "plot", TEST[:2])
 
 
-def test_a_plot_of_more_epochs_than_the_code_says(tmp_path):
-    """The code was changed after the run, so it does not tell the run's recipe either."""
+@pytest.mark.parametrize("told", [2, 10])
+def test_a_run_of_other_epochs_than_the_code_says(tmp_path, told):
+    """It came to its end after three, so the code was changed after it and tells no recipe."""
     svg = plot({"train loss": (WITHIN, LOSS), "test acc": ([1, 2, 3], TEST)})
     log, = parse_file(notebook(tmp_path / "nin.ipynb", (
-        "lr, num_epochs, batch_size = 0.1, 2, 128\nd2l.train_ch6(nin())",
-        [printed("loss 0.985, train acc 0.667, test acc 0.712\n"), drawn(svg)])))
-    assert (log.epochs, log.recipe, log.values["test_acc"]) == (3, None, TEST)
-
-
-def test_a_plot_of_fewer_epochs_than_the_code_says_beside_a_last_line(tmp_path):
-    """It came to its end, so the code was changed after the run here, too."""
-    svg = plot({"train loss": (WITHIN, LOSS), "test acc": ([1, 2, 3], TEST)})
-    log, = parse_file(notebook(tmp_path / "nin.ipynb", (
-        "lr, num_epochs, batch_size = 0.1, 10, 128\nd2l.train_ch6(nin())",
+        f"lr, num_epochs, batch_size = 0.1, {told}, 128\nd2l.train_ch6(nin())",
         [printed("loss 0.985, train acc 0.667, test acc 0.712\n"), drawn(svg)])))
     assert (log.epochs, log.recipe, log.values["test_acc"]) == (3, None, TEST)
 
