@@ -120,13 +120,12 @@ class NotebookCode:
         elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
             self.assign(node.target.id, node)
         elif isinstance(node, ast.Call):
-            self.latest.update(self.settings_of(node))
-            if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
-                if node.func.attr == "add":
-                    self.made.setdefault(node.func.value.id, []).append(node)
-                if node.func.attr == "load_data_fashion_mnist" and "resize" not in (
-                        self.settings_of(node)):
-                    self.latest["resize"] = 28
+            settings, owner = self.settings_of(node), owner_of(node)
+            if owner and name_of(node) == "load_data_fashion_mnist":  # the book's: 28 by default
+                settings.setdefault("resize", 28)
+            self.latest.update(settings)
+            if owner and name_of(node) == "add":
+                self.made.setdefault(owner, []).append(node)
 
     def assign(self, name: str, value: ast.AST) -> None:
         number = self.number(value)
@@ -158,11 +157,10 @@ class NotebookCode:
             if isinstance(net, ast.Name) and not self.makes_all_anew():
                 self.goes_on = net.id in self.trained
                 self.trained.add(net.id)
-        elif isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name):
-            if call.func.attr in ("apply", "initialize"):
-                self.trained.discard(call.func.value.id)
-            elif LOADS.match(call.func.attr):
-                self.trained.add(call.func.value.id)
+        elif name_of(call) in ("apply", "initialize"):
+            self.trained.discard(owner_of(call))
+        elif LOADS.match(name_of(call)):
+            self.trained.add(owner_of(call))
 
     def makes_all_anew(self) -> bool:
         """Whether the later editions' train_ch6 trains, which makes the optimizer and initializes
@@ -230,15 +228,13 @@ class NotebookCode:
         calls = [node for part in parts for node in ast.walk(part) if isinstance(node, ast.Call)]
         blocks = [node for node in calls if BLOCK.match(name_of(node))]
         sizes = [self.block_sizes(block) for block in blocks]
-        known = [size for size in sizes if None not in size]
-        if not any(THE_NET.search(name) for name in names) or (
-                known and known == sizes and known != BLOCKS):
-            return None
-        if any(FOREIGN.search(name_of(node)) for node in calls):
-            return None
         dropout = [self.number(value) for node in calls if name_of(node).startswith("Dropout")
                    for value in [*node.args, *(value for _, value in named_values(node))][:1]]
-        if known and known == sizes and dropout != [0.5]:
+        if not any(THE_NET.search(name) for name in names) or any(
+                FOREIGN.search(name_of(node)) for node in calls):
+            return None
+        if sizes and all(None not in size for size in sizes) and (
+                (sizes, dropout) != (BLOCKS, [0.5])):
             return None
         for name in {name_of(block) for block in blocks} & set(self.made):
             layers = [node for part in self.made[name] for node in ast.walk(part)
@@ -297,6 +293,12 @@ def name_of(call: ast.Call) -> str:
     """``train_ch6`` of ``d2l.train_ch6(...)``."""
     func = call.func
     return func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
+
+
+def owner_of(call: ast.Call) -> str:
+    """``d2l`` of ``d2l.train_ch6(...)``; '' of any other call."""
+    func = call.func
+    return getattr(func.value, "id", "") if isinstance(func, ast.Attribute) else ""
 
 
 def roles(name: str) -> List[str]:
