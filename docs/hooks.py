@@ -4,7 +4,8 @@ In a page, a comment ``<!-- made: NAME -->`` is replaced. ``commands`` is what t
 ``settings`` are tables of `Settings`, and ``verdict`` is the answer on top of REPRODUCTION.md.
 Links to files outside docs/ work in the repository as they are; on the site they lead to the
 repository's address, and pictures are copied. A link to page.zh.md leads to the Chinese part of
-the site, from an English page too.
+the site, from an English page too. A Chinese heading carries its id in an ``<a>``, since a
+repository's own view of the page knows no other way; on the site the id is the heading's.
 """
 
 import argparse
@@ -29,6 +30,7 @@ DOCS = ROOT / "docs"
 LINK = re.compile(r"(!?\[[^\]]*\]\()((?:\.\./)+[^)\s#]+)(#[^)\s]*)?\)")
 CHINESE = re.compile(r"\[([^\]]*)\]\(([^)\s#]+)\.zh\.md(#[^)\s]*)?\)")
 MADE = re.compile(r"<!-- made: (\w+) -->")
+HEADING = re.compile(r'^(#+) <a id="([\w-]+)"></a>(.+)$', re.M)
 
 log = logging.getLogger("mkdocs.hooks.docs")
 
@@ -60,6 +62,7 @@ def on_page_markdown(markdown, page, config, files):
     if page.file.src_uri.endswith(".zh.md"):
         # Within its language a page goes by its English name, and MkDocs checks the anchor too.
         markdown = CHINESE.sub(r"[\1](\2.md\3)", markdown)
+        markdown = HEADING.sub(r"\1 \3 {#\2}", markdown)
     else:
         markdown = CHINESE.sub(lambda match: to_chinese(match, folder, page.file), markdown)
     return LINK.sub(lambda match: outward(match, folder, config), markdown)

@@ -47,8 +47,8 @@ class ChineseVerdict:
             far = verdict.as_far(runs)
             least = "" if far else f"{1 + len(runs)} 次运行得不到更小的 p。"
             tests.append(
-                f"{1 + len(runs)} 次{'' if name == 'all' else '公开的'}运行中，按日志的 "
-                f"{len(verdict.published)} 个数值离中间的平均远近来排，除书上这一次外，"
+                f"{1 + len(runs)} 次{'' if name == 'all' else '公开的'}运行中，看日志的 "
+                f"{len(verdict.published)} 个数值平均离中间有多远，除书上这一次外，"
                 f"{how_many(far)}同样远或更远（秩检验，p = {verdict.p(runs):.3f}）。{least}"
                 + self.what_would_change_it(runs))
         return [
@@ -76,8 +76,8 @@ class ChineseVerdict:
             "活着的类别也可能一件都认不出来。" + self.counted_words(),
             "其他的公开运行取自网上的笔记本，框架和配方相同，有些是书自己构建时的输出。重复的只算"
             "一次，中途断掉的以断掉时为准；`python -m nin_gluon.atlas` 列出全部。它们不是随机样本，"
-            "所以 p 和区间只供参考。秩检验按各次运行的数值离中间的平均远近排序，最好的运行与最差的"
-            "同样远；只要书上的日志与其他运行同类，不论运行多少次它都成立。"]
+            "所以 p 和区间只供参考。秩检验按各次运行的数值平均离中间有多远来排序，最好的运行与"
+            "最差的同样远；只要书上的日志与其他运行同类，不论运行多少次它都成立。"]
         if self.verdict.ours and self.verdict.same_weights:
             found.append(
                 "我们的运行与它们并不完全同类。书中代码不设随机种子，用 MXNet 运行时初始权重都"
@@ -120,7 +120,7 @@ def chinese_row(group: Group) -> List[str]:
 
 def in_chinese(cells: Sequence[str]) -> List[str]:
     """'13 (37% to 74%)' in Chinese."""
-    return [cell.replace(" to ", " 至 ") for cell in cells]
+    return [cell.replace(" to ", " 至 ").replace(" (", "（").replace(")", "）") for cell in cells]
 
 
 def how_many(runs: int) -> str:

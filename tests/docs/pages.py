@@ -10,7 +10,7 @@ DOCS = ROOT / "docs"
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.M | re.S)
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^)\s]+)\)")
-HEADING = re.compile(r"^#{1,6} +(.+?)(?: +\{#([^}\s]+)\})?$", re.M)  # in Chinese pages with an id
+HEADING = re.compile(r'^#{1,6} +(?:<a id="([\w-]+)"></a>)?(.+)$', re.M)  # in Chinese with an id
 
 
 class Block(NamedTuple):
@@ -44,7 +44,7 @@ def without_fences(page: Path) -> str:
 def anchors(page: Path) -> List[str]:
     """What a link to a heading of the page may name after #."""
     found: List[str] = []
-    for heading, given in HEADING.findall(without_fences(page)):
+    for given, heading in HEADING.findall(without_fences(page)):
         if given:
             found.append(given)
             continue

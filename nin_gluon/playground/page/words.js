@@ -176,8 +176,8 @@ export const words = {
       `${name}的特征图叠加在图片上，共 ${rows}×${columns} 格。在 ${square(size)} 的输入中，相邻两格相距 ` +
       `${step} 像素，每一格的感受野为 ${square(seen)} 像素。`,
     dark: "0", legend: largest => `${largest}（十张特征图中的最大值）`,
-    softmax: "得分换算成概率用的是 softmax：以 e 为底、各得分为指数求幂，再除以它们的总和。得分每高 1，" +
-      "概率就是原来的 2.7 倍。",
+    softmax: "得分换算成概率用的是 softmax：以 e 为底、各得分为指数求幂，再除以它们的总和。一个类别的得分比另一个高 1，" +
+      "概率就是它的 2.7 倍。",
     layers: "4. 逐层观察",
     layersLead: "这张图片经过每一层之后的样子。每层只显示响应最强的 12 个通道，同一层的通道用同一个色标。",
     channels: shape => shape.length === 3 ? `${count(shape[0])} 个通道，每个 ${shape[1]}×${shape[2]}`
