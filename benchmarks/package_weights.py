@@ -22,6 +22,7 @@ from nin_gluon.data.whitening import standardization
 from nin_gluon.errors import InputError
 from nin_gluon.experiments.records import train_command
 from nin_gluon.pretrained import Preprocessing, Weights, read_weights, write_weights
+from nin_gluon.pretrained.weights import MOST_BYTES
 from nin_gluon.training.history import history_of
 from nin_gluon.training.run_folder import read_config
 from nin_gluon.training.saved_parameters import newest_parameters
@@ -37,8 +38,6 @@ to float16. The file has them in float16 if every prediction stays the same, els
 
 FOLDER = Path(nin_gluon.__file__).parent / "pretrained"
 CARD = Path(nin_gluon.__file__).parent.parent / "docs" / "reference" / "model-card.md"
-
-MOST_BYTES = 2**25
 
 
 def build_parser():
@@ -98,6 +97,9 @@ def weights_of_run(run, data_dir=None):
 
 def check_run(run, settings, data_dir):
     """Raise `InputError` unless a run's net can go into the package."""
+    if "," in settings.model:
+        raise InputError(f"{run} trained --model {settings.model}; package a net as it is, without "
+                         "options of its own.")
     done = len(history_of(run))
     if done < settings.epochs or (run / "diverged.txt").exists():
         raise InputError(f"{run} has not come to its end ({done} of {settings.epochs} epochs).")

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Iterator, Optional, Union
@@ -9,7 +10,8 @@ from typing import Iterator, Optional, Union
 from nin_gluon.checked_files import open_file, size_of
 from nin_gluon.errors import InputError, WriteError, why
 
-__all__ = ["explained", "make_folder", "read_ours", "replacing", "write_ours", "write_text"]
+__all__ = ["clear_leftovers", "explained", "make_folder", "read_ours", "replacing", "write_ours",
+           "write_text"]
 
 
 @contextlib.contextmanager
@@ -27,6 +29,16 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
             temporary = Path(folder, path.name)
             yield temporary
             os.replace(temporary, path)
+
+
+def clear_leftovers(folder: Path, name: str) -> None:
+    """Remove what `replacing` has left of a file in a folder where its process was killed.
+
+    Nobody else may be writing the file. `name` may have wildcards.
+    """
+    for leftover in folder.glob(f".{name}-????????"):  # as tempfile names them
+        if leftover.is_dir() and not leftover.is_symlink():
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 @contextlib.contextmanager

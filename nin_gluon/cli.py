@@ -165,8 +165,8 @@ def add_net_options(parser: Any) -> None:
                         help="what computes: MXNet Gluon, or PyTorch (default: the run's, or the "
                              "other where that cannot compute here)")
     parser.add_argument("--dtype", choices=DTYPES,
-                        help="arithmetic of the convolutions (default: the run's; with "
-                             "--pretrained float32)")
+                        help="arithmetic of the convolutions (default: the run's; float32 for "
+                             "the package's net)")
     parser.add_argument("--data-dir", metavar="DIR", type=whole_path,
                         help="folder with the data set's files (default: the run's)")
 

@@ -49,7 +49,7 @@ def build_parser() -> ArgumentParser:
     add("--skip", type=number(int, at_least_0), metavar="N",
         help="leave out the first N test images when showing (default: 0)")
     add("--limit", type=number(int, positive), metavar="N",
-        help="take the numbers from the first N test images only")
+        help="take the numbers from the first N only of the test images that the run used")
     add("--out", metavar="PICTURE", help="the picture (png, pdf or svg); the numbers go beside it")
     add_net_options(parser)
     add("--no-progress", action="store_true", help="no progress bar")

@@ -72,6 +72,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     check_options(args)
     run = Path(args.run or "")
     path = Path(args.out) if args.out else run / FORMATS[args.to]
+    if not path.name:
+        raise InputError(f"--out {args.out} is a folder; give the name of a file.")
     check_targets(targets(args.to, path), args.force)
     if args.to == "torch" or args.run and read_config(run).settings.engine == "torch":
         require_torch()

@@ -1,5 +1,6 @@
 """``python -m nin_gluon.launch``: start the processes of a distributed job."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -128,7 +129,8 @@ def run_folder(train_command: List[str]) -> Optional[str]:
 
 
 def say(message: str) -> None:
-    print(f"nin_gluon.launch: {message}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # nobody reads it; the job has to be ended all the same
+        print(f"nin_gluon.launch: {message}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     paths = files_of(args.images)
     if paths.count("-") > 1:
         raise InputError("- stands for the one picture on standard input; give it once.")
+    if "-" in paths and sys.stdin is None:
+        raise InputError("- stands for standard input, which is closed; name a file.")
     if picture and len(paths) > ROWS:
         raise InputError(f"--picture shows {ROWS} pictures at most, and these are {len(paths):,}; "
                          "name fewer.")
@@ -108,7 +110,8 @@ def go_through(net: "TrainedNet", paths: Sequence[str], args: argparse.Namespace
             with bar.external_write_mode(file):
                 print(text, file=file)
 
-        for prediction in predict(net, paths, sys.stdin.buffer, INVERT[args.invert]):
+        stdin = getattr(sys.stdin, "buffer", None)  # sys.stdin is None where it is closed
+        for prediction in predict(net, paths, stdin, INVERT[args.invert]):
             if isinstance(prediction, Unread):
                 write(prediction.error, sys.stderr)
                 output.add_unread(prediction)

@@ -8,7 +8,7 @@ from typing import List, Optional
 
 from nin_gluon.cli import ArgumentParser, command, number, whole_path
 from nin_gluon.errors import InputError
-from nin_gluon.programs.kernel_spec import need
+from nin_gluon.extras import require
 from nin_gluon.programs.preparation import Options
 from nin_gluon.settings import Range, positive
 
@@ -69,7 +69,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         raise InputError(f"a notebook takes no arguments ({' '.join(program[1:])}); options of "
                          "this command stand before it.")
     if notebook:
-        need("nbclient", "ipykernel")
+        require("notebooks", "nbclient", "ipykernel")
     for line in options.describe():
         print(line, file=sys.stderr)
     if args.module and args.epochs:

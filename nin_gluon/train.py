@@ -1,6 +1,7 @@
 """``python -m nin_gluon.train``: train a net and leave a run folder."""
 
 import argparse
+import contextlib
 import logging
 import shlex
 import signal
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
-from nin_gluon.atomic_files import write_text
+from nin_gluon.atomic_files import clear_leftovers, write_text
 from nin_gluon.cli import (
     ArgumentParser,
     add_settings,
@@ -52,6 +53,9 @@ from nin_gluon.training.workers import check, join
 if TYPE_CHECKING:
     from nin_gluon.training.run import Run
     from nin_gluon.training.tally import Tally
+
+# Of a run folder, besides config.json, the exported nets and the checkpoint.
+RUN_FILES = ("history.jsonl", "progress.jsonl", "curves.png", "predictions.png", "diverged.txt")
 
 DESCRIPTION = """\
 Train the chapter's Network in Network and print the textbook's log.
@@ -107,7 +111,7 @@ def build_parser() -> ArgumentParser:
         help="run folder (default: runs/<time>-<model>-<preset>)")
     add("--resume", metavar="RUN", type=utf8_path,
         help="go on with the run in this folder; of the options above only --ctx, --mode, "
-             "--data-dir and --epochs (constant schedule) may differ")
+             "--data-dir and --epochs (constant schedule) may differ, and --preset is ignored")
     add("--checkpoint-every", type=number(int, positive), metavar="STEPS",
         help="save every so many steps (default: every two minutes), and after each epoch")
     add("--tensorboard", action="store_true",
@@ -285,8 +289,9 @@ def lead(run: "Run", folder: Path, args: argparse.Namespace, command: str) -> in
                          ) from error
     except (Stopped, BrokenPipeError) as stopped:
         at = watch.checkpoints.tally
-        print(f"stopped in epoch {at.epoch} after step {at.step}; go on with: {go_on}",
-              file=sys.stderr)
+        with contextlib.suppress(BrokenPipeError):  # `... 2>&1 | head`
+            print(f"stopped in epoch {at.epoch} after step {at.step}; go on with: {go_on}",
+                  file=sys.stderr)
         if isinstance(stopped, Stopped):
             return 128 + stopped.signum
         silence_stdout()  # `... | head` has ended
@@ -300,8 +305,7 @@ def lead(run: "Run", folder: Path, args: argparse.Namespace, command: str) -> in
 
 def check_folder(run: "Run", folder: Path, tally: "Tally", resume: bool) -> None:
     """Raise `InputError` unless the run can start in this folder; nothing is changed yet."""
-    check_places(folder, ("history.jsonl", "progress.jsonl", "curves.png", "predictions.png",
-                          "model-symbol.json", "diverged.txt"))
+    check_places(folder, (*RUN_FILES, "model-symbol.json"))
     if not resume and (folder / "config.json").exists():
         raise already_there(folder)  # another process was faster
     least = tally.epoch - (tally.step == 0)
@@ -311,7 +315,7 @@ def check_folder(run: "Run", folder: Path, tally: "Tally", resume: bool) -> None
 
 
 def start_folder(run: "Run", folder: Path) -> None:
-    """Write the run's config, and clear what is left of an attempt that diverged."""
+    """Write the run's config, and clear what is left of attempts that diverged or were killed."""
     from nin_gluon.runtime import describe_machine
 
     if run.settings.validation:
@@ -321,6 +325,8 @@ def start_folder(run: "Run", folder: Path) -> None:
     environment = replace(run.config.environment, workers=run.workers.count, machine=machine)
     write_config(folder, replace(run.config, environment=environment))
     (folder / "diverged.txt").unlink(missing_ok=True)
+    for name in (*RUN_FILES, "config.json", "model-*"):
+        clear_leftovers(folder, name)
 
 
 def follow(run: "Run", resumed: Optional[Path]) -> int:

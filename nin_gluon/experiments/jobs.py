@@ -129,8 +129,10 @@ class Runner:
         if not self.keep_if_finished(job):
             status = self.call(job)
             # 1 is divergence, which is a result too, but also a crash.
-            if status not in (0, 1) or not self.keep_if_finished(job):
+            if status not in (0, 1):
                 return status
+            if not self.keep_if_finished(job):
+                return status or 1
         return 0
 
     def keep_if_finished(self, job: Job) -> bool:

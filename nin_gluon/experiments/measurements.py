@@ -95,12 +95,14 @@ def stall_steps(progress: Sequence[Progress], steps: int) -> Optional[int]:
     int or None
         None if it was so in all of them.
     """
+    if all(no_better_than_guessing(line.loss) for line in progress):
+        return None
     before, stalled = 0.0, 0.0
     for line in progress:
         if no_better_than_guessing(line.loss):
             stalled += line.epochs - before
         before = line.epochs
-    return None if stalled == before else round(stalled * steps)
+    return round(stalled * steps)
 
 
 def read_progress(folder: Path) -> List[Progress]:

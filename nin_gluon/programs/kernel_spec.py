@@ -1,7 +1,6 @@
 """The Jupyter kernel in which MXNet works from the first cell, in the user's Jupyter folder."""
 
 import contextlib
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any, Dict, List
 from nin_gluon.atomic_files import write_ours
 from nin_gluon.checked_files import read_text
 from nin_gluon.errors import InputError, why
+from nin_gluon.extras import require
 from nin_gluon.programs.preparation import Options, start_line
 
-__all__ = ["install", "kernel_spec", "need", "remove"]
+__all__ = ["install", "kernel_spec", "remove"]
 
 NAME = "nin-gluon-mxnet"
 MARK = "installed_by_nin_gluon"
@@ -47,7 +47,7 @@ def install(options: Options) -> Path:
     WriteError
         The operating system refuses.
     """
-    need("ipykernel")
+    require("notebooks", "ipykernel")
     folder = kernel_folder(options)
     text = json.dumps(kernel_spec(options), indent=1) + "\n"
     write_ours(folder / "kernel.json", text.encode(), f'"{MARK}"')
@@ -62,9 +62,9 @@ def remove() -> List[Path]:
     Raises
     ------
     InputError
-        A file cannot be removed.
+        Jupyter is not installed, or a file cannot be removed.
     """
-    need("ipykernel")
+    require("notebooks", "jupyter_client")
     removed = []
     for options in (Options(), Options(fast=True)):
         folder = kernel_folder(options)
@@ -88,12 +88,3 @@ def kernel_folder(options: Options) -> Path:
     from jupyter_client.kernelspec import KernelSpecManager
 
     return Path(KernelSpecManager().user_kernel_dir, NAME + ("-fast" if options.fast else ""))
-
-
-def need(*packages: str) -> None:
-    """Raise `InputError` unless these packages of Jupyter are installed."""
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        verb = "are" if len(missing) > 1 else "is"
-        raise InputError(f"{' and '.join(missing)} {verb} not installed; run: pip install "
-                         f"{' '.join(missing)}")

@@ -106,7 +106,7 @@ class Progress(Callback):
         self.evaluated = 0  # test batches done in this evaluation
         self.tally = tally
         self.steps, self.next_update = 0, 1
-        self.last_update = time.time(), 0  # when, and how many steps the device had done
+        self.last_update = time.monotonic(), 0  # when, and how many steps the device had done
         self.clock: Any = None  # (time, steps) after the warm-up, to estimate the run's length
         self.length_is_told = engine.devices[0].startswith(("gpu", "cuda"))
 
@@ -136,7 +136,7 @@ class Progress(Callback):
         """
         tally = self.tally
         tally.collect(self.engine, keep=1)
-        now, done = time.time(), self.steps - len(tally.pending)
+        now, done = time.monotonic(), self.steps - len(tally.pending)
         if self.clock is None and done >= WARM_UP_STEPS:
             self.clock = now, done
         elif (not self.length_is_told and self.clock and done > self.clock[1]
@@ -201,7 +201,7 @@ class LastFiniteParameters(Callback):
         self.copy(tally)
 
     def on_train_batch_end(self, tally: Tally) -> None:
-        if time.time() - self.copied > COPY_SECONDS:
+        if time.monotonic() - self.copied > COPY_SECONDS:
             tally.collect(self.engine, parameters=True)
             self.copy(tally)
 
@@ -211,7 +211,7 @@ class LastFiniteParameters(Callback):
     def copy(self, tally: Tally) -> None:
         self.values = self.engine.parameters()
         self.epoch, self.step = tally.epoch, tally.step
-        self.copied = time.time()
+        self.copied = time.monotonic()
 
     def export(self, folder: Path) -> str:
         """After divergence: export these parameters, and say where they are."""
@@ -252,7 +252,7 @@ class Checkpoints(Callback):
         if self.every:
             due = self.steps % self.every == 0
         else:
-            due = time.time() - self.saved > CHECKPOINT_SECONDS
+            due = time.monotonic() - self.saved > CHECKPOINT_SECONDS
         if due:
             self.save()
 
@@ -270,7 +270,7 @@ class Checkpoints(Callback):
         write_history(self.folder / "history.jsonl", self.history)
         write_text(self.folder / "progress.jsonl",
                    "".join(json.dumps(mark) + "\n" for mark in self.progress.marks))
-        self.saved = time.time()
+        self.saved = time.monotonic()
 
 
 class Export(Callback):

@@ -100,7 +100,7 @@ class Job:
     tell : callable
         Called with a sentence for the user when the job is stopped or a process fails.
     reader_gone : callable
-        Called when nobody reads our standard output any more.
+        Called when our standard output takes no more: nobody reads it, or the disk is full.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class Job:
         self.stop = self.stop or signum
 
     def output_closed(self) -> None:
-        """Stop the job, because nobody reads its output."""
+        """Stop the job, because its output goes nowhere."""
         self.reader_gone()
         self.note(signal.SIGPIPE)
 
@@ -183,7 +183,7 @@ class Process:
     ended : callable
         Called with this process once it has ended and all of its output has been passed on.
     output_closed : callable
-        Called when our own standard output turns out to be closed.
+        Called when our own standard output takes no more.
 
     Attributes
     ----------
@@ -228,7 +228,7 @@ class Process:
                 try:
                     sink.buffer.write(f"{self.plan.name} | ".encode() + line + b"\n")
                     sink.flush()
-                except BrokenPipeError:
+                except OSError:  # go on reading, or the process would wait for us
                     if sink is sys.stdout:
                         self.output_closed()
 

@@ -49,10 +49,10 @@ def escape_step(marks: List[Dict[str, float]]) -> Optional[int]:
 
     From there on it is better than guessing in the mean of a tenth of an epoch, and so is the first
     mark of that time. (Marks are a hundredth of an epoch apart, or more where epochs are short.) A
-    bad batch long after that does not count. None if the loss never left, or if the marks have no
-    steps.
+    bad batch long after that does not count. None if the loss never left, or if a mark has no
+    step.
     """
-    if not marks or "step" not in marks[-1]:
+    if not marks or any("step" not in mark for mark in marks):
         return None
     for number, mark in enumerate(marks):
         before = marks[number - 1] if number else {"epochs": 0.0, "step": 0}
@@ -65,7 +65,10 @@ def escape_step(marks: List[Dict[str, float]]) -> Optional[int]:
 
 
 def mean_loss(marks: List[Dict[str, float]], since: float) -> Optional[float]:
-    """The mean loss of a tenth of an epoch `since` then, or more; None if the marks end before."""
+    """Mean loss of the first tenth of an epoch or more after `since`, in epochs done.
+
+    None if the marks end earlier.
+    """
     total, begin = 0.0, since
     for mark in marks:
         total += (mark["epochs"] - begin) * mark["loss"]

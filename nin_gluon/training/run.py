@@ -74,7 +74,7 @@ class Run:
         return fit(self.engine, self.train_iter, self.test_iter, self.settings.epochs, hooks)
 
     def draw_predictions(self, path: Path) -> None:
-        """Draw the first test images with their classes, true and predicted."""
+        """Draw the first images that test the net, with their classes, true and predicted."""
         X, y = next(iter(self.test_iter))
         predicted: Any = self.engine.predict(X)
         labels: Any = self.engine.to_numpy(y)
@@ -82,7 +82,8 @@ class Run:
         images = self.engine.to_numpy(self.test_iter.images[:shown])
         title, classes, _ = DATASETS[str(self.settings.dataset)]
         correct = int((predicted[:shown] == labels[:shown]).sum())
-        title += f": {correct} of these {shown} test images right (in red: predicted, not true)"
+        kind = "held-out" if self.settings.validation else "test"
+        title += f": {correct} of these {shown} {kind} images right (in red: predicted, not true)"
         plots.save(plots.draw_predictions(images, labels[:shown], predicted[:shown], classes,
                                           title), path)
 

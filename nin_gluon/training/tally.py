@@ -45,13 +45,13 @@ class Tally:
                 "correct": self.correct, "images": self.images, "seconds": self.seconds}
 
     def start_clock(self) -> None:
-        self.started = time.time()
+        self.started = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Wall-clock seconds since `start_clock`, plus those of earlier parts of the epoch."""
         return self.seconds_before + (
-            0 if self.started is None else time.time() - self.started)
+            0 if self.started is None else time.monotonic() - self.started)
 
     @property
     def loss(self) -> float:

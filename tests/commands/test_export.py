@@ -42,6 +42,7 @@ def test_bad_requests_are_one_line(run, capsys, tmp_path):
     assert "is not a run folder" in refused([tmp_path, *SAFETENSORS], capsys)
     assert "there is no folder" in refused([run, *SAFETENSORS, "--out", tmp_path / "no/x"], capsys)
     assert "--force" in refused([run, *SAFETENSORS, "--out", tmp_path], capsys)
+    assert "--out . is a folder" in refused([run, "--to", "gluon", "--out", "."], capsys)
     assert "--resize-inside is for --to onnx" in refused(
         [run, *SAFETENSORS, "--resize-inside"], capsys)
     assert "--data-dir is for --to onnx" in refused([run, *SAFETENSORS, "--data-dir", "x"], capsys)

@@ -149,6 +149,33 @@ def test_a_reader_that_goes_away_stops_the_job(mark):
     assert processes(mark) == []
 
 
+@pytest.mark.parametrize("stderr", [subprocess.STDOUT, None])
+def test_worker_0_may_save_though_nobody_reads_that_it_may(mark, tmp_path, stderr):
+    """`... | head -1` and `... 2>&1 | head -1`."""
+    script = f"""
+        save() {{ sleep 1; echo whole > {tmp_path}/saved; exit 0; }}
+        trap save TERM
+        while true; do echo more; sleep 0.05; done"""
+    job = subprocess.Popen([*LAUNCH, "-n", "1", "--", "sh", "-c", script], stdout=subprocess.PIPE,
+                           stderr=stderr)
+    job.stdout.readline()
+    job.stdout.close()
+    assert job.wait(60) == 128 + signal.SIGPIPE
+    assert (tmp_path / "saved").read_text() == "whole\n"
+    assert processes(mark) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_output_that_finds_no_room_stops_the_job(mark):
+    script = "i=0; while test $i -lt 20000; do echo $i; i=$((i+1)); done; sleep 1000"
+    with open("/dev/full", "w") as full:
+        job = subprocess.Popen([*LAUNCH, "-n", "1", "--", "sh", "-c", script], stdout=full,
+                               stderr=subprocess.PIPE)
+        _, error = job.communicate(timeout=60)
+    assert job.returncode and b"Traceback" not in error
+    assert processes(mark) == []
+
+
 def test_workers_share_the_processors_unless_the_user_says_otherwise(mark, monkeypatch, capfd):
     """If the user does, the value arrives as it is: see the test with two hosts."""
     monkeypatch.setattr(job_processes, "THREADS_GIVEN", None)

@@ -166,6 +166,10 @@ def test_a_picture_from_standard_input(tmp_path, grey, capsys, monkeypatch):
     feed(b"no picture")
     status, out, error = run(capsys, "--pretrained", "-")
     assert status == 2 and error.startswith("the picture on standard input cannot be read as an")
+    monkeypatch.setattr(sys, "stdin", None)  # the shell has closed it: `... <&-`
+    assert as_json(capsys, tmp_path / "a.png")["images"][0]["predictions"]
+    status, out, error = run(capsys, "--pretrained", "-")
+    assert status == 2 and not out and "standard input, which is closed; name a file" in error
 
 
 def test_the_picture(tmp_path, grey, capsys):

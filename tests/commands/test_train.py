@@ -487,6 +487,18 @@ def test_one_process_at_a_time_in_a_run(finished, capsys):
     assert "another process is training" in error
 
 
+def test_nobody_reads_the_errors_either(no_pictures, tmp_path):
+    """`... 2>&1 | head -1` is no success: the run has not come to its end."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "tests.slim_nin", "train", "--resize", "67", "--limit", "16",
+               "--epochs", "3", "--dataset", "sample", "--out", str(run)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.wait() == 128 + signal.SIGPIPE
+    assert (run / "checkpoint").exists() and not (run / "predictions.png").exists()
+
+
 def test_without_data_and_network_or_a_reader(no_pictures, tmp_path, monkeypatch, capsys):
     """For real: it says that it trains on the sample, and the reader takes one line, as in
     `... | head -1`. A closed port as proxy stands for no network."""

@@ -69,6 +69,12 @@ def test_a_crash_is_no_divergence(store, jobs, monkeypatch):
     assert store.read() == {}
 
 
+def test_a_run_that_ended_early_is_no_success(store, jobs, monkeypatch):
+    monkeypatch.setattr(Runner, "call", lambda self, job: 0)
+    assert Runner(store, "cpu").train(jobs) == 1
+    assert store.read() == {}
+
+
 def test_a_run_that_diverges_does_not_stop_the_others(store, jobs, monkeypatch):
     def call(self, job):
         seed = job.settings.seed

@@ -56,6 +56,7 @@ def test_how_long_the_loss_stays_at_ln_10():
                 Progress(1, 2.3026)]
     assert stall_steps(progress, 100) == 75  # it has fallen back
     assert stall_steps(progress[:2], 100) is None
+    assert stall_steps([Progress(n * 0.01, 2.303) for n in range(1, 101)], 100) is None
     assert stall_steps([Progress(0.1, 2.1)], 100) == 0
     # A loss above ln 10 is no better than guessing.
     assert stall_steps([Progress(0.1, 2.9), Progress(0.2, 2.3), Progress(0.3, 1.9)], 100) == 20

@@ -40,7 +40,7 @@ def test_the_length_of_a_run_is_told_from_its_first_steps(capsys, tmp_path):
 def test_slow_first_steps_do_not_lengthen_the_estimate(monkeypatch, tmp_path):
     # The first steps compile and take memory: here 20, 9 and 8 seconds, then 2 each.
     now, told = [0.0], []
-    monkeypatch.setattr("nin_gluon.training.callbacks.time.time", lambda: now[0])
+    monkeypatch.setattr("nin_gluon.training.callbacks.time.monotonic", lambda: now[0])
     monkeypatch.setattr(Progress, "tell_length", lambda self, rate: (
         told.append(rate), setattr(self, "length_is_told", True)))
 

@@ -184,15 +184,38 @@ def test_a_folder_that_was_moved_goes_on(whole, monkeypatch, tmp_path, capsys):
 def test_a_clock_that_is_set_back(whole, monkeypatch, tmp_path, capsys):
     import time
 
-    real, ticks = time.time, []
+    ticks, saved = [], []
 
     def backwards():
         ticks.append(1)
-        return real() - 1000 * len(ticks)
+        return -1000.0 * len(ticks)
 
+    def save(self):
+        saved.append(self.tally.step)
+        real_save(self)
+
+    real_save = Checkpoints.save
     monkeypatch.setattr(time, "time", backwards)
-    assert train.main([*OPTIONS, "--out", str(tmp_path / "run")]) == 0
-    assert ticks and outcome(tmp_path / "run") == whole
+    monkeypatch.setattr(Checkpoints, "save", save)
+    monkeypatch.setattr("nin_gluon.training.callbacks.CHECKPOINT_SECONDS", 0)
+    run = tmp_path / "run"
+    by_time = OPTIONS[:OPTIONS.index("--checkpoint-every")]
+    assert train.main([*by_time, "--out", str(run)]) == 0
+    assert outcome(run) == whole
+    assert {1, 2, 3} <= set(saved)  # a checkpoint is still due after so many seconds
+    assert all(record.seconds > 0 for record in read_history(run / "history.jsonl"))
+
+
+def test_what_a_killed_process_left_half_written_is_removed(whole, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train.main([*OPTIONS, "--epochs", "1", "--out", str(run)]) == 0
+    mine = run / ".history.jsonl-kept"
+    for name in (".history.jsonl-ab12cd_3", ".model-0001.params-abcdefgh", mine.name):
+        (run / name).mkdir()
+        (run / name / "half").write_text("x")
+    assert train.main(["--resume", str(run), "--epochs", "2"]) == 0
+    assert outcome(run) == whole
+    assert [path for path in run.iterdir() if path.name.startswith(".") and path.is_dir()] == [mine]
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(whole, monkeypatch, tmp_path, capsys,
