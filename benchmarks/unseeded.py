@@ -152,16 +152,16 @@ def write_start(edition, path):
 
 def first_epochs(results):
     """Markdown: a row for each kind of start, published or ours, with its first epochs."""
-    rows = [line("", "runs", "loss", "train acc", "classes alive before it"),
-            line("---", "---:", "---", "---", "---")]
+    rows = [line("", "runs", "loss", "train acc", "test acc", "classes alive before it"),
+            line("---", "---:", "---", "---", "---", "---")]
     for edition, (epochs, name) in EDITIONS.items():
         logs = [log for log in read_atlas()
                 if (log.framework, log.recipe, log.epochs) == (edition, "sgd-0.1", epochs)]
         ours = a_run_each(record for record in store_of(results, edition).read().values()
                           if is_run_of(record, RECIPE))
         alive = alive_before(ours)
-        rows += row(f"{name}, published", [(log.mean_loss[0], log.train_acc[0]) for log in logs],
-                    alive)
+        rows += row(f"{name}, published",
+                    [(log.mean_loss[0], log.train_acc[0], log.test_acc[0]) for log in logs], alive)
         rows += row(f"{name}, our runs from their weights", figures(ours), alive)
     drawn = a_run_each(seeds_of_ours(results, RECIPE))
     rows += row("our seeds, with weights of their own", figures(drawn), alive_before(drawn))
@@ -191,7 +191,8 @@ def seeds_of_ours(results, recipe):
 
 
 def figures(records):
-    return [(record.history[0].loss, record.history[0].train_acc) for record in records]
+    first = [record.history[0] for record in records]
+    return [(epoch.loss, epoch.train_acc, epoch.test_acc) for epoch in first]
 
 
 def alive_before(records):
@@ -204,8 +205,7 @@ def row(name, epochs, alive):
     """[the row], or [] without epochs."""
     if not epochs:
         return []
-    loss, accuracy = zip(*epochs)
-    return [line(name, str(len(epochs)), span(loss), span(accuracy), alive)]
+    return [line(name, str(len(epochs)), *map(span, zip(*epochs)), alive)]
 
 
 def line(*cells):

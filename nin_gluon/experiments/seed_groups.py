@@ -279,10 +279,11 @@ class Group:
         published, seeds = self.outside_range()
         alike = sum(count >= published for count in seeds.values())
         if alike:
-            return (f"Held against the other runs in the same way, {alike} of the seeds "
-                    f"{'has' if alike == 1 else 'have'} as many outside.")
-        return ("No seed, held against the other runs in the same way, has as many outside; by "
-                f"chance that happens at most once in {len(self.records) + 1} times.")
+            return (f"Compared with the other runs in the same way, {counted(alike, 'seed')} "
+                    f"{'has' if alike == 1 else 'have'} at least as many outside "
+                    f"(p = {(1 + alike) / (1 + len(seeds)):.2f}).")
+        return ("No seed, compared with the other runs in the same way, has as many outside; by "
+                f"chance that happens at most once in {len(seeds) + 1} times.")
 
 
 def groups_of(edition: Edition, records: Mapping[Path, Record]) -> List[Group]:

@@ -82,14 +82,20 @@ def draw_runs(others: Sequence[Sequence[Tuple[int, float]]],
     last = max(epoch for run in (*others, *ours, published) for epoch, _ in run)
     for living in range(1, 10):
         axes.axhline(living / 10, color=LOSS, lw=0.6, ls=(0, (4, 4)), alpha=0.45, zorder=1)
-        axes.annotate(f"{living} living", (last, living / 10), (8, 0), va="center", fontsize=7.5,
-                      textcoords="offset points", color=LOSS)
+    right = axes.secondary_yaxis("right")
+    right.set_yticks([living / 10 for living in range(1, 10)], list(map(str, range(1, 10))))
+    right.tick_params(length=0, labelsize=8, labelcolor=LOSS)
+    right.set_ylabel("living classes: a net with only so many cannot pass the line", fontsize=8,
+                     color=LOSS, rotation=270, va="bottom")
+    right.spines["right"].set_visible(False)
     for runs, colour, width, label in ((others, "#8c8c8c", 0.9, "other published runs"),
                                        (ours, TRAIN, 1.5, "our runs"),
                                        ([published], PUBLISHED, 2.6, "the published log")):
+        if len(runs) > 1:
+            label += f" ({len(runs)})"
         for number, run in enumerate(runs):
             axes.plot(*zip(*run), "o-", color=colour, lw=width, ms=2 + 1.6 * width, alpha=0.85,
-                      label=None if number else f"{label} ({len(runs)})" * (len(runs) > 1) or label)
+                      label=None if number else label)
     axes.set(xlabel="epoch", ylabel="test accuracy", xlim=(0.85, last + 0.1), ylim=(0, 1))
     axes.set_xticks(range(1, last + 1))
     axes.spines[["top", "right"]].set_visible(False)

@@ -58,7 +58,7 @@ def test_the_verdict_counts_what_lies_outside():
     assert group.rows[1]["train_acc"].where == "below all, by 0.010"
     # Seed 2 is highest in all 15, the published run lowest: they have as many outside.
     assert group.outside_range() == (15, {0: 0, 1: 0, 2: 15})
-    assert ("Held against the other runs in the same way, 1 of the seeds has as many"
+    assert ("Compared with the other runs in the same way, 1 seed has at least as many"
             in group.verdict())
 
 
@@ -70,7 +70,7 @@ def test_a_log_unlike_every_seed():
         for seed in range(3)})
     published, seeds = group.outside_range()
     assert published == 15 and max(seeds.values()) < 15
-    assert "No seed, held against the other runs in the same way, has as many" in group.verdict()
+    assert "No seed, compared with the other runs in the same way, has as many" in group.verdict()
     assert group.verdict().endswith("at most once in 4 times.")
 
 

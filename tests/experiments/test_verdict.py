@@ -60,16 +60,16 @@ def test_a_log_that_is_none_of_the_runs():
     # One of the runs is lowest in all its values; among the others, another one is.
     assert found.p(found.runs) == 2 / 41 < LEVEL
     assert found.p(found.others) == 2 / 40 == LEVEL and found.belongs is None
-    assert found.answer() == ("Perhaps: the published log is a high draw in a lottery; 40 of 40 "
-                              "other runs ended as low or lower; rank tests of the whole log "
-                              "disagree.")
+    assert found.answer() == ("Perhaps: the published log is a rare high draw in a lottery; 0 of "
+                              "40 other runs ended as high or higher; whether its whole course "
+                              "fits is open.")
     more = verdict(*runs, *runs[:2], published=outside)
     assert more.belongs is False
-    assert more.answer() == ("No: the published log is too unusual for a run of its recipe; 42 of "
-                             "42 other runs ended as low or lower.")
+    assert more.answer() == ("No: the published log is too unusual for a run of its recipe; 0 of "
+                             "42 other runs ended as high or higher.")
     assert more.sentences()[2] == (
-        "Among all 43 runs, 1 other lies at least as far from the middle over the log's 15 values "
-        "(rank test, p = 0.047). If 1 more of them lay as far out, p would be 0.05 or more.")
+        "Among all 43 runs, 1 other is as far or farther from the middle, averaged over the log's "
+        "15 values (rank test, p = 0.047). If 1 more of them were as far, p would be 0.05 or more.")
     alone = Verdict(BOOK, outside, more.others, ())
     assert alone.p(alone.others) < LEVEL and alone.belongs is None  # it takes runs of ours, too
 
@@ -92,9 +92,9 @@ def test_what_would_change_it_by_counting():
         below = (1 + as_far) / runs < LEVEL
         across = [k for k in range(runs) if ((1 + k) / runs < LEVEL) != below]
         assert words == (
-            f"If {min(across) - as_far} more of them lay as far out, p would be 0.05 or more."
+            f"If {min(across) - as_far} more of them were as far, p would be 0.05 or more."
             if below else
-            f"If {as_far - max(across)} fewer of them did, p would be below 0.05." if across else
+            f"If {as_far - max(across)} fewer of them were, p would be below 0.05." if across else
             "So few runs cannot bring p below 0.05; that takes 21."), (runs, as_far)
 
 
@@ -107,8 +107,8 @@ def test_the_books_own_verdict():
                     if (log.framework, log.recipe, log.epochs) == BOOK.atlas)
     assert finals[:3] == [0.1, 0.544, 0.667] and len(finals) == 23
     assert found.answer() == ("Perhaps: the published log is a rare low draw in a lottery; 1 of 25 "
-                              "other runs ended as low or lower; rank tests of the whole log "
-                              "disagree.")
+                              "other runs ended as low or lower; whether its whole course fits "
+                              "is open.")
     assert found.sentences()[0] == (
         "The log ends at a test accuracy of 0.544; 1 of 22 other published runs and none of our 3 "
         "runs ended as low or lower.")
@@ -117,6 +117,39 @@ def test_the_books_own_verdict():
         assert all(len(sentence.split()) <= 30 for sentence in re.split(r"(?<=[.!?]) ", words))
     assert [row[:3] for row in found.odds_rows()] == [
         ["published runs", "23", "13 (37% to 74%)"], ["our runs", "3", "3 (44% to 100%)"]]
+
+
+def test_first_epochs_that_differ():
+    """The second test supposes that our runs are like the published ones."""
+    place = (1, "loss")
+    runs = [{(e, name): n + 10 * e for e in (1, 2) for name in ("loss", "test_acc")}
+            for n in range(30)]
+    for run in runs:
+        run[5, "test_acc"] = 0.5
+    ours = [{**run, place: run[place] - 100} for run in runs[:9]]
+    log = {**runs[0], place: 9.0}  # higher than none of the others'
+    found = Verdict(BOOK, log, tuple(runs[9:]), tuple(ours))
+    others = np.mean([run[place] for run in runs[9:]])
+    difference, p = found.first_epochs()
+    assert difference == pytest.approx(np.mean([run[place] for run in ours]) - others)
+    assert p == 1 / 10001  # no shuffle is as uneven
+    later = [spot for spot in log if spot[0] > 1]
+    assert found.sentences()[3] == (
+        "The second test takes our runs for runs of the same kind. In the first epoch they are "
+        f"not: their mean loss is {-difference:.2f} lower (permutation test, p = 0.0001). Without "
+        f"that epoch p is {found.p(found.runs, later):.3f}.")
+    assert found.p(found.runs, later) != found.p(found.runs)
+    assert "低" in ChineseVerdict(found).sentences()[3]
+    for alike in (replace(found, ours=tuple(runs[::3])), replace(found, ours=found.ours[:2]),
+                  replace(found, published={spot: log[spot] for spot in later})):
+        assert len(alike.sentences()) == 4
+
+
+def test_few_runs_are_no_yes():
+    shifts = [(-1) ** n * n / 1000 for n in range(19)]
+    few = verdict(*shifts)
+    assert few.p(few.runs) == 1 and few.belongs is None
+    assert verdict(*shifts, 0.019).belongs is True
 
 
 def test_what_is_left_out():
@@ -143,8 +176,8 @@ def test_published_runs_alone():
     found = verdict_of(BOOK, [])
     assert list(found.compared) == ["published"] and found.belongs is None
     assert found.answer() == (
-        "Not tried yet, for want of runs of ours. Among the published runs, the published log is a "
-        "rare low draw in a lottery; 1 of 22 other runs ended as low or lower.")
+        "Not tried: there are no such runs of ours. Among the published runs, the published log is "
+        "a rare low draw in a lottery; 1 of 22 other runs ended as low or lower.")
     # 0.544 and what stands beside it are the furthest from the middle of 23 runs.
     assert found.p(found.others) == 1 / 23
     assert [row[0] for row in found.odds_rows()] == ["published runs"]
@@ -171,6 +204,8 @@ def test_the_editions_own_log_is_not_among_the_others():
     more = verdict_of(edition, [make_record(edition.recipe, history)], [*read_atlas(), same])
     assert len(more.others) == len(found.others) == 30
     # One was broken off after six epochs, and stands where it stood.
+    assert "a run that was broken off counts as it stood" in found.explanation()[1]
+    assert "broken off" not in verdict_of(BOOK, []).explanation()[1]
     assert sum(run[10, "test_acc"] == 0.1 for run in found.others) == 1
     assert sorted(found.made)[:2] == [6, 10]
     assert len(found.published) == 3
@@ -180,11 +215,12 @@ def test_low_ends_with_living_classes_are_told():
     living = ((0.653, 9), (0.749, 10), (0.8, 10), (0.811, 10))
     found = replace(verdict(0.1, 0.2), living=living)
     words = ("Of our 4 runs whose classes were counted, 3 ended at 0.8 or lower, with 9 to 10 "
-             "living classes.")
+             "living classes. Lost classes alone do not explain that.")
     assert found.explanation()[0].endswith(words)
     assert "我们有 4 次运行" in ChineseVerdict(found).explanation()[0]
     assert "1 ended at 0.8 or lower, with 9 living" in replace(
         found, living=living[:1]).explanation()[0]
+    assert replace(found, living=((0.5, 5),)).explanation()[0].endswith("with 5 living classes.")
     assert "counted" not in replace(found, living=living[3:]).explanation()[0]
 
 
