@@ -10,10 +10,17 @@ import time
 from pathlib import Path
 
 from benchmarks.variants import CEILINGS, VARIANTS
+from nin_gluon.analysis.cost import count
 from nin_gluon.atomic_files import write_text
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
-from nin_gluon.runtime import available_cpus, cpu_flags, cpu_name
+from nin_gluon.runtime.processors import (
+    FEATURES,
+    available_cpus,
+    cpu_flags,
+    cpu_name,
+    has_bfloat16,
+)
 
 DESCRIPTION = """\
 Train and evaluate the chapter's net on Fashion-MNIST at 224x224 in batches of 128, loading of the
@@ -101,7 +108,7 @@ def check_new(path):
 def choose(args):
     """The variants that this machine can run, the ceilings first; the others are named."""
     chosen = [CEILINGS]
-    bfloat16 = cpu_flags() & {"avx512_bf16", "amx_bf16"}
+    bfloat16 = has_bfloat16()
     for name, variant in VARIANTS.items():
         if name == CEILINGS or (args.only and name not in args.only):
             continue
@@ -109,9 +116,9 @@ def choose(args):
             continue
         missing = [needed for needed in variant.needs if importlib.util.find_spec(needed) is None]
         if missing:
-            print(f"{name}: left out, for {missing[0]} is not installed", file=sys.stderr)
+            print(f"{name}: left out, because {missing[0]} is not installed", file=sys.stderr)
         elif variant.dtype == "bfloat16" and not bfloat16:
-            print(f"{name}: left out, for this CPU has no bfloat16 arithmetic", file=sys.stderr)
+            print(f"{name}: left out, because this CPU has no bfloat16 arithmetic", file=sys.stderr)
         else:
             chosen.append(name)
     return chosen
@@ -121,7 +128,7 @@ def machine():
     """What the figures hold for."""
     packages = {name: version(name) for name in ("mxnet", "d2lzh", "torch", "onnxruntime",
                                                      "openvino", "numpy")}
-    wide = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in cpu_flags()]
+    wide = [feature for feature in FEATURES if feature in cpu_flags()]
     return {"cpu": cpu_name(), "cpu_features": wide, "threads": available_cpus(),
             "python": sys.version.split()[0], **packages, "date": time.strftime("%Y-%m-%d")}
 
@@ -163,25 +170,12 @@ def brief(figures):
             f"{figures['eval_images_per_s']:.1f}, {figures['train_memory_mb']:.0f} MB")
 
 
-def training_flops(height, width):
-    """FLOPs, two for a MAC, that training takes for one image: 4.506 GFLOP at 224x224.
-
-    Forward, the gradients of the weights, and those of each layer's input but the first's.
-    """
-    from nin_gluon import nin
-    from nin_gluon.models.geometry import layer_table
-
-    rows = layer_table(nin(), (1, 1, height, width))
-    first = 96 * 11 * 11 * rows[0].output[2] * rows[0].output[3]
-    return 2 * (3 * sum(row.macs for row in rows) - first)
-
-
 def table(report):
     """The comparison as a Markdown table, with the ratios and the ceilings below it."""
     turns = {name: [t for t in all_turns if "failed" not in t]
              for name, all_turns in report["turns"].items()}
     edge = report["settings"]["resize"]
-    flops = training_flops(edge, edge) / 1e9
+    flops = count("nin", (1, 1, edge, edge))["training_flops"] / 1e9
     ceilings = {dtype: max((t[f"{dtype}_gflops"] for t in turns.get(CEILINGS, ())), default=0)
                 for dtype in ("float32", "bfloat16")}
     base = median(turns.get("d2lzh-threads"), "train_images_per_s")
@@ -224,7 +218,8 @@ def ratios(turns):
         what = f"In {dtype}" + (" with PyTorch" if "torch" in name else "")
         mine = median(turns[name], "train_images_per_s")
         peers = {other: median(measured, "train_images_per_s") for other, measured in turns.items()
-                 if other.startswith("torch") and VARIANTS[other].dtype == dtype and measured}
+                 if other.startswith("torch") and not other.startswith("torch-edition")
+                 and VARIANTS[other].dtype == dtype and measured}
         if peers:
             best = max(peers, key=peers.get)
             least = min(median(turns[other], "train_memory_mb") for other in peers)

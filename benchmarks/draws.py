@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from benchmarks.compare import check_new, machine
 from nin_gluon.atomic_files import write_text
-from nin_gluon.cli import ArgumentParser, command
+from nin_gluon.cli import ArgumentParser, command, number
 from nin_gluon.data import load_data
+from nin_gluon.settings import Range, positive
 
 DESCRIPTION = """\
 A seed draws three things: the initial weights, the order of the images, the dropout masks. Train
@@ -25,11 +26,14 @@ SETTINGS = {"resize": 67, "limit": 6000, "batch_size": 64, "epochs": 8}
 
 def build_parser():
     parser = ArgumentParser(prog="python -m benchmarks.draws", description=DESCRIPTION)
-    parser.add_argument("--seeds", type=int, default=3, metavar="N",
-                        help="of each draw, 0 to N-1 (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"], metavar="N",
-                        help="of each run (default: %(default)s)")
-    parser.add_argument("--limit", type=int, default=SETTINGS["limit"], metavar="N",
+    parser.add_argument("--seeds", type=number(int, Range(lambda n: n >= 2, "2 or above")),
+                        default=3, metavar="N",
+                        help="seeds of each draw, 0 to N-1 (default: %(default)s)")
+    parser.add_argument("--epochs", type=number(int, positive),
+                        default=SETTINGS["epochs"], metavar="N",
+                        help="epochs of each run (default: %(default)s)")
+    parser.add_argument("--limit", type=number(int, positive),
+                        default=SETTINGS["limit"], metavar="N",
                         help="the first N training and test images (default: %(default)s)")
     parser.add_argument("--data-dir", metavar="DIR", help="folder with Fashion-MNIST's files")
     parser.add_argument("--out", metavar="FILE", default="draws.json",
@@ -39,11 +43,7 @@ def build_parser():
 
 @command
 def main(argv=None):
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    for name, least in (("seeds", 2), ("epochs", 1), ("limit", 1)):
-        if getattr(args, name) < least:
-            parser.error(f"--{name} must be {least} or more")
+    args = build_parser().parse_args(argv)
     check_new(args.out)
     settings = {**SETTINGS, "epochs": args.epochs, "limit": args.limit}
     data = load_data("fashion-mnist", settings["batch_size"], settings["resize"],

@@ -215,7 +215,7 @@ def runs(preset, args, results):
 
     dry = args.device == "cpu"
     if preset == "paper" and not dry and not is_there(CIFAR10, args.data):
-        print("paper: left out, for --data holds no CIFAR-10", file=sys.stderr)
+        print("paper: left out, because --data holds no CIFAR-10", file=sys.stderr)
         return
     dtype = "float32" if preset == "textbook" or dry else "bfloat16"
     for seed in range(1 if dry or preset == "paper" else 10 if preset == "textbook" else 3):

@@ -12,7 +12,7 @@ from tqdm import tqdm
 import nin_gluon
 from nin_gluon import data
 from nin_gluon.analysis.evaluation import evaluation_of
-from nin_gluon.analysis.trained_net import judged_images, load_weights
+from nin_gluon.analysis.trained_net import evaluation_images, load_weights
 from nin_gluon.array_files import read_safetensors
 from nin_gluon.atomic_files import write_text
 from nin_gluon.checked_files import read_text, reason
@@ -129,7 +129,7 @@ def with_storage(weights, engine=None, data_dir=None):
 def scores_of(weights, engine, data_dir):
     """The scores of all test images, and their labels."""
     net = load_weights(weights, "cpu", engine, data_dir=data_dir)
-    images, labels = judged_images(net.config)
+    images, labels = evaluation_images(net.config)
     scores = []
     with tqdm(total=len(images), unit=" images", leave=False, disable=None) as bar:
         for _, batch in net.respond(images):

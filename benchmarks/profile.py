@@ -33,7 +33,8 @@ def build_parser():
     parser = ArgumentParser(prog="python -m benchmarks.profile", description=DESCRIPTION)
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--plain", action="store_true", help="the net as it was written")
-    parser.add_argument("--size", type=int, default=224, help="of the images (default: 224)")
+    parser.add_argument("--size", type=int, default=224, metavar="N",
+                        help="edge length of the images (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=128, help="(default: 128)")
     parser.add_argument("--longest", type=int, default=12, metavar="N",
                         help="so many kernels one by one (default: 12)")

@@ -12,7 +12,7 @@ from benchmarks.compare import check_new, machine, median, run
 from nin_gluon.atomic_files import write_text
 from nin_gluon.cli import ArgumentParser, command
 from nin_gluon.errors import InputError
-from nin_gluon.runtime import cpu_flags
+from nin_gluon.runtime.processors import has_bfloat16
 
 DESCRIPTION = """\
 Measure this project alone, in one process after another: training and evaluation for several sizes
@@ -42,7 +42,7 @@ def main(argv=None):
     if args.rounds < 1:
         raise InputError("--rounds must be at least 1.")
     check_new(args.out)
-    dtypes = ["float32", *(["bfloat16"] if cpu_flags() & {"avx512_bf16", "amx_bf16"} else [])]
+    dtypes = ["float32", *(["bfloat16"] if has_bfloat16() else [])]
     cases = {}
     for dtype in dtypes:
         for size in SIZES:

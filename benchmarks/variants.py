@@ -385,7 +385,7 @@ def matrix_products(settings):
     best = {"float32": 0.0, "bfloat16": 0.0}
     for dtype in best:
         if dtype == "bfloat16":
-            if not runtime.cpu_flags() & {"avx512_bf16", "amx_bf16"}:
+            if not runtime.processors.has_bfloat16():
                 break
             runtime.use_dtype(dtype, [mx.cpu()])
         for n in (1024, 2048, 4096):

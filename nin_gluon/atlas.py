@@ -21,8 +21,8 @@ from nin_gluon.experiments.atlas.published_logs import (
 )
 from nin_gluon.experiments.atlas.report import report, report_data
 from nin_gluon.experiments.published import EDITIONS
-from nin_gluon.experiments.wording import counted
 from nin_gluon.settings import positive
+from nin_gluon.text_tables import counted
 
 DESCRIPTION = """\
 How do runs of the book's recipe end? Print and draw the final test accuracy of every published run
@@ -62,7 +62,7 @@ def build_parser() -> ArgumentParser:
     add("--framework", choices=FRAMEWORKS, metavar="NAME", help=", ".join(FRAMEWORKS))
     add("--recipe", choices=RECIPES, metavar="NAME",
         help="; ".join(f"{name}: {title}" for name, title in RECIPES.items()))
-    add("--epochs", type=number(int, positive), metavar="N", help="that the recipe asks for")
+    add("--epochs", type=number(int, positive), metavar="N", help="epochs that the recipe asks for")
     add("--loss-is", choices=LOSS_KINDS, metavar="WHAT", default="mean",
         help="what is printed as the loss, which some PyTorch ports divide once more: "
              f"{', '.join(LOSS_KINDS)} (default: %(default)s)")
@@ -158,7 +158,7 @@ def chosen_log(logs: List[ParsedLog], args: Any) -> ParsedLog:
         raise InputError(f"{args.file} holds {len(logs)} logs (final test accuracy {ends}"
                          f"{', ...' if len(logs) > 9 else ''}); choose one by --log.")
     if args.log and args.log > len(logs):
-        raise InputError(f"{args.file} holds {len(logs)} log{'s' * (len(logs) > 1)}; there is no "
+        raise InputError(f"{args.file} holds {counted(len(logs), 'log')}; there is no "
                          f"--log {args.log}.")
     return logs[(args.log or 1) - 1]
 

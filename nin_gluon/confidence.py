@@ -104,14 +104,14 @@ def show(net: "TrainedNet", args: argparse.Namespace, picture: Path) -> Dict[str
     from nin_gluon import plots
     from nin_gluon.analysis import class_maps
     from nin_gluon.analysis.own_images import read_image
-    from nin_gluon.analysis.trained_net import judged_images
+    from nin_gluon.analysis.trained_net import evaluation_images
 
     settings, labels = net.settings, None
     if args.images:
         called = list(args.images)
         images = np.stack([read_image(path, net.shape, args.invert, net.title) for path in called])
     else:
-        everything = judged_images(net.config)
+        everything = evaluation_images(net.config)
         images, labels, called = set_images(settings, *everything, args.first or 8, args.skip or 0)
     found = class_maps.maps_of(net, images)
     report = class_maps.report(net, found, called, labels)

@@ -40,7 +40,7 @@ def build_parser() -> ArgumentParser:
     add = parser.add_argument
     add("runs", nargs="*", metavar="RUN", help="run folders to choose from, besides those in runs/")
     add("--port", type=number(int, PORTS), metavar="N",
-        help="of the address (default: a free one)")
+        help="port of the page's address (default: a free one)")
     add("--no-browser", action="store_true", help="do not open the browser")
     add("--ctx", metavar="DEVICE", default="auto",
         help="auto, cpu, gpu or gpu(1) (default: auto)")

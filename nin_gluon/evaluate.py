@@ -69,11 +69,11 @@ def measure(net: "TrainedNet", limit: Optional[int], progress: bool) -> Dict[str
     from tqdm import tqdm
 
     from nin_gluon.analysis.evaluation import evaluation_of
-    from nin_gluon.analysis.trained_net import judged_images
+    from nin_gluon.analysis.trained_net import evaluation_images
     from nin_gluon.runtime import describe_machine
     from nin_gluon.training.run_data import check_memory
 
-    images, labels = judged_images(net.config, limit)
+    images, labels = evaluation_images(net.config, limit)
     check_memory(net.settings, net.shape[2], len(images), "evaluate on a larger machine")
     scores = []
     with tqdm(total=len(images), unit=" images", leave=False, dynamic_ncols=True,

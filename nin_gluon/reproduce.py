@@ -115,7 +115,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def refuse_run_options(args: argparse.Namespace) -> None:
-    """What trains nothing; options for runs would do nothing."""
+    """Raise `InputError` if an option for runs is given where none is made."""
     which = "--add" if args.add else "--starts" if args.starts else "--report"
     names = ["seeds", "dtype", "engine", "interpolation", "ctx", "epochs"]
     names += [] if args.starts else ["data_dir"]

@@ -12,7 +12,7 @@ from nin_gluon.cli import ArgumentParser, command, new_picture
 from nin_gluon.experiments.exercises import resources as exercise
 from nin_gluon.experiments.exercises.resources import measure
 from nin_gluon.shapes import parse_size
-from nin_gluon.text_tables import columns
+from nin_gluon.text_tables import columns, counted
 
 __all__ = ["add_exercise", "answer_exercise", "format_result", "main", "measure"]
 
@@ -48,8 +48,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="net, with options of its own (default: %(default)s)")
     add("--size", default="224", metavar="N|HxW",
         help="input height and width in pixels (default: %(default)s)")
-    add("--batch", type=int, default=1, metavar="N", help="images (default: 1)")
-    add("--channels", type=int, default=1, metavar="N", help="of the input (default: 1)")
+    add("--batch", type=int, default=1, metavar="N",
+        help="images in the batch (default: %(default)s)")
+    add("--channels", type=int, default=1, metavar="N",
+        help="channels of the images (default: %(default)s)")
     add("--check", action="store_true",
         help="run the net on the CPU, for inference and training, and count what MXNet allocates")
 
@@ -117,7 +119,7 @@ process: what the process grew by in all, with oneDNN's compiled kernels and wha
 def format_result(result: Dict[str, Any]) -> str:
     """Tables of what `measure` returns, as text."""
     batch, channels, height, width = result["input"]
-    lines = [f"{result['model']}, {batch} image{'s' * (batch > 1)} of {channels} x {height} x "
+    lines = [f"{result['model']}, {counted(batch, 'image')} of {channels} x {height} x "
              f"{width}, {result['dtype']}", "", *layer_lines(result), ""]
     lines += [f"compute: {result['flops'] / 1e9:,.4g} GFLOP forward, "
               f"{result['training_flops'] / 1e9:,.4g} a training step (two FLOPs a MAC; biases, "

@@ -133,22 +133,22 @@ class Settings:
         "SGD, or Adam (Kingma and Ba, 2015), which needs an --lr of about 0.001"),
         choices=("sgd", "adam"))
     lr: float = setting(0.1, float, "learning rate", allowed=positive)
-    momentum: float = setting(0.0, float, "of SGD, from 0 to below 1", allowed=below_1)
+    momentum: float = setting(0.0, float, "momentum of SGD, from 0 to below 1", allowed=below_1)
     wd: float = setting(0.0, float, "weight decay", allowed=at_least_0)
     init: str = setting("xavier", str, (
         "initialization of the weights; identity is He's, but 1x1 convolutions start as the "
         "identity and all classes start equal; normal has standard deviation 0.05, as published "
         "for the paper's net"), choices=("xavier", "he", "identity", "normal"))
     schedule: str = setting("constant", str, (
-        "of the learning rate; cosine rises over the first tenth of the steps, then falls to 0; "
-        "warmup rises likewise, then stays; step divides it by 10 after 5/6 of the steps and by 10 "
-        "again after 11/12"), choices=("constant", "cosine", "step", "warmup"))
+        "schedule of the learning rate; cosine rises over the first tenth of the steps, then "
+        "falls to 0; warmup rises likewise, then stays; step divides it by 10 after 5/6 of the "
+        "steps and by 10 again after 11/12"), choices=("constant", "cosine", "step", "warmup"))
     dtype: str = setting("float32", str, (
         "arithmetic of the convolutions; bfloat16 needs a CPU that has it (avx512_bf16 or "
         "amx_bf16) or, with PyTorch, a GPU; float16 a GPU with Gluon, tf32 one with PyTorch"),
         choices=DTYPES)
     seed: int = setting(0, int, (
-        "of initialization, image order, dropout and augmentation (default: 0)"),
+        "random seed of initialization, image order, dropout and augmentation (default: 0)"),
         allowed=at_least_0, metavar="N")
     dataset: Optional[str] = setting(None, str, (
         "fashion-mnist, cifar10, or sample: drawn garments that need no download (default: "
@@ -224,7 +224,7 @@ class Settings:
 
     @property
     def edge(self) -> int:
-        """`resize` of a run that has started, which settles it."""
+        """Edge length of the images in pixels; known once the run has started."""
         return int(self.resize or 0)
 
     def but(self, **changes: Any) -> "Settings":

@@ -28,8 +28,10 @@ def build_parser() -> ArgumentParser:
                         help="net, with options of its own (default: %(default)s)")
     parser.add_argument("--size", default="224", metavar="N|HxW",
                         help="input height and width in pixels (default: %(default)s)")
-    parser.add_argument("--channels", type=int, default=1, help="of the input (default: 1)")
-    parser.add_argument("--batch", type=int, default=1, help="images (default: 1)")
+    parser.add_argument("--channels", type=int, default=1, metavar="N",
+                        help="channels of the images (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=1, metavar="N",
+                        help="images in the batch (default: %(default)s)")
     parser.add_argument("--table", action="store_true", help="a table with parameters and MACs")
     return parser
 

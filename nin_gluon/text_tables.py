@@ -1,8 +1,13 @@
-"""Text in columns."""
+"""Counts in words, and text in columns."""
 
 from typing import List, Sequence
 
-__all__ = ["columns"]
+__all__ = ["columns", "counted"]
+
+
+def counted(number: int, noun: str) -> str:
+    """'1 seed', '3 seeds'."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def columns(lines: Sequence[Sequence[str]], left: int = 1) -> List[str]:

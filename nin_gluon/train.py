@@ -37,6 +37,7 @@ from nin_gluon.settings import (
     setting_of,
     settings_in,
 )
+from nin_gluon.text_tables import counted
 from nin_gluon.training.run_folder import (
     Environment,
     RunConfig,
@@ -184,8 +185,9 @@ def planned_run(args: argparse.Namespace) -> Tuple[Path, RunConfig]:
     recipe, given = PRESETS[preset].settings, told_settings(args)
     if args.optimizer not in (None, recipe.optimizer):
         if args.lr is None:
-            raise InputError(f"the rate of --preset {preset} is not one for {args.optimizer}; give "
-                             "--lr too, for adam about 0.001.")
+            raise InputError(f"the learning rate of --preset {preset} is for {recipe.optimizer}, "
+                             f"not for {args.optimizer}; give --lr too (about 0.001 for adam, 0.1 "
+                             "for sgd).")
         if args.optimizer != "sgd":
             given.setdefault("momentum", 0.0)
     environment = Environment(ctx=args.ctx or "auto", mode=args.mode or "auto",
@@ -250,7 +252,7 @@ def resumed_settings(settings: Settings, given: Dict[str, Any]) -> Settings:
                              f"{getattr(settings, name)}); leave out --{name.replace('_', '-')}.")
         if settings.schedule != "constant":
             raise InputError(f"the {settings.schedule} schedule of this run is made for "
-                             f"{settings.epochs} epochs; leave out --epochs.")
+                             f"{counted(settings.epochs, 'epoch')}; leave out --epochs.")
         settings = settings.but(epochs=value)
     return settings
 

@@ -11,10 +11,12 @@ import pytest
 
 from benchmarks import compare, draws, parity, profile, scaling, versions
 from benchmarks.variants import VARIANTS
+from nin_gluon.analysis.cost import count
 from nin_gluon.data import load_data
 from nin_gluon.data.sets import load_image_set
 from nin_gluon.errors import InputError
-from nin_gluon.runtime import cpu_flags
+from nin_gluon.runtime import processors
+from nin_gluon.runtime.processors import has_bfloat16
 from nin_gluon.train import main as train_main
 from nin_gluon.training.history import read_history
 from tests import slim_nin
@@ -84,7 +86,7 @@ def test_flops_of_a_training_step():
     first = 54 * 54 * 96 * 121
     others = (54 * 54 * 96 * 96 * 2 + 26 * 26 * 256 * (96 * 25 + 256 * 2)
               + 12 * 12 * 384 * (256 * 9 + 384 * 2) + 25 * 10 * (384 * 9 + 10 * 2))
-    assert compare.training_flops(224, 224) == 2 * (2 * first + 3 * others)
+    assert count("nin", (1, 1, 224, 224))["training_flops"] == 2 * (2 * first + 3 * others)
 
 
 @pytest.mark.parametrize("options, message", [
@@ -106,14 +108,14 @@ def test_bad_requests_are_one_line(options, message, capsys, damaged, tmp_path, 
 
 
 def test_what_cannot_run_here_is_left_out_and_named(monkeypatch, capsys):
-    monkeypatch.setattr(compare, "cpu_flags", set)
+    monkeypatch.setattr(processors, "cpu_flags", set)
     monkeypatch.setattr(compare.importlib.util, "find_spec",
                         lambda name: None if name == "torch" else object())
     chosen = compare.choose(compare.build_parser().parse_args([]))
     assert chosen == [compare.CEILINGS, "d2lzh", "d2lzh-threads", "ours", "onnxruntime", "openvino"]
     told = capsys.readouterr().err
-    assert "torch-cl: left out, for torch is not installed" in told
-    assert "ours-bf16: left out, for this CPU has no bfloat16 arithmetic" in told
+    assert "torch-cl: left out, because torch is not installed" in told
+    assert "ours-bf16: left out, because this CPU has no bfloat16 arithmetic" in told
 
 
 def test_no_more_images_are_counted_than_there_are(monkeypatch, tmp_path):
@@ -155,7 +157,7 @@ def skip_unless_possible(variant):
     for needed in variant.needs:
         if importlib.util.find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
-    if variant.dtype == "bfloat16" and not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
+    if variant.dtype == "bfloat16" and not has_bfloat16():
         pytest.skip("this CPU has no bfloat16 arithmetic")
 
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, gpu
+from benchmarks import gpu
 from nin_gluon import reproduce
 
 torch = pytest.importorskip("torch")
 
 from benchmarks import gpu_parts, gpu_throughput  # noqa: E402
-from nin_gluon.training.history import EpochRecord  # noqa: E402
+from nin_gluon.analysis.cost import count  # noqa: E402
 from tests import slim_nin  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
@@ -196,7 +196,7 @@ def test_the_order_on_a_gpu(tmp_path, monkeypatch, capsys, cifar10):
     assert names[first:first + 13] == runs
     assert "throughput ours-tf32" in names[:first]
     assert set(names) >= {f"throughput {name}" for name in gpu_throughput.VARIANTS}
-    said = "paper: left out, for --data holds no CIFAR-10\n"
+    said = "paper: left out, because --data holds no CIFAR-10\n"
     assert capsys.readouterr().err == ("" if cifar10 else said)
     assert [number for number, name in enumerate(names) if "paper" in name] == (
         [len(names) - 1] if cifar10 else [])
@@ -229,14 +229,8 @@ def test_runs_take_the_mode_that_was_measured_to_be_best(tmp_path):
     assert settings["where"] == ["--ctx", "gpu", "--mode", "graph"]
 
 
-def test_seconds_until_an_accuracy():
-    log = [EpochRecord(number, 1.0, 0.5, acc, 10.0)
-           for number, acc in enumerate([0.1, 0.6, 0.5, 0.9], 1)]
-    assert gpu_parts.reached(log) == {"0.544": 20.0, "0.885": 40.0, "0.93": None}
-
-
 def test_the_arithmetic_of_a_step_is_that_of_the_other_table():
-    assert gpu_throughput.training_flops(224) == compare.training_flops(224, 224)
+    assert gpu_throughput.training_flops(224) == count("nin", (1, 1, 224, 224))["training_flops"]
 
 
 @pytest.mark.parametrize("options, sentence", [

@@ -12,7 +12,7 @@ import numpy as np
 from nin_gluon import data
 from nin_gluon.analysis.net_recipe import Built, Field, Recipe, Responses, Walk
 from nin_gluon.array_files import Entry
-from nin_gluon.data.choose import compare_own_data
+from nin_gluon.data.choose import check_own_data
 from nin_gluon.data.sets import DATASETS, SHAPES
 from nin_gluon.data.whitening import standardized
 from nin_gluon.errors import InputError
@@ -25,7 +25,7 @@ from nin_gluon.training.run_data import check_memory
 from nin_gluon.training.run_folder import Environment, RunConfig
 from nin_gluon.training.saved_parameters import newest_parameters, read_newest
 
-__all__ = ["TrainedNet", "judged_images", "load_pretrained", "load_run", "load_weights"]
+__all__ = ["TrainedNet", "evaluation_images", "load_pretrained", "load_run", "load_weights"]
 
 @dataclass(frozen=True)
 class TrainedNet:
@@ -78,8 +78,7 @@ class TrainedNet:
     @property
     def title(self) -> str:
         """The data set's, for people."""
-        title, _, _ = DATASETS[str(self.settings.dataset)]
-        return title
+        return DATASETS[str(self.settings.dataset)].title
 
 
 def load_run(run: Path, config: RunConfig, ctx: str = "auto",
@@ -104,21 +103,22 @@ def load_run(run: Path, config: RunConfig, ctx: str = "auto",
     """
     engine = engine or engine_for_trained(config.settings.engine, ctx)
     settings = config.settings.but(engine=engine)
-    newest_parameters(run)  # there are some, which is quicker to see than the images are had
+    newest_parameters(run)  # if there are none, say so before the images are loaded
     name = str(settings.dataset)
     if name not in SHAPES or settings.resize is None:
         raise InputError(f"{run} does not say which images its net takes; the net has to be one of "
                          f"{', '.join(SHAPES)}, and the run one that has started.")
-    title, classes, _ = DATASETS[name]
+    dataset = DATASETS[name]
     check_memory(settings, SHAPES[name][2], 1, "use another run")
     found: List[Tuple[Path, str]] = []
 
     def read(wanted: List[Entry]) -> List[np.ndarray]:
         values, path, source = read_newest(run, wanted, settings.model)
         found.append((path, source))
-        if wanted[-1].shape[0] != len(classes):
-            raise InputError(f"the net of {run} tells {wanted[-1].shape[0]} classes and {title} "
-                             f"has {len(classes)}; use a run whose net has as many as its set.")
+        if wanted[-1].shape[0] != len(dataset.classes):
+            raise InputError(f"the net of {run} tells {wanted[-1].shape[0]} classes and "
+                             f"{dataset.title} has {len(dataset.classes)}; use a run whose net has "
+                             "as many as its set.")
         return values
 
     fitted_to = training_images(config)
@@ -126,7 +126,7 @@ def load_run(run: Path, config: RunConfig, ctx: str = "auto",
     built = build(Recipe(settings, SHAPES[name], read, levels, fitted_to), ctx)
     path, source = found[0]
     warn_unless_finished(run, settings.epochs, path)
-    return TrainedNet(str(run), source, replace(config, settings=settings), tuple(classes),
+    return TrainedNet(str(run), source, replace(config, settings=settings), tuple(dataset.classes),
                       SHAPES[name], built.field, built.respond, built.walk, built.smallest)
 
 
@@ -156,9 +156,7 @@ def load_weights(weights: Weights, ctx: str = "auto", engine: Optional[str] = No
                  dtype: str = "float32", data_dir: Optional[str] = None) -> TrainedNet:
     """The same of a file that has been read."""
     made_of = weights.preprocessing
-    settings = weights.settings.but(
-        engine=engine or choose_engine(ctx, "using PyTorch"), dtype=dtype, resize=made_of.resize,
-        interpolation=made_of.interpolation, limit=None, validation=None, preprocess="standardize")
+    settings = weights.run_settings(engine or choose_engine(ctx, "using PyTorch"), dtype)
     shape = (made_of.height, made_of.width, made_of.channels)
     recipe = Recipe(settings, shape, lambda wanted: weights.for_net([e.shape for e in wanted]),
                     made_of.levels, np.empty((0, *shape), np.uint8))
@@ -189,13 +187,13 @@ def training_images(config: RunConfig) -> np.ndarray:
     if settings.preprocess not in ("standardize", "zca"):
         return np.empty((0, 1, 1, 1), np.uint8)
     where = config.environment
-    compare_own_data(str(settings.dataset), where.data_dir, where.machine is not None,
+    check_own_data(str(settings.dataset), where.data_dir, where.machine is not None,
                      where.own_data)
     images, _ = data.load_image_set(str(settings.dataset), "train", where.data_dir)
     return images[: len(images) - (settings.validation or 0)][: settings.limit]
 
 
-def judged_images(config: RunConfig, limit: Optional[int] = None,
+def evaluation_images(config: RunConfig, limit: Optional[int] = None,
                    ) -> Tuple[np.ndarray, np.ndarray]:
     """The images by which a run is judged, and their labels.
 
@@ -219,7 +217,7 @@ def judged_images(config: RunConfig, limit: Optional[int] = None,
     """
     settings, where = config.settings, config.environment
     name = str(settings.dataset)
-    compare_own_data(name, where.data_dir, where.machine is not None, where.own_data)
+    check_own_data(name, where.data_dir, where.machine is not None, where.own_data)
     if settings.validation:
         images, labels = data.load_image_set(name, "train", where.data_dir)
         held_out = slice(len(images) - settings.validation, None)

@@ -8,7 +8,7 @@ from nin_gluon.data.download import DownloadError
 from nin_gluon.data.sets import ALIASES, DATASETS, own_data
 from nin_gluon.errors import InputError
 
-__all__ = ["choose_dataset", "compare_own_data"]
+__all__ = ["choose_dataset", "check_own_data"]
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +50,9 @@ def choose_dataset(dataset: Optional[str], data_dir: Union[None, str, Path],
         return "sample", load("sample")
 
 
-def compare_own_data(dataset: str, data_dir: Union[None, str, Path], begun: bool,
+def check_own_data(dataset: str, data_dir: Union[None, str, Path], begun: bool,
                      noted: Optional[str]) -> Optional[str]:
-    """What tells the user's own files from others, None for a published data set.
+    """Fingerprint of the user's own files; None for a published data set.
 
     Parameters
     ----------

@@ -185,7 +185,7 @@ def has_image_set(name: str, split: str, root: Root = None) -> bool:
 
 
 def own_data(name: str, root: Root = None) -> Optional[str]:
-    """What tells a data set of the user's own from others of its name; None for a published one."""
+    """Fingerprint of the user's own data set of this name; None for a published one."""
     return fingerprint(PUBLISHED[name], root) if name in PUBLISHED else None
 
 

@@ -1,4 +1,4 @@
-"""Preprocessing as far as NumPy does it: standardization, and fitting the whitening.
+"""Preprocessing as far as NumPy does it: standardization, contrast, and fitting the whitening.
 
 `nin_gluon.data.preprocess` and `nin_gluon.data.torch_preprocess` apply it to batches. Their
 docstrings name the sources.
@@ -10,8 +10,8 @@ import numpy as np
 
 from nin_gluon.errors import InputError
 
-__all__ = ["NORM", "PREPROCESSING", "VARIANCE", "check_preprocess", "fit_whitening",
-           "standardization", "standardized"]
+__all__ = ["NORM", "PREPROCESSING", "VARIANCE", "check_preprocess", "contrast_normalized",
+           "fit_whitening", "standardization", "standardized"]
 
 PREPROCESSING = ("none", "standardize", "gcn", "zca")
 
@@ -50,6 +50,15 @@ def standardization(images: np.ndarray) -> Tuple[float, float]:
     mean = np.average(levels, weights=counts)
     deviation = np.sqrt(np.average((levels - mean) ** 2, weights=counts))
     return float(mean), float(deviation or 1)
+
+
+def contrast_normalized(images: np.ndarray) -> np.ndarray:
+    """Global contrast normalization in NumPy: (n, ...) uint8 -> the same shape, float32."""
+    values = images.reshape(len(images), -1).astype(np.float32)
+    values -= values.mean(axis=1, keepdims=True)
+    norm = np.linalg.norm(values, axis=1, keepdims=True)
+    result: np.ndarray = (values * (NORM / (norm + (norm == 0)))).reshape(images.shape)
+    return result
 
 
 def fit_whitening(images: np.ndarray, normalize: Callable[[np.ndarray], np.ndarray],

@@ -6,6 +6,7 @@ from typing import Any, Dict, Optional, Sequence, Set
 
 from nin_gluon.diagnosis.probes import ask
 from nin_gluon.runtime.processors import (
+    FEATURES,
     THREADS_GIVEN,
     available_cpus,
     cpu_flags,
@@ -14,9 +15,6 @@ from nin_gluon.runtime.processors import (
 )
 
 __all__ = ["describe_gpus", "describe_processor", "fastest_arithmetic"]
-
-# The features that decide how fast a convolution is.
-FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 NVIDIA_SMI = ("nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader")
 PATIENCE = 30  # seconds; nvidia-smi is slow where the driver has to be loaded first

@@ -9,8 +9,8 @@ from nin_gluon.analysis.signal import Signal
 from nin_gluon.experiments.exercises.exercise import Part
 from nin_gluon.experiments.records import Record
 from nin_gluon.experiments.statistics import sign_test_p
-from nin_gluon.experiments.wording import counted, seed_words
-from nin_gluon.text_tables import columns
+from nin_gluon.experiments.wording import seed_words
+from nin_gluon.text_tables import columns, counted
 
 __all__ = ["Comparison", "compare", "format_comparison", "format_signals"]
 

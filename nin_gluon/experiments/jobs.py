@@ -119,8 +119,8 @@ class Runner:
                     return status
         self.left_out = self.missing(self.left_out)
         for job in self.left_out:
-            log.warning("%s is left out: another process is training in %s; once it is done the "
-                        "same command takes its record in", job.title, job.folder)
+            log.warning("%s is left out: another process is training in %s; when it is done, run "
+                        "this command again to take in its record", job.title, job.folder)
         return 0
 
     def train_one(self, job: Job) -> int:

@@ -30,8 +30,9 @@ from nin_gluon.experiments.seed_groups import (
 )
 from nin_gluon.experiments.verdict import Values, Verdict, verdict_of
 from nin_gluon.experiments.verdict_chinese import ChineseVerdict, chinese_row
-from nin_gluon.experiments.wording import counted, seed_words
+from nin_gluon.experiments.wording import seed_words
 from nin_gluon.settings import Settings
+from nin_gluon.text_tables import counted
 
 if TYPE_CHECKING:
     import jinja2

@@ -20,8 +20,8 @@ from nin_gluon.experiments.run_records import record_of_run
 from nin_gluon.experiments.seed_groups import Group
 from nin_gluon.experiments.stores import RecordFolder, write_record
 from nin_gluon.experiments.verdict import verdict_of
-from nin_gluon.experiments.wording import counted
 from nin_gluon.settings import Settings
+from nin_gluon.text_tables import counted
 
 __all__ = ["CHANGEABLE", "RUNS", "Reproduction", "finished_record"]
 

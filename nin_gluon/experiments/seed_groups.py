@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from nin_gluon.data.sets import DATASETS
 from nin_gluon.experiments.published import Edition
 from nin_gluon.experiments.records import Key, Record, differences_from, named_settings, slug
-from nin_gluon.experiments.wording import counted
+from nin_gluon.text_tables import counted
 from nin_gluon.training.history import EpochRecord
 from nin_gluon.training.progress_marks import no_better_than_guessing
 

@@ -26,7 +26,7 @@ from nin_gluon.experiments.atlas.published_logs import PublishedLog, read_atlas
 from nin_gluon.experiments.published import Edition
 from nin_gluon.experiments.records import Record, differences_from
 from nin_gluon.experiments.statistics import permutation_p, wilson_interval
-from nin_gluon.experiments.wording import counted
+from nin_gluon.text_tables import counted
 
 __all__ = ["FEWEST", "LEVEL", "Values", "Verdict", "fewest_above", "unusualness", "verdict_of"]
 

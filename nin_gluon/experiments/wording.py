@@ -2,12 +2,7 @@
 
 from typing import Iterable, List, Tuple
 
-__all__ = ["counted", "seed_words"]
-
-
-def counted(number: int, noun: str) -> str:
-    """'1 seed', '3 seeds'."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+__all__ = ["seed_words"]
 
 
 def seed_words(seeds: Iterable[int]) -> str:

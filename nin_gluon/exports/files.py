@@ -34,8 +34,9 @@ def facts_of(trained: Trained) -> Dict[str, str]:
     ``classes`` and ``settings`` are JSON.
     """
     settings = trained.settings
-    title, classes, _ = DATASETS[str(settings.dataset)]
-    return {"model": settings.model, "dataset": title, "classes": json.dumps(classes),
+    dataset = DATASETS[str(settings.dataset)]
+    return {"model": settings.model, "dataset": dataset.title,
+            "classes": json.dumps(dataset.classes),
             "image_size": f"{settings.resize}x{settings.resize}",
             "preprocess": settings.preprocess, "parameters": trained.source,
             "settings": json.dumps(settings.to_json()), "nin_gluon": __version__}

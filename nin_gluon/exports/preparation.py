@@ -6,9 +6,9 @@ from typing import Optional, Tuple
 import numpy as np
 
 from nin_gluon.data import select_images
-from nin_gluon.data.choose import compare_own_data
+from nin_gluon.data.choose import check_own_data
 from nin_gluon.data.sets import SHAPES
-from nin_gluon.data.whitening import NORM, fit_whitening, standardized
+from nin_gluon.data.whitening import NORM, contrast_normalized, fit_whitening, standardized
 from nin_gluon.training.run_folder import RunConfig
 
 __all__ = ["Preparation", "preparation_of"]
@@ -78,18 +78,9 @@ def preparation_of(config: RunConfig, with_resize: bool = False,
     if line:
         return Preparation(name, line, resize=resize)
     dataset, environment = str(settings.dataset), config.environment
-    compare_own_data(dataset, environment.data_dir, True, environment.own_data)
+    check_own_data(dataset, environment.data_dir, True, environment.own_data)
     images = select_images(dataset, environment.data_dir, settings.limit, settings.validation)[0]
     if name == "standardize":
         levels = standardized(images).astype(float)
         return Preparation(name, (levels[0], (levels[255] - levels[0]) / 255), resize=resize)
     return Preparation(name, whitening=fit_whitening(images, contrast_normalized))
-
-
-def contrast_normalized(images: np.ndarray) -> np.ndarray:
-    """Global contrast normalization in NumPy: (n, ...) uint8 -> the same shape, float32."""
-    values = images.reshape(len(images), -1).astype(np.float32)
-    values -= values.mean(axis=1, keepdims=True)
-    norm = np.linalg.norm(values, axis=1, keepdims=True)
-    result: np.ndarray = (values * (NORM / (norm + (norm == 0)))).reshape(images.shape)
-    return result

@@ -62,7 +62,7 @@ def read_run(folder: Path) -> Trained:
         raise InputError(f"the settings of {folder} lack the data set or the size of its images; "
                          "the run has not started yet.")
     check_memory(settings, SHAPES[settings.dataset][2], 1, "use another run")
-    newest_parameters(folder)  # there are some, which is quicker to see than the net is built
+    newest_parameters(folder)  # if there are none, say so before the net is built
     try:
         wanted = entries_of(settings)
     except InputError:
@@ -84,9 +84,7 @@ def read_pretrained() -> Trained:
     """
     weights = read_packaged("nin")
     made_of = weights.preprocessing
-    settings = weights.settings.but(
-        engine=choose_engine("cpu", "using PyTorch"), resize=made_of.resize,
-        interpolation=made_of.interpolation, limit=None, validation=None, preprocess="standardize")
+    settings = weights.run_settings(choose_engine("cpu", "using PyTorch"), weights.settings.dtype)
     wanted = entries_of(settings)
     values = weights.for_net([entry.shape for entry in wanted])
     line = (-made_of.mean / made_of.deviation, 1 / made_of.deviation)

@@ -10,7 +10,7 @@ from PIL import Image
 from nin_gluon.analysis.evaluation import probabilities
 from nin_gluon.analysis.net_recipe import LayerOutput
 from nin_gluon.analysis.own_images import decode, fit
-from nin_gluon.analysis.trained_net import TrainedNet, judged_images
+from nin_gluon.analysis.trained_net import TrainedNet, evaluation_images
 from nin_gluon.data.sets import DATASETS, has_image_set, load_image_set
 from nin_gluon.errors import InputError
 
@@ -98,11 +98,11 @@ def some_images(net: TrainedNet, first: int, count: int) -> Dict[str, Any]:
     try:
         if not has_image_set(dataset, split, where):
             raise InputError("they are not at hand")
-        images, labels = judged_images(net.config)
+        images, labels = evaluation_images(net.config)
     except InputError:  # the page says which images it shows
         dataset, (images, labels) = "sample", load_image_set("sample", "test")
     numbers = [(first + i) % len(images) for i in range(min(count, len(images)))]
-    _, classes, _ = DATASETS[dataset]
+    classes = DATASETS[dataset].classes
     return {"dataset": dataset, "total": len(images), "images": [
         {"number": i, "label": classes[int(labels[i])], "png": png(images[i])} for i in numbers]}
 

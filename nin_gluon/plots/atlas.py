@@ -5,6 +5,8 @@ from typing import Any, Dict, List, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nin_gluon.text_tables import counted
+
 __all__ = ["draw_atlas"]
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the marks differ as well.
@@ -41,7 +43,7 @@ def draw_atlas(groups: Sequence[Any]) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True,
                                    gridspec_kw={"width_ratios": (2.6, 1)})
     for row, group in enumerate(groups):
-        draw_runs(left, row, group)
+        draw_marks(left, row, group)
         draw_outcomes(right, row, group)
     own_axes(left, groups)
     share_axes(right)
@@ -50,7 +52,7 @@ def draw_atlas(groups: Sequence[Any]) -> Figure:
     return figure
 
 
-def draw_runs(axes: Axes, row: int, group: Any) -> None:
+def draw_marks(axes: Axes, row: int, group: Any) -> None:
     """A mark for each run of a group."""
     for run, height in zip(group.runs, heights([run.final for run in group.runs])):
         style: Dict[str, Any] = {**STYLES[run.outcome], "s": 30, "zorder": 3}
@@ -129,8 +131,7 @@ def own_axes(axes: Axes, groups: Sequence[Any]) -> None:
 def row_label(group: Any) -> str:
     """The group's title in two lines, with the number of its runs."""
     name, epochs, *recipe = group.title.split(", ")
-    runs = f"{len(group.runs)} run{'s' * (len(group.runs) != 1)}"
-    return f"{name}, {epochs}\n" + ", ".join([*recipe, runs])
+    return f"{name}, {epochs}\n" + ", ".join([*recipe, counted(len(group.runs), "run")])
 
 
 def share_axes(axes: Axes) -> None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from nin_gluon.plots.atlas import heights
 from nin_gluon.plots.style import open_axes
+from nin_gluon.text_tables import counted
 
 __all__ = ["draw_odds"]
 
@@ -46,7 +47,7 @@ def draw_odds(rows: Mapping[str, Sequence[Any]], title: str = "") -> Figure:
     for living in range(1, CLASSES):
         left.axvline(living / CLASSES, color=GREY, lw=0.8, ls=(0, (4, 3)), alpha=0.6, zorder=1)
     left.set_yticks(range(len(rows)),
-                    [f"{textwrap.fill(label, 16)}\n{len(runs)} run{'s' * (len(runs) != 1)}"
+                    [f"{textwrap.fill(label, 16)}\n{counted(len(runs), 'run')}"
                      for label, runs in rows.items()], fontsize=9)
     left.set(ylim=(len(rows) - 0.5, -0.6), xlim=(0, 1), xlabel="test accuracy at the end")
     left.set_xticks([k / CLASSES for k in range(CLASSES + 1)])

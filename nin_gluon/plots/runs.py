@@ -7,6 +7,7 @@ from typing import Dict, List, Sequence, Tuple
 from matplotlib.figure import Figure
 
 from nin_gluon.plots.style import LOSS, PUBLISHED, TRAIN, open_axes
+from nin_gluon.text_tables import counted
 
 __all__ = ["draw_band", "draw_runs"]
 
@@ -43,8 +44,8 @@ def draw_band(runs: Sequence[Sequence[Tuple[int, float]]],
     low = [min(by_epoch[epoch]) for epoch in epochs]
     high = [max(by_epoch[epoch]) for epoch in epochs]
     middle = [median(by_epoch[epoch]) for epoch in epochs]
-    seeds = f"{len(runs)} seed" + "s" * (len(runs) != 1)
-    axes.fill_between(epochs, low, high, color=TRAIN, alpha=0.18, lw=0, label=f"range of {seeds}")
+    axes.fill_between(epochs, low, high, color=TRAIN, alpha=0.18, lw=0,
+                      label=f"range of {counted(len(runs), 'seed')}")
     # A band over one epoch has no width; a bar shows it.
     axes.vlines(epochs, low, high, color=TRAIN, alpha=0.3, lw=2)
     axes.plot(epochs, middle, "o-", color=TRAIN, lw=1.6, ms=4, label="median")

@@ -114,6 +114,13 @@ class Weights:
     parameters: Dict[str, np.ndarray]
     storage: str = "float32"
 
+    def run_settings(self, engine: str, dtype: str) -> Settings:
+        """The settings of a run that computes the net on the images that it was made for."""
+        return self.settings.but(
+            engine=engine, dtype=dtype, resize=self.preprocessing.resize,
+            interpolation=self.preprocessing.interpolation, limit=None, validation=None,
+            preprocess="standardize")
+
     def for_net(self, shapes: List[Tuple[int, ...]]) -> List[np.ndarray]:
         """The parameters, if they have the shapes of a net's, in its order.
 

@@ -5,7 +5,7 @@ import platform
 from importlib import import_module
 from typing import Any, Dict
 
-from nin_gluon.runtime.processors import cpu_flags, cpu_name
+from nin_gluon.runtime.processors import FEATURES, cpu_flags, cpu_name
 
 __all__ = ["describe_machine"]
 
@@ -33,7 +33,7 @@ def describe_machine(engine: str = "gluon") -> Dict[str, Any]:
 
     flags, framework = cpu_flags(), FRAMEWORKS[engine]
     threads = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    features = [f for f in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f in flags]
+    features = [feature for feature in FEATURES if feature in flags]
     description = {
         "nin_gluon": __version__,
         framework: import_module(framework).__version__,

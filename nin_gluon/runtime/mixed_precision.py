@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Sequence
 
 from nin_gluon.errors import InputError
-from nin_gluon.runtime.processors import cpu_flags
+from nin_gluon.runtime.processors import cpu_flags, has_bfloat16
 from nin_gluon.settings import DTYPES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def check_dtype(dtype: str, contexts: "Sequence[Context]") -> None:
     if dtype == "float16" and not on_gpu:
         raise InputError("float16 is for GPUs (MXNet 1.9.1 has no fast float16 on CPUs); use "
                          "--dtype bfloat16 or float32 on a CPU.")
-    if dtype == "bfloat16" and not cpu_flags() & {"avx512_bf16", "amx_bf16"}:
+    if dtype == "bfloat16" and not has_bfloat16():
         raise InputError("this CPU has no bfloat16 arithmetic (neither avx512_bf16 nor amx_bf16 "
                          "among its flags); use --dtype float32.")
 

@@ -6,7 +6,11 @@ import platform
 from pathlib import Path
 from typing import Iterator, List, Optional, Set, Union
 
-__all__ = ["THREADS_GIVEN", "available_cpus", "cpu_flags", "cpu_name", "memory_bytes"]
+__all__ = ["FEATURES", "THREADS_GIVEN", "available_cpus", "cpu_flags", "cpu_name", "has_bfloat16",
+           "memory_bytes"]
+
+# The features that decide how fast a convolution is.
+FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
 
 # OMP_NUM_THREADS as the user set it, or None. `install` changes the variable for this process.
 THREADS_GIVEN = os.environ.get("OMP_NUM_THREADS")
@@ -71,6 +75,11 @@ def read_words(path: Path) -> List[str]:
 def cpu_flags() -> Set[str]:
     """The processor's features by Linux's names; an empty set on Arm and on other systems."""
     return set(cpuinfo("flags").split())
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16."""
+    return bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
 
 
 def cpu_name() -> str:

@@ -8,18 +8,18 @@ and `from_torch`; everything else works on a machine without it.
 from importlib import import_module
 from typing import Any, List
 
-# Public name -> the module that has it, seen from here.
+# Public name -> the module that has it.
 _HOME = {
-    "nin_block": "net",
-    "nin": "net",
-    "init_weights": "net",
-    "load_data_fashion_mnist": "data",
-    "train_ch6": "loop",
-    "evaluate_accuracy": "loop",
-    "try_gpu": ".runtime.torch_device",
-    "to_torch": "convert",
-    "from_torch": "convert",
-    "main": "__main__",
+    "nin_block": "nin_gluon.torch_edition.net",
+    "nin": "nin_gluon.torch_edition.net",
+    "init_weights": "nin_gluon.torch_edition.net",
+    "load_data_fashion_mnist": "nin_gluon.torch_edition.data",
+    "train_ch6": "nin_gluon.torch_edition.loop",
+    "evaluate_accuracy": "nin_gluon.torch_edition.loop",
+    "try_gpu": "nin_gluon.runtime.torch_device",
+    "to_torch": "nin_gluon.torch_edition.convert",
+    "from_torch": "nin_gluon.torch_edition.convert",
+    "main": "nin_gluon.torch_edition.__main__",
 }
 
 __all__ = list(_HOME)
@@ -28,7 +28,7 @@ __all__ = list(_HOME)
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> List[str]:

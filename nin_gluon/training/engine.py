@@ -1,7 +1,7 @@
 """What the loop, the callbacks and the checkpoints ask of a framework: the `Engine` protocol.
 
-The loop is the same for MXNet Gluon and for PyTorch. What differs between the two is here by name,
-and in `nin_gluon.training.gluon_engine` and `nin_gluon.training.torch_engine` by deed.
+The loop is the same for MXNet Gluon and for PyTorch. `Engine` names the operations that differ;
+`nin_gluon.training.gluon_engine` and `nin_gluon.training.torch_engine` implement them.
 """
 
 from pathlib import Path

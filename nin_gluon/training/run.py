@@ -80,12 +80,13 @@ class Run:
         labels: Any = self.engine.to_numpy(y)
         shown = min(32, len(labels))
         images = self.engine.to_numpy(self.test_iter.images[:shown])
-        title, classes, _ = DATASETS[str(self.settings.dataset)]
+        dataset = DATASETS[str(self.settings.dataset)]
         correct = int((predicted[:shown] == labels[:shown]).sum())
         kind = "held-out" if self.settings.validation else "test"
-        title += f": {correct} of these {shown} {kind} images right (in red: predicted, not true)"
-        plots.save(plots.draw_predictions(images, labels[:shown], predicted[:shown], classes,
-                                          title), path)
+        title = (f"{dataset.title}: {correct} of these {shown} {kind} images right "
+                 "(in red: predicted, not true)")
+        plots.save(plots.draw_predictions(images, labels[:shown], predicted[:shown],
+                                          dataset.classes, title), path)
 
 
 def has_history(folder: Path) -> bool:
@@ -110,10 +111,10 @@ def check_batches(images: int, batch_size: int, devices: int) -> None:
 
 def check_classes(settings: Settings, scores: int) -> None:
     """Raise `InputError` unless a net that makes so many scores fits the run's data set."""
-    title, classes, _ = DATASETS[str(settings.dataset)]
-    if scores != len(classes):
-        raise InputError(f"--model {settings.model} makes {scores} classes, and {title} "
-                         f"has {len(classes)}; leave out classes=.")
+    dataset = DATASETS[str(settings.dataset)]
+    if scores != len(dataset.classes):
+        raise InputError(f"--model {settings.model} makes {scores} classes, and {dataset.title} "
+                         f"has {len(dataset.classes)}; leave out classes=.")
 
 
 class Watch:

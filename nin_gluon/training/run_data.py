@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import Any, Callable, Tuple
 
-from nin_gluon.data.choose import choose_dataset, compare_own_data
+from nin_gluon.data.choose import check_own_data, choose_dataset
 from nin_gluon.errors import InputError
 from nin_gluon.runtime.processors import memory_bytes
 from nin_gluon.settings import Settings
+from nin_gluon.text_tables import counted
 from nin_gluon.training.run_folder import RunConfig
 
 __all__ = ["check_memory", "load_settled"]
@@ -42,7 +43,7 @@ def load_settled(config: RunConfig, load: Callable[..., Any],
             name, resize=settings.resize, root=environment.data_dir, limit=settings.limit,
             interpolation=settings.interpolation, augment=settings.augment,
             preprocess=settings.preprocess, validation=settings.validation), alone)
-    own = compare_own_data(name, environment.data_dir, environment.machine is not None,
+    own = check_own_data(name, environment.data_dir, environment.machine is not None,
                            environment.own_data)
     resize = settings.resize or train_iter.images.shape[1]
     return train_iter, test_iter, replace(
@@ -62,6 +63,6 @@ def check_memory(settings: Settings, channels: int, images: int,
     batch = min(settings.batch_size, images)
     needed, there = 4 * channels * size**2 * batch, memory_bytes()
     if there and needed > there:
-        raise InputError(f"a batch of {batch} image{'s' * (batch > 1)} of {size}x{size} takes "
+        raise InputError(f"a batch of {counted(batch, 'image')} of {size}x{size} takes "
                          f"{needed / 1e9:,.0f} GB, and this machine has {there / 1e9:,.0f} GB; "
                          f"{advice}.")

@@ -105,13 +105,14 @@ class TensorBoard(Callback):
 
     def write_class_maps(self, epoch: int) -> None:
         """Draw the class maps of the same few test images as always."""
-        title, names, _ = DATASETS[str(self.settings.dataset)]
+        dataset = DATASETS[str(self.settings.dataset)]
         X = next(iter(self.test_iter))[0][: len(self.shown)]
         maps, scores = self.engine.maps_and_scores(X)
         size = self.settings.edge  # X may still be as the set has it
         figure = plots.draw_class_maps(
-            self.shown, maps, scores, self.labels, names, self.engine.receptive_field(),
-            (size, size), f"{title}: {self.settings.model}, after epoch {epoch}")
+            self.shown, maps, scores, self.labels, dataset.classes,
+            self.engine.receptive_field(), (size, size),
+            f"{dataset.title}: {self.settings.model}, after epoch {epoch}")
         self.by_epoch.picture("class maps", plots.png(figure, "nin_gluon"), epoch)
 
     def close(self) -> None:

@@ -83,9 +83,11 @@ def join(device: torch.device, count: Optional[int] = None) -> TorchWorkers:
         There is another number of them, or another launcher has started them.
     """
     if count and worker_count() != count:
-        start = f"torchrun --nproc_per_node {count} --no-python" if count > 1 else "by itself"
-        raise InputError(f"the run is one of {count} processes, not of {worker_count()}; go on "
-                         f"with it {start}.")
+        how = (f"with torchrun --nproc_per_node {count} --no-python" if count > 1
+               else "without torchrun")
+        trained = "1 process" if count == 1 else f"{count} processes"
+        raise InputError(f"this run was trained by {trained}, and this job has {worker_count()}; "
+                         f"resume it {how}.")
     if os.environ.get("DMLC_ROLE") == "worker" and os.environ.get("DMLC_NUM_WORKER", "1") != "1":
         raise InputError("nin_gluon.launch starts MXNet's workers, and with PyTorch each would "
                          "train alone; start them with torchrun.")

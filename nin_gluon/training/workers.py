@@ -58,7 +58,7 @@ def check(kvstore: str, workers: Optional[int] = None) -> None:
         raise InputError(f"torchrun has started {worker_count()} processes, which would each train "
                          "alone with MXNet; add --engine torch, or use nin_gluon.launch.")
     if workers and str(workers) != count:
-        raise InputError(f"the run is one of {workers} workers; go on with it with -n {workers}, "
+        raise InputError(f"this run was trained by {workers} workers; resume it with -n {workers}, "
                          f"not -n {count}.")
 
 

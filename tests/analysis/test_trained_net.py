@@ -8,7 +8,7 @@ from mxnet import cpu, nd
 
 from nin_gluon import models
 from nin_gluon.analysis.class_maps import maps_of
-from nin_gluon.analysis.trained_net import judged_images, load_pretrained, load_run
+from nin_gluon.analysis.trained_net import evaluation_images, load_pretrained, load_run
 from nin_gluon.data import load_data
 from nin_gluon.errors import InputError
 from nin_gluon.exports.trained import read_run
@@ -52,7 +52,7 @@ def test_both_engines_give_the_runs_scores(tmp_path, few_images, garments, engin
     run = trained(tmp_path / "run", engine, preprocess=preprocess)
     expected = np.concatenate([run.engine.to_numpy(run.engine.net(X)) if engine == "gluon" else
                                run.engine.scores(X).numpy() for X, _ in run.test_iter])
-    images, labels = judged_images(run.config)
+    images, labels = evaluation_images(run.config)
     assert len(images) == 32
     scores = {}
     for computing in (None, other):
@@ -138,7 +138,7 @@ def test_images_are_prepared_as_in_training(tmp_path, few_images):
     run = trained(tmp_path / "run", "gluon", resize=40, interpolation="bicubic")
     net = load_run(tmp_path / "run", run.config, "cpu")
     X, _ = next(iter(load_data("sample", 8, 40, interpolation="bicubic")[1]))
-    found = maps_of(net, judged_images(run.config)[0][:8])
+    found = maps_of(net, evaluation_images(run.config)[0][:8])
     np.testing.assert_allclose(found.scores, run.engine.net(X).asnumpy(), rtol=1e-4, atol=1e-5)
 
 
@@ -157,7 +157,7 @@ def test_the_fields_are_the_same(name):
 
 def test_the_images_that_a_run_is_judged_by(garments, few_images):
     def judged(asked=None, **settings):
-        return judged_images(RunConfig("", SETTINGS.but(**settings)), asked)
+        return evaluation_images(RunConfig("", SETTINGS.but(**settings)), asked)
 
     images, labels = garments("test", 32)
     for found, count in ((judged(), 32), (judged(20), 20), (judged(limit=5), 5),
@@ -217,7 +217,7 @@ def test_runs_that_have_not_begun_are_refused(tmp_path):
 @pytest.mark.parametrize("preprocess", ["standardize", "gcn"])
 def test_walk_goes_through_the_net_layer_by_layer(tmp_path, few_images, engine, preprocess):
     run = trained(tmp_path / "run", engine, preprocess=preprocess)
-    images, _ = judged_images(run.config)
+    images, _ = evaluation_images(run.config)
     net = load_run(tmp_path / "run", run.config, "cpu")
     found = maps_of(net, images[:1])
     outputs = net.walk(images[0], 28)

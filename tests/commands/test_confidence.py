@@ -12,9 +12,10 @@ from mxnet import nd
 from mxnet.gluon import nn
 from PIL import Image
 
-from nin_gluon import models, plots, runtime
+from nin_gluon import models, plots
 from nin_gluon.confidence import judge, main
 from nin_gluon.models.base import NiN
+from nin_gluon.runtime.processors import has_bfloat16
 from nin_gluon.settings import TEXTBOOK
 from nin_gluon.training.history import EpochRecord, write_history
 from nin_gluon.training.run_folder import Environment, RunConfig, export_net, write_config
@@ -200,7 +201,8 @@ def test_other_nets_and_colour(tmp_path, monkeypatch, model, head, capsys):
         return images, np.arange(20) % 10
 
     monkeypatch.setitem(models.MODELS, "dense", dense)
-    monkeypatch.setitem(sets.DATASETS, "colours", ("Colours", list("abcdefghij"), None))
+    monkeypatch.setitem(sets.DATASETS, "colours",
+                        sets.Dataset("Colours", list("abcdefghij"), None))
     monkeypatch.setitem(sets.SHAPES, "colours", (32, 32, 3))
     monkeypatch.setattr(nin_gluon.data, "load_image_set", colour)
     run_folder(tmp_path, "colours", 3, model=model, resize=32 if head else SIZE)
@@ -227,7 +229,7 @@ def test_maps_of_one_value_cannot_tell_where(tmp_path, few_images, capsys):
     assert "maps of 1x1, which cannot tell where" in capsys.readouterr().out
 
 
-@pytest.mark.skipif(not runtime.cpu_flags() & {"avx512_bf16", "amx_bf16"}, reason="no bfloat16")
+@pytest.mark.skipif(not has_bfloat16(), reason="no bfloat16")
 def test_bfloat16_gives_nearly_the_same_numbers(tmp_path, monkeypatch):
     """In a process of its own, since mixed precision cannot be undone."""
     small_sample(setitem=monkeypatch.setitem)  # as there

@@ -283,7 +283,7 @@ def test_a_finished_run_can_be_given_more_epochs(few_images, no_pictures, tmp_pa
     assert train.main(cosine) == 0
     capsys.readouterr()
     assert train.main(["--resume", str(tmp_path / "cosine"), "--epochs", "2"]) == 2
-    assert "cosine schedule of this run is made for 1 epochs" in capsys.readouterr().err
+    assert "cosine schedule of this run is made for 1 epoch;" in capsys.readouterr().err
 
 
 def test_divergence_ends_the_run_and_keeps_the_last_good_parameters(few_images, no_pictures,

@@ -41,8 +41,8 @@ def test_nothing_stands_in_where_each_worker_would_choose_for_itself():
 
 def test_own_files_are_compared_once_a_run_has_begun(monkeypatch):
     monkeypatch.setattr(choose, "own_data", lambda name, root: "0123abcd")
-    assert choose.compare_own_data("cifar10", None, False, None) == "0123abcd"
-    assert choose.compare_own_data("cifar10", None, True, "0123abcd") == "0123abcd"
+    assert choose.check_own_data("cifar10", None, False, None) == "0123abcd"
+    assert choose.check_own_data("cifar10", None, True, "0123abcd") == "0123abcd"
     for noted in (None, "ffffffff"):
         with pytest.raises(InputError, match="other files of CIFAR-10.*--data-dir"):
-            choose.compare_own_data("cifar10", None, True, noted)
+            choose.check_own_data("cifar10", None, True, noted)

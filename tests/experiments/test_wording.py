@@ -1,6 +1,7 @@
 """Phrases that several texts share."""
 
-from nin_gluon.experiments.wording import counted, seed_words
+from nin_gluon.experiments.wording import seed_words
+from nin_gluon.text_tables import counted
 
 
 def test_lists_of_seeds():

@@ -9,21 +9,22 @@ import numpy as np
 import pytest
 
 from nin_gluon import InputError
-from nin_gluon.runtime import cpu_flags, enable_amx, mixed_precision, use_dtype
+from nin_gluon.runtime import enable_amx, mixed_precision, processors, use_dtype
+from nin_gluon.runtime.processors import has_bfloat16
 from tests import slim_nin
 from tests.cuda_stub import output
 
-bfloat16_cpu = pytest.mark.skipif(not cpu_flags() & {"avx512_bf16", "amx_bf16"},
+bfloat16_cpu = pytest.mark.skipif(not has_bfloat16(),
                                   reason="this CPU has no bfloat16 arithmetic")
 
 
 def test_float32_needs_nothing(monkeypatch):
-    monkeypatch.setattr(mixed_precision, "cpu_flags", set)
+    monkeypatch.setattr(processors, "cpu_flags", set)
     assert use_dtype("float32", [mx.cpu(), mx.gpu()]) is None
 
 
 def test_bfloat16_on_a_cpu_without_it(monkeypatch):
-    monkeypatch.setattr(mixed_precision, "cpu_flags", lambda: {"avx2", "avx512f"})
+    monkeypatch.setattr(processors, "cpu_flags", lambda: {"avx2", "avx512f"})
     with pytest.raises(InputError, match="neither avx512_bf16 nor amx_bf16"):
         use_dtype("bfloat16", [mx.cpu()])
 

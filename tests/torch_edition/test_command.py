@@ -272,7 +272,7 @@ def test_how_often_a_checkpoint_is_written(quick, tmp_path, monkeypatch):
 
     monkeypatch.setattr(callbacks.checkpoint, "save", save)
     monkeypatch.setattr(EditionEngine, "update", step)
-    monkeypatch.setattr(callbacks.time, "time", lambda: now[0])
+    monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
     options = [*SMALL, "--epochs", "2", "--out"]
     assert torch_edition.main([*options, str(tmp_path / "clock")]) == 0
     assert written == [(1, 0), (1, 3), (2, 0), (2, 3), (3, 0)]

@@ -119,7 +119,7 @@ def test_two_processes_train_as_one_though_one_was_killed(one_process, jobs, tmp
     assert train.main(["--resume", str(folder)]) == 2  # a single process cannot go on with it
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "go on with it torchrun --nproc_per_node 2 --no-python" in error
+    assert "resume it with torchrun --nproc_per_node 2 --no-python." in error
 
     start(jobs, "--resume", str(folder))
     lines, ending = end(jobs)

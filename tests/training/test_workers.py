@@ -229,7 +229,7 @@ def test_a_job_needs_a_distributed_kvstore(as_worker):
     workers.check("dist_sync")
     with pytest.raises(InputError, match="one of 2 workers, .* use --kvstore dist_sync"):
         workers.check("device")
-    with pytest.raises(InputError, match="one of 3 workers; go on with it with -n 3, not -n 2"):
+    with pytest.raises(InputError, match="by 3 workers; resume it with -n 3, not -n 2"):
         workers.check("dist_sync", 3)
 
 

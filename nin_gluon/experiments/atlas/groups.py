@@ -165,8 +165,6 @@ def read_own_runs(folder: Union[str, Path]) -> List[Run]:
     InputError
         A record is damaged.
     """
-    if not any(Path(folder).glob("*.jsonl")):
-        return []
     from nin_gluon.experiments.stores import RecordFolder
 
     return own_runs(RecordFolder(Path(folder), TEXTBOOK).read().values())

@@ -140,7 +140,8 @@ def parse_text(text: str) -> List[ParsedLog]:
             row = tuple(map(to_number, closing.groups()))
             # The later editions' closing lines; they may follow lines of the same run.
             if not (rows and all(same(a, b) for a, b in zip(row, rows[-1]))):
-                logs.append(ParsedLog(columns([row]), "last line", device=device))
+                logs.append(ParsedLog({name: [value] for name, value in zip(QUANTITIES, row)},
+                                  "last line", device=device))
             rows = []
         else:
             told = RATE.search(line) or TRAINING_ON.search(line)
@@ -183,10 +184,6 @@ def to_number(text: str) -> Optional[float]:
 
 def same(a: Optional[float], b: Optional[float]) -> bool:
     return a == b or (a is not None and b is not None and abs(a - b) < PRINT_ERROR)
-
-
-def columns(rows: List[Tuple[Optional[float], ...]]) -> Dict[str, List[Optional[float]]]:
-    return {name: list(column) for name, column in zip(QUANTITIES, zip(*rows))}
 
 
 def clean_device(text: str) -> str:

@@ -30,7 +30,7 @@ from nin_gluon.checked_files import (
     shown,
 )
 from nin_gluon.errors import InputError
-from nin_gluon.experiments.wording import counted
+from nin_gluon.text_tables import counted
 
 __all__ = ["FRAMEWORKS", "LOSS_KINDS", "MAX_EPOCHS", "PACKAGED", "QUANTITIES", "READ_FROM",
            "RECIPES", "PublishedLog", "is_copy", "read_atlas", "write_atlas"]

@@ -14,8 +14,7 @@ from nin_gluon.experiments.atlas.groups import (
     Run,
     comparisons,
 )
-from nin_gluon.experiments.wording import counted
-from nin_gluon.text_tables import columns
+from nin_gluon.text_tables import columns, counted
 
 __all__ = ["report", "report_data"]
 
