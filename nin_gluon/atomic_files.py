@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Iterator, Optional, Union
+from typing import Collection, Iterator, Optional, Union
 
 from nin_gluon.checked_files import open_file, size_of
 from nin_gluon.errors import InputError, WriteError, why
@@ -31,13 +31,17 @@ def replacing(path: Union[str, Path]) -> Iterator[Path]:
             os.replace(temporary, path)
 
 
-def clear_leftovers(folder: Path, name: str) -> None:
-    """Remove what `replacing` has left of a file in a folder where its process was killed.
+def clear_leftovers(folder: Path, beside: Collection[str] = ()) -> None:
+    """Remove what `replacing` has left in a folder where its process was killed.
 
-    Nobody else may be writing the file. `name` may have wildcards.
+    That is a hidden folder with nothing in it but the file for which it is named, and perhaps files
+    with one of the names in `beside`. Nobody else may be writing in `folder`.
     """
-    for leftover in folder.glob(f".{name}-????????"):  # as tempfile names them
-        if leftover.is_dir() and not leftover.is_symlink():
+    for leftover in folder.glob(".*-" + 8 * "[a-z0-9_]"):  # as tempfile names them
+        if leftover.is_symlink() or not leftover.is_dir():
+            continue
+        ours = {leftover.name[1:-9], *beside}
+        if all(inside.name in ours and inside.is_file() for inside in leftover.iterdir()):
             shutil.rmtree(leftover, ignore_errors=True)
 
 

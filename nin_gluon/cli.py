@@ -22,10 +22,9 @@ from nin_gluon.settings import DTYPES, ENGINES, Range, Settings, parse_number, s
 if TYPE_CHECKING:
     from nin_gluon.analysis.trained_net import TrainedNet
 
-__all__ = ["ArgumentParser", "add_net_options", "add_settings", "command",
-           "dataset_name", "given_settings", "known_dataset", "load_net", "main",
-           "new_picture", "number", "seed_list", "silence_stdout", "this_python", "utf8_path",
-           "whole_path"]
+__all__ = ["ArgumentParser", "add_net_options", "add_settings", "command", "dataset_name",
+           "given_settings", "known_dataset", "load_net", "main", "new_picture", "number",
+           "seed_list", "silence_stdout", "this_python", "utf8_path", "whole_path"]
 
 # Verb -> (module, what it does). The module has `main(argv)`.
 VERBS = {

@@ -23,7 +23,7 @@ def require(extra: str, *packages: str, title: str = "") -> None:
     if missing:
         raise InputError(f"{title or ' and '.join(missing)} {'are' if missing[1:] else 'is'} not "
                          "installed; in a checkout of the project, run: pip install -e "
-                         f"'.[{extra}]'.")
+                         f"'.[{extra}]' (elsewhere: pip install {' '.join(missing)}).")
 
 
 def require_torch() -> None:

@@ -39,6 +39,7 @@ from nin_gluon.settings import (
 )
 from nin_gluon.text_tables import counted
 from nin_gluon.training.run_folder import (
+    EXPORT_PARTS,
     Environment,
     RunConfig,
     already_there,
@@ -54,9 +55,6 @@ from nin_gluon.training.workers import check, join
 if TYPE_CHECKING:
     from nin_gluon.training.run import Run
     from nin_gluon.training.tally import Tally
-
-# Of a run folder, besides config.json, the exported nets and the checkpoint.
-RUN_FILES = ("history.jsonl", "progress.jsonl", "curves.png", "predictions.png", "diverged.txt")
 
 DESCRIPTION = """\
 Train the chapter's Network in Network and print the textbook's log.
@@ -307,7 +305,8 @@ def lead(run: "Run", folder: Path, args: argparse.Namespace, command: str) -> in
 
 def check_folder(run: "Run", folder: Path, tally: "Tally", resume: bool) -> None:
     """Raise `InputError` unless the run can start in this folder; nothing is changed yet."""
-    check_places(folder, (*RUN_FILES, "model-symbol.json"))
+    check_places(folder, ("history.jsonl", "progress.jsonl", "curves.png", "predictions.png",
+                          "model-symbol.json", "diverged.txt"))
     if not resume and (folder / "config.json").exists():
         raise already_there(folder)  # another process was faster
     least = tally.epoch - (tally.step == 0)
@@ -327,8 +326,7 @@ def start_folder(run: "Run", folder: Path) -> None:
     environment = replace(run.config.environment, workers=run.workers.count, machine=machine)
     write_config(folder, replace(run.config, environment=environment))
     (folder / "diverged.txt").unlink(missing_ok=True)
-    for name in (*RUN_FILES, "config.json", "model-*"):
-        clear_leftovers(folder, name)
+    clear_leftovers(folder, EXPORT_PARTS)
 
 
 def follow(run: "Run", resumed: Optional[Path]) -> int:

@@ -188,13 +188,13 @@ def training_images(config: RunConfig) -> np.ndarray:
         return np.empty((0, 1, 1, 1), np.uint8)
     where = config.environment
     check_own_data(str(settings.dataset), where.data_dir, where.machine is not None,
-                     where.own_data)
+                   where.own_data)
     images, _ = data.load_image_set(str(settings.dataset), "train", where.data_dir)
     return images[: len(images) - (settings.validation or 0)][: settings.limit]
 
 
 def evaluation_images(config: RunConfig, limit: Optional[int] = None,
-                   ) -> Tuple[np.ndarray, np.ndarray]:
+                      ) -> Tuple[np.ndarray, np.ndarray]:
     """The images by which a run is judged, and their labels.
 
     They are the test images, or the training images that a validation run holds out.

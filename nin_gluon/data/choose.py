@@ -51,7 +51,7 @@ def choose_dataset(dataset: Optional[str], data_dir: Union[None, str, Path],
 
 
 def check_own_data(dataset: str, data_dir: Union[None, str, Path], begun: bool,
-                     noted: Optional[str]) -> Optional[str]:
+                   noted: Optional[str]) -> Optional[str]:
     """Fingerprint of the user's own files; None for a published data set.
 
     Parameters

@@ -106,33 +106,43 @@ class Verdict:
         return self.as_high(self.runs) < self.as_low(self.runs)
 
     def as_extreme(self, runs: Iterable[Values]) -> int:
-        """How many of these runs end as high as the published one, or higher; if it is low, lower.
+        """How many of these runs end at least as high as the published one; as low, if it is low.
         """
         return self.as_high(runs) if self.is_high else self.as_low(runs)
 
-    def as_far(self, runs: Sequence[Values], places: Sequence[Place] = ()) -> int:
+    def as_far(self, runs: Sequence[Values], places: Optional[Sequence[Place]] = None) -> int:
         """How many of these runs are at least as unusual among them as the published one.
 
         Over these places of the log, or over all of it.
         """
-        first, *rest = unusualness([self.published, *runs], places or list(self.published))
+        first, *rest = unusualness([self.published, *runs],
+                                   list(self.published) if places is None else places)
         return sum(value >= first - 1e-12 for value in rest)
 
-    def p(self, runs: Sequence[Values], places: Sequence[Place] = ()) -> float:
+    def p(self, runs: Sequence[Values], places: Optional[Sequence[Place]] = None) -> float:
         """The share of these runs and the published one that are at least as unusual as it."""
         return (1 + self.as_far(runs, places)) / (1 + len(runs))
 
-    def first_epochs(self) -> Optional[Tuple[float, float]]:
-        """How much higher our losses are than other people's in the first epoch, and p.
+    def unlike(self) -> Optional[Tuple[float, float]]:
+        """How much higher our mean loss is than other people's in the first epoch, and p.
 
-        p is that of a permutation test. None if there are too few runs, or no such losses.
+        p is that of a permutation test. None unless it is below the level. Runs that diverged in
+        that epoch are left out.
         """
-        if (1, "loss") not in self.published or min(len(self.ours), len(self.others)) < 3:
+        first = 1, "loss"
+        if first not in self.published or not self.later():
             return None
-        ours, theirs = ([run[1, "loss"] for run in runs] for runs in (self.ours, self.others))
-        if not np.isfinite([*ours, *theirs]).all():
+        ours, theirs = ([run[first] for run in runs if math.isfinite(run[first])]
+                        for runs in (self.ours, self.others))
+        if min(len(ours), len(theirs)) < 3:
             return None
-        return float(np.mean(ours) - np.mean(theirs)), permutation_p([ours, theirs])[1]
+        p = permutation_p([ours, theirs])[1]
+        return (float(np.mean(ours) - np.mean(theirs)), p) if p < LEVEL else None
+
+    def later_decides(self) -> bool:
+        """Whether both tests speak against the log once the first epoch is left out."""
+        return self.belongs is None and max(
+            self.p(self.others), self.p(self.runs, self.later())) < LEVEL
 
     def later(self) -> List[Place]:
         """The places of the log after the first epoch."""
@@ -142,11 +152,11 @@ class Verdict:
     def belongs(self) -> Optional[bool]:
         """Whether the log is one of these runs; None if that is open.
 
-        It is open if the tests disagree, or there are too few runs for any p below the level. It
-        is open without runs of ours, too: the question is whether this project reproduces the log,
-        and nobody has drawn the published runs at random.
+        It is open if the tests disagree, or if there are too few published runs for a p below the
+        level. It is open without runs of ours, too: the question is whether this project
+        reproduces the log, and nobody has drawn the published runs at random.
         """
-        if not self.ours or 1 + len(self.runs) < FEWEST:
+        if not self.ours or 1 + len(self.others) < FEWEST:
             return None
         found = {self.p(runs) >= LEVEL for runs in self.compared.values()}
         return found.pop() if len(found) == 1 else None
@@ -162,8 +172,9 @@ class Verdict:
         if self.belongs:
             return f"Yes, as far as these runs can tell: {draw}."
         if self.ours:
-            return f"Perhaps: {draw}; whether its whole course fits is open."
-        return f"Not tried: there are no such runs of ours. Among the published runs, {draw}."
+            return f"Perhaps: {draw}; whether the whole log fits is open."
+        return ("Not tried: this project has no runs of this recipe. Among the published runs, "
+                f"{draw}.")
 
     def so_far(self) -> str:
         """'as low or lower', or 'as high or higher' where the log is high."""
@@ -190,24 +201,20 @@ class Verdict:
             tests.append(f"Among {among}, {others_are(far)} from the middle, averaged over the "
                          f"log's {values} (rank test, p = {self.p(runs):.3f}). {least}"
                          + self.what_would_change_it(runs))
-        if self.unlike:
-            difference, p = self.unlike
+        unlike = self.unlike()
+        if unlike:
+            difference, p = unlike
             tests.append(
-                "The second test takes our runs for runs of the same kind. In the first epoch they "
-                f"are not: their mean loss is {abs(difference):.2f} "
+                "The second test assumes that our runs are of the same kind as the published ones. "
+                f"In the first epoch they are not: our mean loss is {abs(difference):.2f} "
                 f"{'lower' if difference < 0 else 'higher'} (permutation test, p = {p:.4f}). "
-                f"Without that epoch p is {self.p(self.runs, self.later()):.3f}.")
+                f"Without that epoch p is {self.p(self.runs, self.later()):.3f}."
+                + f" Both tests would then give less than {LEVEL}." * self.later_decides())
         return [
             f"The log ends at a test accuracy of {value}; {self.as_extreme(self.others)} of "
             f"{len(self.others)} other published runs{ours} ended {self.so_far()}.", *tests,
             f"The odds: {count} of all {total} runs are above 0.8 after "
             f"{self.edition.recipe.epochs} epochs (95 % interval: {low:.0%} to {high:.0%})."]
-
-    @property
-    def unlike(self) -> Optional[Tuple[float, float]]:
-        """`first_epochs`, if our runs and the published ones differ in them."""
-        found = self.first_epochs()
-        return found if found and found[1] < LEVEL and self.later() else None
 
     def what_would_change_it(self, runs: Sequence[Values]) -> str:
         """How far p is from the level, in runs."""
@@ -235,8 +242,8 @@ class Verdict:
             "intervals are a guide.",
             "The rank test orders the runs by how far their values lie from the middle, on average "
             "over the log. It is two-sided: the best run lies as far out as the worst. If the "
-            "published log is one more run of the same kind, it has each place in this order with "
-            "equal probability, whatever the number of runs. " + self.rule()]
+            "published log is one more run of the same kind, it is equally likely to take any "
+            "place in this order, whatever the number of runs. " + self.rule()]
         if self.ours and self.same_weights:
             found.append(
                 "Our runs are not of the same kind. The chapter sets no seed, so all its "
@@ -255,12 +262,12 @@ class Verdict:
     def rule(self) -> str:
         """What makes the answer a yes or a no, and what another test would say."""
         ends = " and ".join(f"{self.p(runs, [self.last]):.2f}" for runs in self.compared.values())
-        chosen = ("The test was chosen when the log was known. By the last test accuracy alone, p "
+        chosen = ("The test was chosen after the log was known. By the last test accuracy alone, p "
                   f"would be {ends}.")
         if not self.ours:
             return chosen
         return (f"The answer is yes if both tests give {LEVEL} or more, no if both give less, and "
-                f"perhaps otherwise. {chosen}")
+                f"perhaps otherwise, as with fewer than {FEWEST} published runs. {chosen}")
 
     def counted_words(self) -> str:
         """How many classes live in those of our runs that ended low; '' if none was counted."""

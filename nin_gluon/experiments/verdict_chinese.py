@@ -32,7 +32,7 @@ class ChineseVerdict:
         if verdict.belongs:
             return f"就这些运行来看，能：{draw}。"
         if verdict.ours:
-            return f"或许能：{draw}；整份日志是否也合得上，还没有定论。"
+            return f"或许能：{draw}；整份日志是否吻合，尚无定论。"
         return f"还没有试过，本项目还没有这个配方的运行。就公开的运行来看，{draw}。"
 
     def so_far(self) -> str:
@@ -54,13 +54,15 @@ class ChineseVerdict:
                 f"{len(verdict.published)} 个数值平均离中间有多远，除书上这一次外，"
                 f"{how_many(far)}同样远或更远（秩检验，p = {verdict.p(runs):.3f}）。{least}"
                 + self.what_would_change_it(runs))
-        if verdict.unlike:
-            difference, p = verdict.unlike
+        unlike = verdict.unlike()
+        if unlike:
+            difference, p = unlike
             tests.append(
                 "后一次检验把本项目的运行当作同类，但在第一个周期里它们并不同类：平均损失"
                 f"{'低' if difference < 0 else '高'} {abs(difference):.2f}（置换检验，"
                 f"p = {p:.4f}）。不算第一个周期，"
-                f"p = {verdict.p(verdict.runs, verdict.later()):.3f}。")
+                f"p = {verdict.p(verdict.runs, verdict.later()):.3f}。"
+                + (f"这样两次检验的 p 就都小于 {LEVEL}。" if verdict.later_decides() else ""))
         return [
             f"书上的日志最终测试准确率为 {value}；其他人公开的 {len(verdict.others)} 次运行中有 "
             f"{verdict.as_extreme(verdict.others)} 次{ours}与它{self.so_far()}。", *tests,
@@ -108,8 +110,8 @@ class ChineseVerdict:
         chosen = f"选定这种检验时，书上的日志已为人所知。只看最后的测试准确率，p 为 {ends}。"
         if not verdict.ours:
             return chosen
-        return (f"两次检验的 p 都不小于 {LEVEL}，答案就是“能”；都小于它，就是“不能”；否则是"
-                f"“或许能”。{chosen}")
+        return (f"两次检验的 p 都不小于 {LEVEL}，答案就是“能”；都小于它，就是“不能”；否则，或者"
+                f"公开的运行不到 {FEWEST} 次，就是“或许能”。{chosen}")
 
     def counted_words(self) -> str:
         """How many classes live in those of our runs that ended low; '' if none was counted."""

@@ -86,7 +86,7 @@ def draw_runs(others: Sequence[Sequence[Tuple[int, float]]],
     right = axes.secondary_yaxis("right")
     right.set_yticks([living / 10 for living in range(1, 10)], list(map(str, range(1, 10))))
     right.tick_params(length=0, labelsize=8, labelcolor=LOSS)
-    right.set_ylabel("living classes: a net with only so many cannot pass the line", fontsize=8,
+    right.set_ylabel("living classes: with only so many, a net stays below the line", fontsize=8,
                      color=LOSS, rotation=270, va="bottom")
     right.spines["right"].set_visible(False)
     for runs, colour, width, label in ((others, "#8c8c8c", 0.9, "other published runs"),

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import IO, Callable, Iterator, List, Optional, Sequence, TextIO
 
+from nin_gluon.errors import why
 from nin_gluon.runtime import THREADS_GIVEN
 from nin_gluon.training.guard import Order, shell_status
 from nin_gluon.training.hosts import address_for, free_port
@@ -132,8 +133,10 @@ class Job:
         """Note the first signal. Others follow: make and shells send theirs to a whole group."""
         self.stop = self.stop or signum
 
-    def output_closed(self) -> None:
+    def output_closed(self, error: OSError) -> None:
         """Stop the job, because its output goes nowhere."""
+        if not self.stop and not isinstance(error, BrokenPipeError):
+            self.tell(f"standard output cannot be written: {why(error)}")
         self.reader_gone()
         self.note(signal.SIGPIPE)
 
@@ -153,7 +156,7 @@ class Job:
                 left -= process.plan.role == "worker"
         # Servers and scheduler end by themselves if the workers have used them.
         wait_for(self.processes, LEAVE_SECONDS)
-        return 0
+        return 128 + self.stop if self.stop else 0
 
     def stop_after_saving(self, first: "Process", signum: int) -> int:
         """Let worker 0 save. The others keep running, because it needs them to finish its step."""
@@ -194,7 +197,7 @@ class Process:
     printing = threading.Lock()  # one for all processes, so that lines stay whole
 
     def __init__(self, plan: ProcessPlan, ended: "Callable[[Process], None]",
-                 output_closed: Callable[[], None]) -> None:
+                 output_closed: Callable[[OSError], None]) -> None:
         self.plan, self.output_closed = plan, output_closed
         self.status: Optional[int] = None
         environment = dict(os.environ)
@@ -228,9 +231,9 @@ class Process:
                 try:
                     sink.buffer.write(f"{self.plan.name} | ".encode() + line + b"\n")
                     sink.flush()
-                except OSError:  # go on reading, or the process would wait for us
+                except OSError as error:  # go on reading, or the process would wait for us
                     if sink is sys.stdout:
-                        self.output_closed()
+                        self.output_closed(error)
 
     def signal(self, signum: int) -> None:
         """Have the guard send a signal to the process and its children."""

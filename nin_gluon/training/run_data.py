@@ -44,7 +44,7 @@ def load_settled(config: RunConfig, load: Callable[..., Any],
             interpolation=settings.interpolation, augment=settings.augment,
             preprocess=settings.preprocess, validation=settings.validation), alone)
     own = check_own_data(name, environment.data_dir, environment.machine is not None,
-                           environment.own_data)
+                         environment.own_data)
     resize = settings.resize or train_iter.images.shape[1]
     return train_iter, test_iter, replace(
         config, settings=settings.but(dataset=name, resize=resize),

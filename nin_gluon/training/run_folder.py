@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     import filelock
     from mxnet.gluon import Block
 
-__all__ = ["LONGEST_CONFIG", "TORCH_EDITION", "Environment", "RunConfig", "check_places", "claim",
-           "export_net", "exported_models", "lock", "new_folder", "read_config", "write_config",
-           "write_export"]
+__all__ = ["EXPORT_PARTS", "LONGEST_CONFIG", "TORCH_EDITION", "Environment", "RunConfig",
+           "check_places", "claim", "export_net", "exported_models", "lock", "new_folder",
+           "read_config", "write_config", "write_export"]
 
 EXPORTED = re.compile(r"model-\d{4,}\.(params|safetensors)")
+
+# What `write_export` may leave beside the parameters if it is killed.
+AGAIN = "again"
+EXPORT_PARTS = ("model-symbol.json", AGAIN)
 
 LONGEST_CONFIG = 2**20  # bytes
 TORCH_EDITION = "torch_edition"  # the preset of runs that only the command of that name trains
@@ -234,5 +238,5 @@ def write_export(net: "Block", path: Path, epoch: int) -> None:
         net.export(str(path), epoch)
     except mx.base.MXNetError:
         size = sum(p.data(p.list_ctx()[0]).size for p in net.collect_params().values())
-        path.with_name("again").write_bytes(bytes(4 * size))
+        path.with_name(AGAIN).write_bytes(bytes(4 * size))
         raise

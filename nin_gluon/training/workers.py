@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any, Optional, Sequence, Union
 
 from nin_gluon.errors import InputError
+from nin_gluon.text_tables import counted
 
 if TYPE_CHECKING:
     from mxnet.kvstore import KVStore
@@ -58,8 +59,8 @@ def check(kvstore: str, workers: Optional[int] = None) -> None:
         raise InputError(f"torchrun has started {worker_count()} processes, which would each train "
                          "alone with MXNet; add --engine torch, or use nin_gluon.launch.")
     if workers and str(workers) != count:
-        raise InputError(f"this run was trained by {workers} workers; resume it with -n {workers}, "
-                         f"not -n {count}.")
+        raise InputError(f"this run was trained by {counted(workers, 'worker')}; resume it with -n "
+                         f"{workers}, not -n {count}.")
 
 
 def join(kvstore: str) -> "Workers":

@@ -166,13 +166,15 @@ def test_worker_0_may_save_though_nobody_reads_that_it_may(mark, tmp_path, stder
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_output_that_finds_no_room_stops_the_job(mark):
-    script = "i=0; while test $i -lt 20000; do echo $i; i=$((i+1)); done; sleep 1000"
+@pytest.mark.parametrize("script", [
+    "i=0; while test $i -lt 20000; do echo $i; i=$((i+1)); done; sleep 1000", "echo done"])
+def test_output_that_finds_no_room_stops_the_job(mark, script):
     with open("/dev/full", "w") as full:
         job = subprocess.Popen([*LAUNCH, "-n", "1", "--", "sh", "-c", script], stdout=full,
                                stderr=subprocess.PIPE)
         _, error = job.communicate(timeout=60)
     assert job.returncode and b"Traceback" not in error
+    assert b"standard output cannot be written: the disk is full; free some space" in error
     assert processes(mark) == []
 
 

@@ -74,8 +74,8 @@ def test_the_verdict_comes_last(add):
         out = add(seed, shift)
     assert "All 15 published values lie within the range of 3 seeds (float32 on cpu)." in out
     assert out.splitlines()[-1] == ("Perhaps: the published log is a rare low draw in a lottery; 2 "
-                                    "of 25 other runs ended as low or lower; whether its whole "
-                                    "course fits is open.")
+                                    "of 25 other runs ended as low or lower; whether the "
+                                    "whole log fits is open.")
     # 15 values, each outside the range of 3 with probability 2/4.
     assert "on average have 7.5 of its 15 values outside" in out
 
@@ -229,7 +229,7 @@ def test_bicubic_runs_are_kept_beside_the_bilinear_ones(add, here):
 def test_published_runs_are_reported_before_there_are_ours(here, capsys):
     (here / "results").mkdir()
     assert reproduce.main(["--report", "--edition", "d2l-pytorch"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("Not tried: there are no such")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Not tried: this project has no")
     folder = here / "results" / "d2l-pytorch"
     pages = contents(folder)
     assert {path.name for path in pages} == {"REPRODUCTION.md", "REPRODUCTION.zh-CN.md",

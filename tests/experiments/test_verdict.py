@@ -61,7 +61,7 @@ def test_a_log_that_is_none_of_the_runs():
     assert found.p(found.runs) == 2 / 41 < LEVEL
     assert found.p(found.others) == 2 / 40 == LEVEL and found.belongs is None
     assert found.answer() == ("Perhaps: the published log is a rare high draw in a lottery; 0 of "
-                              "40 other runs ended as high or higher; whether its whole course "
+                              "40 other runs ended as high or higher; whether the whole log "
                               "fits is open.")
     more = verdict(*runs, *runs[:2], published=outside)
     assert more.belongs is False
@@ -107,7 +107,7 @@ def test_the_books_own_verdict():
                     if (log.framework, log.recipe, log.epochs) == BOOK.atlas)
     assert finals[:3] == [0.1, 0.544, 0.667] and len(finals) == 23
     assert found.answer() == ("Perhaps: the published log is a rare low draw in a lottery; 1 of 25 "
-                              "other runs ended as low or lower; whether its whole course fits "
+                              "other runs ended as low or lower; whether the whole log fits "
                               "is open.")
     assert found.sentences()[0] == (
         "The log ends at a test accuracy of 0.544; 1 of 22 other published runs and none of our 3 "
@@ -130,14 +130,17 @@ def test_first_epochs_that_differ():
     log = {**runs[0], place: 9.0}  # higher than none of the others'
     found = Verdict(BOOK, log, tuple(runs[9:]), tuple(ours))
     others = np.mean([run[place] for run in runs[9:]])
-    difference, p = found.first_epochs()
+    difference, p = found.unlike()
     assert difference == pytest.approx(np.mean([run[place] for run in ours]) - others)
     assert p == 1 / 10001  # no shuffle is as uneven
     later = [spot for spot in log if spot[0] > 1]
-    assert found.sentences()[3] == (
-        "The second test takes our runs for runs of the same kind. In the first epoch they are "
-        f"not: their mean loss is {-difference:.2f} lower (permutation test, p = 0.0001). Without "
-        f"that epoch p is {found.p(found.runs, later):.3f}.")
+    words = (
+        "The second test assumes that our runs are of the same kind as the published ones. In the "
+        f"first epoch they are not: our mean loss is {-difference:.2f} lower (permutation test, p "
+        f"= 0.0001). Without that epoch p is {found.p(found.runs, later):.3f}.")
+    assert found.sentences()[3] == words
+    diverged = replace(found, ours=(*found.ours, {**ours[0], place: math.inf}))
+    assert diverged.unlike() == pytest.approx((difference, p))
     assert found.p(found.runs, later) != found.p(found.runs)
     assert "低" in ChineseVerdict(found).sentences()[3]
     for alike in (replace(found, ours=tuple(runs[::3])), replace(found, ours=found.ours[:2]),
@@ -146,10 +149,11 @@ def test_first_epochs_that_differ():
 
 
 def test_few_runs_are_no_yes():
-    shifts = [(-1) ** n * n / 1000 for n in range(19)]
-    few = verdict(*shifts)
+    shifts = [(-1) ** n * n / 1000 for n in range(20)]
+    few = verdict(*shifts)  # the last one is ours
     assert few.p(few.runs) == 1 and few.belongs is None
-    assert verdict(*shifts, 0.019).belongs is True
+    assert verdict(*shifts, 0.020).belongs is True
+    assert replace(few, others=few.others[:5], ours=few.others[5:]).belongs is None
 
 
 def test_what_is_left_out():
@@ -176,8 +180,8 @@ def test_published_runs_alone():
     found = verdict_of(BOOK, [])
     assert list(found.compared) == ["published"] and found.belongs is None
     assert found.answer() == (
-        "Not tried: there are no such runs of ours. Among the published runs, the published log is "
-        "a rare low draw in a lottery; 1 of 22 other runs ended as low or lower.")
+        "Not tried: this project has no runs of this recipe. Among the published runs, the "
+        "published log is a rare low draw in a lottery; 1 of 22 other runs ended as low or lower.")
     # 0.544 and what stands beside it are the furthest from the middle of 23 runs.
     assert found.p(found.others) == 1 / 23
     assert [row[0] for row in found.odds_rows()] == ["published runs"]

@@ -209,13 +209,20 @@ def test_a_clock_that_is_set_back(whole, monkeypatch, tmp_path, capsys):
 def test_what_a_killed_process_left_half_written_is_removed(whole, tmp_path, capsys):
     run = tmp_path / "run"
     assert train.main([*OPTIONS, "--epochs", "1", "--out", str(run)]) == 0
-    mine = run / ".history.jsonl-kept"
-    for name in (".history.jsonl-ab12cd_3", ".model-0001.params-abcdefgh", mine.name):
-        (run / name).mkdir()
-        (run / name / "half").write_text("x")
+    for name in ("history.jsonl", "model-0001.params"):
+        (run / f".{name}-ab12cd_3").mkdir()
+        (run / f".{name}-ab12cd_3" / name).write_text("half")
+    (run / ".model-0001.params-ab12cd_3" / "model-symbol.json").write_text("whole")
+    (run / ".curves.png-abcdefgh").mkdir()  # killed before there was anything in it
+    mine = [run / name / "notes" for name in (".history.jsonl-original", ".model-best-original",
+                                              ".history.jsonl-kept")]
+    for path in mine:
+        path.parent.mkdir()
+        path.write_text("mine")
     assert train.main(["--resume", str(run), "--epochs", "2"]) == 0
     assert outcome(run) == whole
-    assert [path for path in run.iterdir() if path.name.startswith(".") and path.is_dir()] == [mine]
+    assert {path for path in run.glob(".*") if path.is_dir()} == {path.parent for path in mine}
+    assert all(path.read_text() == "mine" for path in mine)
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(whole, monkeypatch, tmp_path, capsys,
