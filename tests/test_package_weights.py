@@ -116,6 +116,7 @@ def test_runs_that_cannot_be_packaged(trained, tmp_path, card, capsys):
     for run, words in ((tmp_path, "is not a run folder"), (bare, "has no checkpoint of today's"),
                        (changed("epochs", 2), "has not come to its end (1 of 2 epochs)"),
                        (changed("validation", 9), "held out training images"),
+                       (changed("model", "cifar_nin,head=fc"), "package a net as it is"),
                        (changed("preprocess", "zca"), "preprocesses by zca")):
         assert package(run, tmp_path, card) == 2
         assert words in capsys.readouterr().err
