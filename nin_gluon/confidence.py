@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from nin_gluon.analysis.trained_net import TrainedNet
 
 DESCRIPTION = """\
-Show the maps of the ten classes, which a trained net's last block makes, over the images: where
-does the net find what? And check by numbers, over the test set, the chapter's idea that the map of
-the right class responds where the object is.
+Draw the maps of the ten classes, which a trained net's last block makes, over the images. Also
+measure on the test set whether the map of the right class responds where the object is, which is
+the chapter's idea.
 
   python -m nin_gluon.confidence runs/...                    the first test images, and the numbers
   python -m nin_gluon.confidence --first 20 --skip 100 runs/...

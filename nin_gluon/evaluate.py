@@ -25,9 +25,10 @@ which classes it takes for one another; and whether it is right as often as its 
 
 EPILOG = """\
 A run that held out training images (--validation) is measured on those. Precision of a class: the
-fraction of the images taken for it that are of it. Recall: the fraction of its images that were
-found. Calibration: the images are put into 15 bins by the probability of the predicted class; the
-expected calibration error is the mean difference between a bin's accuracy and its mean probability.
+fraction of the images predicted as that class that belong to it. Recall: the fraction of its images
+that were predicted as that class. Calibration: the images are put into 15 bins by the probability
+of the predicted class. The expected calibration error is the mean absolute difference between a
+bin's accuracy and its mean probability, weighted by its images.
 """
 
 
@@ -38,7 +39,7 @@ def build_parser() -> ArgumentParser:
     add("run", nargs="?", metavar="RUN", help="run folder of the train command")
     add("--pretrained", action="store_true", help="the trained net of the package")
     add("--limit", type=number(int, positive), metavar="N",
-        help="the first N test images (default: as many as the run used)")
+        help="use the first N images only (default: as many as the run used)")
     add("--json", action="store_true", help="print JSON instead of tables")
     add("--picture", metavar="FILE", help="draw the result too (png, pdf or svg)")
     add_net_options(parser)

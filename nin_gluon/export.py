@@ -36,8 +36,8 @@ programs. Runs of both engines can be exported to all formats.
 
 EPILOG = """\
 onnx: the input is images, uint8 (batch, height, width, channels) of 0 to 255; what the run does to
-its images before the net sees them is in the graph. Any number of images goes. They may have any
-size that the net takes, except with a head of dense layers or with whitening, which take the run's.
+its images before the net sees them is in the graph. The batch may have any number of images, of any
+size that the net takes. With a head of dense layers or with whitening, only the run's size works.
 The outputs are scores and probabilities. The file's metadata has the class names and the settings.
 
 The file goes into the run folder, that of the package's net into the working folder, unless --out

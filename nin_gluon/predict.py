@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from nin_gluon.analysis.trained_net import TrainedNet
 
 DESCRIPTION = """\
-Say what is to be seen on pictures of your own: the most probable classes, and how probable they
-are. The pictures may be PNG, JPEG, WebP, GIF and others, in colour or grey, of any size.
+Classify your own pictures: print the most probable classes, and how probable they are.
+The pictures may be PNG, JPEG, WebP, GIF and others, in colour or grey, of any size.
 
   python -m nin_gluon.predict --pretrained shoe.jpg bag.png    the trained net of the package
   python -m nin_gluon.predict --run runs/... shoe.jpg          the net of a run

@@ -112,7 +112,8 @@ def build_parser() -> ArgumentParser:
         help="go on with the run in this folder; of the options above only --ctx, --mode, "
              "--data-dir and --epochs (constant schedule) may differ, and --preset is ignored")
     add("--checkpoint-every", type=number(int, positive), metavar="STEPS",
-        help="save every so many steps (default: every two minutes), and after each epoch")
+        help="save every so many steps (default: every two minutes), besides at the start and "
+             "after each epoch")
     add("--tensorboard", action="store_true",
         help="write event files into tensorboard/ in the run folder: losses, accuracies, learning "
              "rate, norms, living classes, class maps; see them by: tensorboard --logdir "
